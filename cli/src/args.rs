@@ -1,0 +1,376 @@
+//! The command line: raw arguments in, a checked [`Args`] or an [`Exit`] out.
+//!
+//! Three steps. [`normalise`] reads the spelling of Go's `flag` package, which users of the original have in their
+//! scripts (`-flag`, `--flag`, `-flag=value`, `--flag value`, `-flag=false`, `--` as the end, the last of two values
+//! wins). argh then turns text into types. [`check`] refuses what cannot be meant.
+//!
+//! Invariants: parsing is pure (no environment, file or output is touched), never panics on any argument, and no
+//! error or `Debug` text contains the value of a request header. Every default stands once, in the table of
+//! [`usage`], from which the help text is written too, so the help cannot disagree with the program.
+//!
+//! Left out on purpose: whether the configuration exists or can be fetched (the loader knows), and the template flags
+//! of the original, which are named in the error they give.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use argh::FromArgs;
+
+use self::headers::Headers;
+use self::usage::{Flag, Takes};
+
+mod headers;
+mod usage;
+
+/// A checked command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Args {
+    /// What to do.
+    pub(crate) action: Action,
+    /// How to write the log. Hidden sub-commands log nothing and have the defaults here.
+    pub(crate) log: Log,
+}
+
+/// What one run of the program does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Runs the proxy.
+    Serve(Load),
+    /// Loads and checks the configuration, reports, and ends (`--check`).
+    Check(Load),
+    /// Runs the proxy in front of the built-in server, without a configuration (`--demo`).
+    Demo,
+    /// Is the built-in stdio server (hidden sub-command `demo-server`).
+    DemoServer,
+    /// Is the process that outlives the proxy to stop its children (hidden sub-command `guard`).
+    Guard,
+}
+
+/// Where the configuration comes from and how it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// A path or an `http(s)` URL, as given. A path is itself subject to `expand_env`; expanding is the loader's work.
+    pub(crate) location: String,
+    /// Whether unknown keys are errors rather than warnings.
+    pub(crate) strict: bool,
+    /// Whether `$NAME` and `${NAME}` are replaced by environment values.
+    pub(crate) expand_env: bool,
+    /// Whether fetching a URL skips the check of the server's certificate. Only that one fetch.
+    pub(crate) insecure: bool,
+    /// Request headers for fetching a URL.
+    pub(crate) headers: Headers,
+    /// Limit for fetching a URL; `None` is no limit.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Log {
+    /// The shape of a line.
+    pub(crate) format: LogFormat,
+    /// The least severe level that is written.
+    pub(crate) level: LogLevel,
+}
+
+/// The shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, argh::FromArgValue)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line, for collectors.
+    Json,
+}
+
+/// Log levels, most severe first, so that `level <= limit` means "is written".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, argh::FromArgValue)]
+pub(crate) enum LogLevel {
+    /// The proxy itself is broken.
+    Error,
+    /// An operator may want to act.
+    Warn,
+    /// A change of state.
+    Info,
+    /// A deviation of a peer.
+    Debug,
+    /// Every message.
+    Trace,
+}
+
+/// An end of the program that the command line alone decides: a text, where to write it, and the exit code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Exit {
+    /// 0 for help and version, 2 for a command line that cannot be understood.
+    pub(crate) code: u8,
+    /// The text, ending in a line feed.
+    pub(crate) text: String,
+    /// Where `text` belongs.
+    pub(crate) stream: Stream,
+}
+
+/// A standard stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// Standard output: what was asked for.
+    Stdout,
+    /// Standard error: what went wrong.
+    Stderr,
+}
+
+impl Args {
+    /// Reads the arguments that follow the program's name.
+    ///
+    /// # Errors
+    /// An [`Exit`] with code 0 for help and version, with code 2 for anything that cannot be understood. A wrong flag
+    /// is reported even beside `-help`, as the original does.
+    pub(crate) fn parse<I, S>(args: I) -> Result<Self, Exit>
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<OsString>,
+    {
+        let given = normalise(args)?;
+        if let [word, rest @ ..] = given.words.as_slice() {
+            return sub_command(word, rest, &given);
+        }
+        let argv = given.argv();
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        let raw = Raw::from_args(&["mcp-proxy"], &argv).map_err(|exit| Exit::misuse(exit.output.trim()))?;
+        check(raw, &given)
+    }
+}
+
+impl Exit {
+    /// Writes the text to its stream and gives the code to end with. A closed stream is not an error here: there is
+    /// nobody left to tell.
+    pub(crate) fn report(self) -> ExitCode {
+        let _ = match self.stream {
+            Stream::Stdout => io::stdout().write_all(self.text.as_bytes()),
+            Stream::Stderr => io::stderr().write_all(self.text.as_bytes()),
+        };
+        ExitCode::from(self.code)
+    }
+
+    fn answer(text: String) -> Self {
+        Self { code: 0, text, stream: Stream::Stdout }
+    }
+
+    fn misuse(problem: impl fmt::Display) -> Self {
+        let text = format!("mcp-proxy: {problem}\n\n{}", usage::usage());
+        Self { code: 2, text, stream: Stream::Stderr }
+    }
+}
+
+/// The build: `mcp-proxy <version> (<short hash>@<unix time>)`, or `(dev)` where the build was not stamped through
+/// `MCP_PROXY_BUILD`.
+pub(crate) fn version() -> String {
+    version_of(option_env!("MCP_PROXY_BUILD"))
+}
+
+fn version_of(stamp: Option<&str>) -> String {
+    let stamp = stamp.filter(|stamp| !stamp.is_empty()).unwrap_or("dev");
+    format!("mcp-proxy {} ({stamp})", env!("CARGO_PKG_VERSION"))
+}
+
+/// What argh derives: types only. Each option gets exactly one value, from the user or from the table of defaults.
+#[derive(FromArgs)]
+#[argh(description = "raw flags")]
+struct Raw {
+    #[argh(option, description = "where the configuration is")]
+    config: String,
+    #[argh(option, description = "unknown keys are errors")]
+    strict: bool,
+    #[argh(option, description = "expand environment names")]
+    expand_env: bool,
+    #[argh(option, description = "skip verification")]
+    insecure: bool,
+    #[argh(option, description = "headers of the fetch")]
+    http_headers: String,
+    #[argh(option, description = "seconds for the fetch")]
+    http_timeout: i64,
+    #[argh(option, description = "check only")]
+    check: bool,
+    #[argh(option, description = "built-in server")]
+    demo: bool,
+    #[argh(option, description = "text or json")]
+    log_format: LogFormat,
+    #[argh(option, description = "least severe level")]
+    log_level: LogLevel,
+    #[argh(option, description = "print the version")]
+    version: bool,
+}
+
+/// The arguments after the spelling is gone: values by flag, and everything from the first word that is no flag.
+struct Given {
+    values: Vec<(&'static Flag, String)>,
+    words: Vec<String>,
+}
+
+impl Given {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.values.iter().find(|(flag, _)| flag.name == name).map(|(_, value)| value.as_str())
+    }
+
+    fn set(&mut self, flag: &'static Flag, value: String) {
+        match self.values.iter_mut().find(|(known, _)| known.name == flag.name) {
+            Some((_, old)) => *old = value,
+            None => self.values.push((flag, value)),
+        }
+    }
+
+    /// One `--name value` pair for every flag that argh knows. `-help` is not among them: argh keeps that name for
+    /// itself.
+    fn argv(&self) -> Vec<String> {
+        let known = usage::flags().filter(|flag| flag.name != "help");
+        known
+            .flat_map(|flag| {
+                let value = self.get(flag.name).unwrap_or(flag.default);
+                [format!("--{}", flag.name), value.to_owned()]
+            })
+            .collect()
+    }
+}
+
+/// Undoes the spelling of Go's `flag` package.
+fn normalise<I, S>(args: I) -> Result<Given, Exit>
+where
+    I: IntoIterator<Item = S>,
+    S: Into<OsString>,
+{
+    let mut args = args.into_iter().map(|arg| {
+        arg.into()
+            .into_string()
+            .map_err(|arg| Exit::misuse(format_args!("argument {arg:?} is not valid UTF-8")))
+    });
+    let mut given = Given { values: Vec::new(), words: Vec::new() };
+    while let Some(arg) = args.next().transpose()? {
+        let Some(flag) = arg.strip_prefix('-').filter(|flag| !flag.is_empty()) else {
+            given.words.push(arg);
+            break;
+        };
+        let flag = flag.strip_prefix('-').unwrap_or(flag);
+        if flag.is_empty() {
+            break;
+        }
+        let (name, inline) = match flag.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (flag, None),
+        };
+        let flag = known_flag(name, &arg)?;
+        let value = match flag.takes {
+            Takes::Nothing => boolean(flag, inline.as_deref())?,
+            Takes::Value(_) => match inline {
+                Some(value) => value,
+                None => (args.next().transpose()?)
+                    .ok_or_else(|| Exit::misuse(format_args!("flag needs an argument: -{name}")))?,
+            },
+        };
+        given.set(flag, value);
+    }
+    for word in args {
+        given.words.push(word?);
+    }
+    Ok(given)
+}
+
+fn known_flag(name: &str, arg: &str) -> Result<&'static Flag, Exit> {
+    if name.is_empty() || name.starts_with('-') {
+        return Err(Exit::misuse(format_args!("bad flag syntax: {}", arg.escape_debug())));
+    }
+    if usage::LATER.contains(&name) {
+        return Err(Exit::misuse(format_args!(
+            "-{name} comes with the OAuth server, which this version does not have yet"
+        )));
+    }
+    let full_name = if name == "h" { "help" } else { name };
+    usage::flags().find(|flag| flag.name == full_name).ok_or_else(|| {
+        let hint = usage::nearest(name).map_or_else(String::new, |near| format!(" (did you mean -{near}?)"));
+        Exit::misuse(format_args!("flag provided but not defined: -{}{hint}", name.escape_debug()))
+    })
+}
+
+/// A boolean in Go's accepted spellings (`strconv.ParseBool`) as `true` or `false`; a bare flag is true.
+fn boolean(flag: &Flag, value: Option<&str>) -> Result<String, Exit> {
+    match value {
+        None | Some("1" | "t" | "T" | "TRUE" | "true" | "True") => Ok("true".to_owned()),
+        Some("0" | "f" | "F" | "FALSE" | "false" | "False") => Ok("false".to_owned()),
+        Some(other) => Err(Exit::misuse(format_args!(
+            "invalid boolean value {other:?} for -{}, expected true or false",
+            flag.name
+        ))),
+    }
+}
+
+/// The hidden sub-commands. They are started by the proxy itself, alone on the line; anything else here is a mistake.
+fn sub_command(word: &str, rest: &[String], given: &Given) -> Result<Args, Exit> {
+    let action = match word {
+        "demo-server" => Action::DemoServer,
+        "guard" => Action::Guard,
+        other => return Err(unexpected(other, given)),
+    };
+    if let Some(extra) = rest.first() {
+        return Err(unexpected(extra, given));
+    }
+    if !given.values.is_empty() {
+        return Err(Exit::misuse(format_args!("{word} takes no flags")));
+    }
+    Ok(Args { action, log: Log { format: LogFormat::Text, level: LogLevel::Info } })
+}
+
+/// A word that has no meaning. Beside `-http-headers` it may be part of a credential whose quotes were forgotten, and
+/// is not shown.
+fn unexpected(word: &str, given: &Given) -> Exit {
+    if given.get("http-headers").is_some() {
+        return Exit::misuse(
+            "unexpected argument (the value of -http-headers needs quotes if it holds spaces)",
+        );
+    }
+    let hint = if usage::flags().any(|flag| flag.name == word) {
+        format!(" (did you mean -{word}?)")
+    } else if word.ends_with(".json") || word.starts_with("http://") || word.starts_with("https://") {
+        " (a configuration is named with -config)".to_owned()
+    } else {
+        String::new()
+    };
+    Exit::misuse(format_args!("unexpected argument {word:?}{hint}"))
+}
+
+/// Typed values to a meaning; refuses combinations that contradict each other.
+fn check(raw: Raw, given: &Given) -> Result<Args, Exit> {
+    if given.get("help") == Some("true") {
+        return Err(Exit::answer(usage::help()));
+    }
+    if raw.version {
+        return Err(Exit::answer(version() + "\n"));
+    }
+    if raw.demo && raw.check {
+        return Err(Exit::misuse(
+            "-demo and -check exclude each other: the demo has no configuration to check",
+        ));
+    }
+    if raw.demo && given.get("config").is_some() {
+        return Err(Exit::misuse(
+            "-demo and -config exclude each other: the demo brings its own configuration",
+        ));
+    }
+    let headers = Headers::parse(&raw.http_headers)
+        .map_err(|problem| Exit::misuse(format_args!("invalid value for -http-headers: {problem}")))?;
+    let load = Load {
+        location: raw.config,
+        strict: raw.strict,
+        expand_env: raw.expand_env,
+        insecure: raw.insecure,
+        headers,
+        timeout: u64::try_from(raw.http_timeout).ok().filter(|&seconds| seconds > 0).map(Duration::from_secs),
+    };
+    let action = match (raw.demo, raw.check) {
+        (true, _) => Action::Demo,
+        (false, true) => Action::Check(load),
+        (false, false) => Action::Serve(load),
+    };
+    Ok(Args { action, log: Log { format: raw.log_format, level: raw.log_level } })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! The table of flags, and the texts made from it.
+//!
+//! One row is the whole truth about a flag: its name, whether it takes a value, its default and its help. Parser,
+//! defaults, help text and suggestions all read this table. Layout follows Go's `flag.PrintDefaults`, which users of
+//! the original know; defaults that say nothing (`false`, an empty string) are left out there too.
+
+/// One flag.
+pub(super) struct Flag {
+    /// Name without dashes.
+    pub(super) name: &'static str,
+    /// Whether a value follows.
+    pub(super) takes: Takes,
+    /// The value where none is given, in the spelling argh reads.
+    pub(super) default: &'static str,
+    /// What it does, one line.
+    help: &'static str,
+}
+
+/// Whether a value follows a flag.
+pub(super) enum Takes {
+    /// A boolean: alone, or with `=true` or `=false`.
+    Nothing,
+    /// A value, with the noun that stands for it in the help.
+    Value(&'static str),
+}
+
+/// Flags of the original that belong to a part this version does not have.
+pub(super) const LATER: [&str; 2] = ["eject-templates", "eject-templates-to"];
+
+/// All flags, in the order of the help text.
+pub(super) fn flags() -> impl Iterator<Item = &'static Flag> {
+    GROUPS.iter().flat_map(|(_, flags)| flags.iter())
+}
+
+/// The answer to `-help`.
+pub(super) fn help() -> String {
+    format!(
+        "mcp-proxy {}: one small program between any MCP client and any MCP server\n\n{}\n{EPILOGUE}",
+        env!("CARGO_PKG_VERSION"),
+        usage()
+    )
+}
+
+/// The list of flags, as printed after an error.
+pub(super) fn usage() -> String {
+    let mut text = "Usage of mcp-proxy:\n".to_owned();
+    for (title, flags) in GROUPS {
+        text.push_str(&format!("\n{title}:\n"));
+        for flag in *flags {
+            text.push_str(&entry(flag));
+        }
+    }
+    text
+}
+
+/// The known flag that was probably meant: the one with the fewest typing errors, at most one in three letters, or
+/// else the only one that begins like this.
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    let letters = name.chars().count();
+    if letters > NAME_LETTERS_MAX {
+        return None;
+    }
+    let by_distance = flags().map(|flag| (distance(name, flag.name), flag.name)).min();
+    if let Some((_, near)) = by_distance.filter(|&(errors, _)| errors <= letters / 3) {
+        return Some(near);
+    }
+    let mut beginning = flags().map(|flag| flag.name).filter(|known| known.starts_with(name));
+    beginning.next().filter(|_| beginning.next().is_none())
+}
+
+fn entry(flag: &Flag) -> String {
+    let (noun, quote) = match flag.takes {
+        Takes::Nothing => (String::new(), ""),
+        Takes::Value("int") => (" int".to_owned(), ""),
+        Takes::Value(noun) => (format!(" {noun}"), "\""),
+    };
+    let default = match flag.default {
+        "" | "false" => String::new(),
+        value => format!(" (default {quote}{value}{quote})"),
+    };
+    format!("  -{}{noun}\n        {}{default}\n", flag.name, flag.help)
+}
+
+/// Levenshtein distance in characters: inserted, lost and replaced ones each count one.
+fn distance(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.chars().count()).collect();
+    for (i, l) in left.chars().enumerate() {
+        let (mut diagonal, mut last) = (i, i + 1);
+        for (r, cell) in right.chars().zip(row.iter_mut().skip(1)) {
+            let above = *cell;
+            last = (diagonal + usize::from(l != r)).min(above + 1).min(last + 1);
+            diagonal = above;
+            *cell = last;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// Longer names get no suggestion; the longest flag has 18 letters.
+const NAME_LETTERS_MAX: usize = 40;
+
+const fn switch(name: &'static str, default: &'static str, help: &'static str) -> Flag {
+    Flag { name, takes: Takes::Nothing, default, help }
+}
+
+const fn value(name: &'static str, noun: &'static str, default: &'static str, help: &'static str) -> Flag {
+    Flag { name, takes: Takes::Value(noun), default, help }
+}
+
+const GROUPS: &[(&str, &[Flag])] = &[
+    (
+        "Configuration",
+        &[
+            value("config", "string", "config.json", "path to config file or a http(s) url"),
+            switch("expand-env", "true", "replace $NAME and ${NAME} in the config by environment values"),
+            switch("strict", "false", "treat unknown keys in the config as errors instead of warnings"),
+        ],
+    ),
+    (
+        "When -config is a url",
+        &[
+            value("http-headers", "string", "", "request headers to fetch it with, as 'K1:V1;K2:V2'"),
+            value("http-timeout", "int", "10", "seconds to wait for it, 0 or less for no limit"),
+            switch(
+                "insecure",
+                "false",
+                "allow insecure HTTPS connections by skipping TLS certificate verification",
+            ),
+        ],
+    ),
+    (
+        "Instead of serving the config",
+        &[
+            switch("check", "false", "load the config, report every problem in it and exit"),
+            switch(
+                "demo",
+                "false",
+                "serve a small built-in MCP server; needs no config and nothing installed",
+            ),
+        ],
+    ),
+    (
+        "Logging",
+        &[
+            value("log-format", "text|json", "text", "shape of a log line"),
+            value("log-level", "error|warn|info|debug|trace", "info", "least severe level to write"),
+        ],
+    ),
+    (
+        "Information",
+        &[
+            switch("help", "false", "print help and exit, as does -h"),
+            switch("version", "false", "print version and exit"),
+        ],
+    ),
+];
+
+const EPILOGUE: &str = "\
+A flag takes one dash or two, and its value after a space or a '='.
+A boolean is turned off with -flag=false.
+
+Examples:
+  mcp-proxy --demo
+  mcp-proxy -config /etc/mcp-proxy/config.json
+  mcp-proxy -config https://example.com/config.json -http-headers 'Authorization:Bearer secret'
+  mcp-proxy -config config.json --check --strict
+";

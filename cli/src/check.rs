@@ -1,0 +1,73 @@
+//! `--check`: what the configuration comes to, without starting anything. No secret is shown.
+
+use crate::args::{Load, Log};
+use crate::load::load;
+use mcp_proxy_core::config::{Config, Server, ToolFilter, Transport};
+use mcp_proxy_core::route::public_paths;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Loads the configuration and prints the servers and their URLs.
+pub(crate) fn run(from: &Load, log: Log) -> ExitCode {
+    let Some(config) = load(from, log) else { return ExitCode::FAILURE };
+    // Whoever closed stdout does not want to know.
+    let _gone = std::io::stdout().write_all(report(&config).as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn report(config: &Config) -> String {
+    let mut out = format!("listens on {} ({})\n", config.addr, config.serve.name());
+    for server in &config.servers {
+        let _ = write!(out, "\n{}{}\n", server.label(), if server.disabled { " (disabled)" } else { "" });
+        let _ = writeln!(out, "  server  {}", target(&server.transport));
+        if !server.disabled {
+            for path in public_paths(config, &server.name) {
+                let _ = writeln!(
+                    out,
+                    "  url     {}{}",
+                    base(config),
+                    path.replacen(&server.name, &server.label(), 1)
+                );
+            }
+        }
+        let _ = writeln!(out, "  access  {}", access(server));
+        if let ToolFilter::Allow(list) | ToolFilter::Block(list) = &server.filter {
+            let mode = if matches!(server.filter, ToolFilter::Allow(_)) { "only" } else { "all but" };
+            let _ = writeln!(out, "  tools   {mode} {}", list.iter().cloned().collect::<Vec<_>>().join(", "));
+        }
+    }
+    if config.servers.is_empty() {
+        out.push_str("\nno servers\n");
+    }
+    out
+}
+
+/// The public URL without its path, which the routes repeat.
+fn base(config: &Config) -> String {
+    match &config.base_url {
+        Some(url) => url.origin(),
+        None => format!("http://localhost:{}", config.addr.port),
+    }
+}
+
+fn target(transport: &Transport) -> String {
+    match transport {
+        Transport::Stdio { command, args, .. } => {
+            // Arguments may hold secrets, so only their number is shown.
+            format!(
+                "starts {command}{}",
+                if args.is_empty() { String::new() } else { format!(" with {} arguments", args.len()) }
+            )
+        }
+        Transport::Http { url, .. } => url.to_string(),
+    }
+}
+
+fn access(server: &Server) -> String {
+    match server.options.auth_tokens.len() {
+        0 => "open to everybody who can reach it".to_owned(),
+        1 => "1 token".to_owned(),
+        count => format!("{count} tokens"),
+    }
+}

@@ -1,0 +1,95 @@
+//! A configuration from where it lies, checked.
+
+use crate::args::{Load, Log};
+use crate::log;
+use mcp_proxy_core::config::{self, Config, Notice, Severity, Source};
+use mcp_proxy_core::log::{Level, Record};
+use mcp_proxy_core::time::Unix;
+use mcp_proxy_core::url::Url;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Reads and checks the configuration; what is wrong with it goes to the log. `None` after an error.
+pub(crate) fn load(load: &Load, log: Log) -> Option<Config> {
+    let text = match read(load) {
+        Ok(text) => text,
+        Err(reason) => {
+            say(log, Level::Error, format!("Failed to load config: {reason}"));
+            return None;
+        }
+    };
+    let lookup = |name: &str| variable(name);
+    let env: Option<config::Lookup<'_>> = load.expand_env.then_some(&lookup);
+    let source = Source { text: &text, name: &load.location, strict: load.strict, env };
+    match config::parse(&source) {
+        Ok(loaded) => {
+            tell(log, &loaded.warnings);
+            Some(loaded.config)
+        }
+        Err(notices) => {
+            tell(log, &notices);
+            let errors = notices.iter().filter(|notice| notice.severity == Severity::Error).count();
+            let plural = if errors == 1 { "" } else { "s" };
+            say(log, Level::Error, format!("Failed to load config: {errors} error{plural}, see above"));
+            None
+        }
+    }
+}
+
+/// Further root certificates that the operator trusts (`SSL_CERT_FILE`, PEM).
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn extra_roots() -> Result<Option<Vec<u8>>, String> {
+    let Some(path) = variable("SSL_CERT_FILE").filter(|path| !path.is_empty()) else { return Ok(None) };
+    std::fs::read(&path).map(Some).map_err(|error| format!("cannot read SSL_CERT_FILE {path}: {error}"))
+}
+
+/// Writes a line of the command line's own to the log.
+pub(crate) fn say(log: Log, level: Level, message: String) {
+    log::write(log, &Record { level, server: None, message }, unix());
+}
+
+fn tell(log: Log, notices: &[Notice]) {
+    for notice in notices {
+        let level = match notice.severity {
+            Severity::Warning => Level::Warn,
+            Severity::Error => Level::Error,
+        };
+        say(log, level, notice.to_string());
+    }
+}
+
+/// The text of the configuration.
+fn read(load: &Load) -> Result<String, String> {
+    let location = &load.location;
+    let bytes = if location.starts_with("http://") || location.starts_with("https://") {
+        let url = Url::parse(location).map_err(|error| format!("{error}"))?;
+        let headers: Vec<(String, String)> =
+            load.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let roots = extra_roots()?;
+        mcp_proxy_smol::fetch(&url, &headers, load.timeout, load.insecure, roots.as_deref())?
+    } else if location.contains("://") {
+        let scheme = location.split("://").next().unwrap_or_default();
+        return Err(format!(
+            "unsupported config path: {scheme}:// is neither a local path nor an http(s) URL"
+        ));
+    } else {
+        let path = match load.expand_env {
+            true => config::expand_env(location, variable).text,
+            false => location.clone(),
+        };
+        std::fs::read(&path).map_err(|error| format!("{path}: {error}"))?
+    };
+    String::from_utf8(bytes).map_err(|_| format!("{location} is not UTF-8 text"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line is what reads the environment")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[expect(clippy::disallowed_methods, reason = "log lines before the engine runs need a time too")]
+fn unix() -> Unix {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Unix(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

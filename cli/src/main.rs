@@ -1,0 +1,38 @@
+//! `mcp-proxy`: one small program between any MCP client and any MCP server.
+//!
+//! `main` only maps what was asked for to an exit code. The command line is read in [`args`], a configuration in
+//! [`load`]; [`serve`] puts the engine on its runtime.
+
+mod args;
+mod calendar;
+mod check;
+mod demo;
+mod demo_server;
+mod guard;
+mod load;
+mod log;
+mod serve;
+
+use args::{Action, Args};
+use std::io::{self, BufReader};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = match Args::parse(std::env::args_os().skip(1)) {
+        Ok(args) => args,
+        Err(exit) => return exit.report(),
+    };
+    match args.action {
+        Action::Serve(load) => serve::run(&load, args.log),
+        Action::Check(load) => check::run(&load, args.log),
+        Action::Demo => demo::run(args.log),
+        Action::DemoServer => match demo_server::run(BufReader::new(io::stdin()), io::stdout()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
+        Action::Guard => {
+            guard::run(io::stdin().lock(), guard::kill_group, std::thread::sleep);
+            ExitCode::SUCCESS
+        }
+    }
+}

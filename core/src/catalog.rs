@@ -1,0 +1,225 @@
+//! What one upstream offers: its four lists, each item as the upstream wrote it.
+//!
+//! Invariants: items keep their order and their bytes, except that `execution` is taken off tools (tasks are not
+//! carried, so no client may think they are: DL-14) and raw newlines are blanked; at most
+//! `list_items_max` items and `list_pages_max` pages are kept, and a cursor that comes again ends the reading.
+//! Deliberately absent: filters and names shown to clients, which belong to a [`View`](crate::view::View).
+
+use crate::fault::{Code, Fault};
+use crate::json::{self, Pieces, Span};
+use crate::limits::Limits;
+use crate::mcp::ListKind;
+use crate::time::Mono;
+
+/// The four lists of one upstream.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    lists: [List; 4],
+}
+
+/// One list.
+#[derive(Debug, Default)]
+pub(crate) struct List {
+    /// In the upstream's order.
+    pub(crate) items: Vec<Item>,
+    /// When it was read.
+    pub(crate) read_at: Mono,
+}
+
+/// One tool, prompt, resource or template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Item {
+    /// Its name or URI.
+    pub(crate) name: String,
+    /// Its definition.
+    pub(crate) raw: Box<[u8]>,
+}
+
+impl Catalog {
+    pub(crate) fn list(&self, kind: ListKind) -> &List {
+        let [tools, prompts, resources, templates] = &self.lists;
+        match kind {
+            ListKind::Tools => tools,
+            ListKind::Prompts => prompts,
+            ListKind::Resources => resources,
+            ListKind::Templates => templates,
+        }
+    }
+
+    /// Replaces a list. Returns whether its items differ from those before.
+    pub(crate) fn replace(&mut self, kind: ListKind, items: Vec<Item>, now: Mono) -> bool {
+        let [tools, prompts, resources, templates] = &mut self.lists;
+        let list = match kind {
+            ListKind::Tools => tools,
+            ListKind::Prompts => prompts,
+            ListKind::Resources => resources,
+            ListKind::Templates => templates,
+        };
+        list.read_at = now;
+        let changed = list.items != items;
+        list.items = items;
+        changed
+    }
+}
+
+/// Reads one list page by page.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    kind: ListKind,
+    items: Vec<Item>,
+    cursors: Vec<Box<[u8]>>,
+}
+
+/// What to do after a page.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// Ask again with this cursor (raw JSON string).
+    More(Box<[u8]>),
+    /// That was all.
+    Done(Vec<Item>),
+    /// All that will be taken; the reason belongs into the log.
+    Cut(Vec<Item>, &'static str),
+}
+
+impl Reading {
+    pub(crate) fn new(kind: ListKind) -> Self {
+        Self { kind, items: Vec::new(), cursors: Vec::new() }
+    }
+
+    pub(crate) fn kind(&self) -> ListKind {
+        self.kind
+    }
+
+    /// Takes one page: the `result` of an answer, inside `text`.
+    ///
+    /// # Errors
+    /// [`Code::UpstreamBroken`] when this is no such list.
+    pub(crate) fn page(&mut self, text: &[u8], result: Span, limits: &Limits) -> Result<Page, Fault> {
+        let [list, cursor] = json::members(text, result, [self.kind.member(), "nextCursor"])?;
+        let Some(list) = list.filter(|span| span.of(text).first() == Some(&b'[')) else {
+            let detail = format!("the answer to {} has no list `{}`", self.kind.method(), self.kind.member());
+            return Err(Fault::peer(Code::UpstreamBroken, detail));
+        };
+        for span in json::elements(text, list) {
+            if self.items.len() >= limits.list_items_max {
+                return Ok(Page::Cut(std::mem::take(&mut self.items), "too many items"));
+            }
+            self.items.extend(item(self.kind, text, span));
+        }
+        let Some(cursor) = cursor.map(|span| span.of(text)).filter(|raw| raw.first() == Some(&b'"')) else {
+            return Ok(Page::Done(std::mem::take(&mut self.items)));
+        };
+        if self.cursors.iter().any(|seen| **seen == *cursor) {
+            return Ok(Page::Cut(std::mem::take(&mut self.items), "a cursor came twice"));
+        }
+        if self.cursors.len().saturating_add(1) >= limits.list_pages_max {
+            return Ok(Page::Cut(std::mem::take(&mut self.items), "too many pages"));
+        }
+        self.cursors.push(cursor.into());
+        Ok(Page::More(cursor.into()))
+    }
+}
+
+/// One item, unless it has no name.
+fn item(kind: ListKind, text: &[u8], span: Span) -> Option<Item> {
+    let name = json::unquote(json::member(text, span, kind.key()).ok()??.of(text))?;
+    let mut raw = Vec::new();
+    if kind == ListKind::Tools && json::member(text, span, "execution") != Ok(None) {
+        write_without(text, span, "execution", &mut raw);
+    } else {
+        raw.extend_from_slice(span.of(text));
+    }
+    let mut line = Vec::with_capacity(raw.len());
+    Pieces::splice(&raw, true, &[]).write(&mut line);
+    Some(Item { name, raw: line.into() })
+}
+
+/// Writes an object without one of its members.
+fn write_without(text: &[u8], object: Span, name: &str, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for member in json::scan::each_member(text, object) {
+        if member.key.of(text) == name.as_bytes() {
+            continue;
+        }
+        if out.last() != Some(&b'{') {
+            out.push(b',');
+        }
+        let with_key = Span { start: member.key.start.saturating_sub(1), end: member.value.end };
+        out.extend_from_slice(with_key.of(text));
+    }
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(reading: &mut Reading, text: &str) -> Result<Page, Code> {
+        let span = Span { start: 0, end: text.len() };
+        reading
+            .page(
+                text.as_bytes(),
+                span,
+                &Limits { list_items_max: 3, list_pages_max: 3, ..Limits::default() },
+            )
+            .map_err(|fault| fault.code)
+    }
+
+    fn names(items: &[Item]) -> Vec<&str> {
+        items.iter().map(|item| item.name.as_str()).collect()
+    }
+
+    #[test]
+    fn pages_are_gathered_in_order() {
+        let mut reading = Reading::new(ListKind::Tools); // UP-57
+        let more = page(&mut reading, r#"{"tools":[{"name":"a"},{"x":1,"name":"b"}],"nextCursor":""}"#);
+        assert_eq!(more, Ok(Page::More(b"\"\"".as_slice().into()))); // GN-12
+        let Ok(Page::Done(items)) = page(&mut reading, r#"{"tools":[{"name":"c"}]}"#) else { panic!() };
+        assert_eq!(names(&items), ["a", "b", "c"]);
+        assert_eq!(&*items[1].raw, br#"{"x":1,"name":"b"}"#);
+    }
+
+    #[test]
+    fn a_repeated_cursor_or_too_much_ends_the_reading() {
+        let mut reading = Reading::new(ListKind::Tools); // UP-58
+        page(&mut reading, r#"{"tools":[{"name":"a"}],"nextCursor":"x"}"#).unwrap();
+        let cut = page(&mut reading, r#"{"tools":[],"nextCursor":"x"}"#).unwrap();
+        assert!(matches!(cut, Page::Cut(items, "a cursor came twice") if names(&items) == ["a"]));
+
+        let mut reading = Reading::new(ListKind::Tools);
+        let many = r#"{"tools":[{"name":"a"},{"name":"b"},{"name":"c"},{"name":"d"}]}"#;
+        assert!(
+            matches!(page(&mut reading, many), Ok(Page::Cut(items, "too many items")) if items.len() == 3)
+        );
+
+        let mut reading = Reading::new(ListKind::Tools);
+        page(&mut reading, r#"{"tools":[],"nextCursor":"1"}"#).unwrap();
+        page(&mut reading, r#"{"tools":[],"nextCursor":"2"}"#).unwrap();
+        let cut = page(&mut reading, r#"{"tools":[],"nextCursor":"3"}"#);
+        assert!(matches!(cut, Ok(Page::Cut(_, "too many pages"))));
+    }
+
+    #[test]
+    fn execution_is_taken_off_tools_and_nothing_else() {
+        let mut reading = Reading::new(ListKind::Tools); // DL-14
+        let text =
+            "{\"tools\":[{\"name\":\"a\",\n \"execution\":{\"taskSupport\":\"required\"},\"z\" : [1.0]}]}";
+        let Ok(Page::Done(items)) = page(&mut reading, text) else { panic!() };
+        assert_eq!(std::str::from_utf8(&items[0].raw), Ok(r#"{"name":"a","z" : [1.0]}"#));
+    }
+
+    #[test]
+    fn an_answer_without_the_list_is_broken() {
+        let mut reading = Reading::new(ListKind::Prompts);
+        assert_eq!(page(&mut reading, r#"{"tools":[]}"#), Err(Code::UpstreamBroken));
+        assert_eq!(page(&mut reading, r#"{"prompts":{}}"#), Err(Code::UpstreamBroken));
+    }
+
+    #[test]
+    fn items_without_a_name_are_left_out() {
+        let mut reading = Reading::new(ListKind::Resources);
+        let text = r#"{"resources":[{"name":"no uri"},7,{"uri":"file:///a"}]}"#;
+        let Ok(Page::Done(items)) = page(&mut reading, text) else { panic!() };
+        assert_eq!(names(&items), ["file:///a"]);
+    }
+}

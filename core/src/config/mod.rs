@@ -1,0 +1,209 @@
+//! The configuration: from text to a checked [`Config`].
+//!
+//! [`parse`] takes the text of a file (both formats of TBXark/mcp-proxy, JSON with comments) and gives either
+//! a configuration that nothing is wrong with, together with warnings, or **all** problems at once, each with
+//! its position and, for an unknown key, the nearest known one.
+//!
+//! ```text
+//! text ── env (expansion) ── tree (JSON with places) ── fields (types) ── proxy · options · oauth2
+//!                                                                      └─ server · transport · v1
+//! ```
+//!
+//! Invariants: a key or value is read in one place only; reading never stops at the first problem; where
+//! security is concerned doubt is an error (a list of tokens that turns out empty, an OAuth server that would
+//! not run); no message and no `Debug` output holds a secret.
+//! Deliberately absent: reading files and URLs, the environment, the clock; a `validate` step: what has been
+//! built is right.
+
+mod addr;
+mod duration;
+mod env;
+mod fields;
+mod notice;
+mod oauth2;
+mod options;
+mod proxy;
+mod server;
+mod transport;
+mod tree;
+mod v1;
+
+pub use addr::{Addr, Host};
+pub use env::{Expanded, Undefined, expand_env};
+pub use notice::{Notice, Severity};
+pub use oauth2::{IpRange, OAuth2};
+pub use options::{Options, Sharing, ToolFilter};
+pub use proxy::{LimitOverrides, Serve};
+pub use server::{Era, Server};
+pub use transport::{HttpKind, Transport};
+
+use crate::url::Url;
+use fields::{At, Fields};
+use notice::Report;
+use proxy::ProxySection;
+use tree::Node;
+
+/// A checked configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen.
+    pub addr: Addr,
+    /// The public URL, if it is known.
+    pub base_url: Option<Url>,
+    /// Its path, which prefixes every route: empty, or `/…` without a slash at the end.
+    pub base_path: String,
+    /// Name in MCP handshakes towards upstream servers.
+    pub name: String,
+    /// Version in MCP handshakes.
+    pub version: String,
+    /// Which transports are served.
+    pub serve: Serve,
+    /// Origins that web pages may call from; empty leaves it to the policy's default.
+    pub allowed_origins: Vec<String>,
+    /// Names that the `Host` header may have; empty leaves it to the policy's default.
+    pub allowed_hosts: Vec<String>,
+    /// The servers in the order of the text, disabled ones included.
+    pub servers: Vec<Server>,
+    /// The OAuth server; `enabled` only if it is to run.
+    pub oauth2: Option<OAuth2>,
+    /// What replaces defaults of [`Limits`](crate::limits::Limits).
+    pub limits: LimitOverrides,
+}
+
+/// A configuration text and how to read it.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The text, as it is in the file, at most 4 MiB.
+    pub text: &'a str,
+    /// File name or URL, for messages (a query is not shown).
+    pub name: &'a str,
+    /// Unknown keys are errors.
+    pub strict: bool,
+    /// Looks up environment variables for the text; `None` leaves every `$` alone (`-expand-env=false`).
+    pub env: Option<Lookup<'a>>,
+}
+
+/// Gives the value of an environment variable.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// A configuration, and what an operator may want to know about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// In the order of the text.
+    pub warnings: Vec<Notice>,
+}
+
+/// Expands, reads and checks a configuration.
+///
+/// # Errors
+/// All problems, warnings included, in the order of the text; at least one of them is an error.
+pub fn parse(source: &Source<'_>) -> Result<Loaded, Vec<Notice>> {
+    let expanded = match source.env {
+        Some(lookup) => env::expand_document(source.text, TEXT_BYTES_MAX, lookup),
+        None => Expanded::verbatim(source.text),
+    };
+    let mut report = Report::new(source, &expanded);
+    let config = if expanded.text.len() > TEXT_BYTES_MAX {
+        report.error(0, format!("a configuration of more than {TEXT_BYTES_MAX} bytes is not read"));
+        None
+    } else {
+        match tree::read(&expanded.text) {
+            Ok(root) => read(&mut report, &root),
+            Err(error) => {
+                report.error(error.at, error.message);
+                None
+            }
+        }
+    };
+    match (config, report.finish()) {
+        (Some(config), (warnings, false)) => Ok(Loaded { config, warnings }),
+        (_, (notices, _)) => Err(notices),
+    }
+}
+
+/// Reads the top level. `None` only after an error.
+fn read(report: &mut Report<'_>, root: &Node) -> Option<Config> {
+    let mut top = Fields::open(report, root, "")?;
+    let proxy = top.object(report, "mcpProxy");
+    let old_proxy = top.object(report, "server");
+    let servers = top.object(report, "mcpServers");
+    let old_servers = top.object(report, "clients");
+    let section = read_proxy(report, &mut top, proxy, old_proxy);
+    let servers = read_servers(report, servers, old_servers, &section.defaults);
+    top.finish(report, &[("servers", "mcpServers"), ("proxy", "mcpProxy")]);
+
+    for server in &servers {
+        server::check_key(report, At { at: server.at, value: &server.value.name });
+    }
+    server::check_collisions(report, &servers);
+    if servers.is_empty() {
+        report.warn(root.span.start, "there is no server in `mcpServers`");
+    }
+    let servers: Vec<Server> = servers.into_iter().map(|server| server.value).collect();
+    let base_path = section.base_path();
+    Some(Config {
+        oauth2: oauth2::settle(report, section.oauth2, section.serve, &servers),
+        addr: section.addr,
+        base_url: section.base_url,
+        base_path,
+        name: section.name,
+        version: section.version,
+        serve: section.serve,
+        allowed_origins: section.allowed_origins,
+        allowed_hosts: section.allowed_hosts,
+        servers,
+        limits: section.limits,
+    })
+}
+
+/// `mcpProxy`, or else `server` of the first format.
+fn read_proxy(
+    report: &mut Report<'_>,
+    top: &mut Fields<'_>,
+    proxy: Option<Fields<'_>>,
+    old: Option<Fields<'_>>,
+) -> ProxySection {
+    match (proxy, old) {
+        (Some(proxy), old) => {
+            v1::warn_ignored(report, old.map(|old| old.at), "server", "mcpProxy");
+            ProxySection::read(report, proxy)
+        }
+        (None, Some(old)) => v1::read_server(report, old),
+        (None, None) => {
+            let is_there = top.node(report, "mcpProxy").is_some() || top.node(report, "server").is_some();
+            if !is_there {
+                report.error(top.at, "mcpProxy is required");
+            }
+            ProxySection::default()
+        }
+    }
+}
+
+/// `mcpServers`, or else `clients` of the first format.
+fn read_servers(
+    report: &mut Report<'_>,
+    servers: Option<Fields<'_>>,
+    old: Option<Fields<'_>>,
+    defaults: &Options,
+) -> Vec<At<Server>> {
+    let members: Vec<_> = servers.iter().flat_map(Fields::entries).collect();
+    match old {
+        Some(old) if members.is_empty() => return v1::read_clients(report, &old, defaults),
+        old => v1::warn_ignored(report, old.map(|old| old.at), "clients", "mcpServers"),
+    }
+    let mut read = Vec::with_capacity(members.len());
+    for member in members {
+        if let Some(value) = server::read(report, member, defaults) {
+            read.push(At { at: member.at, value });
+        }
+    }
+    read
+}
+
+/// Far beyond any configuration, small enough to read a wrong file without harm.
+const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

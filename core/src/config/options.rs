@@ -1,0 +1,252 @@
+//! `options` of the proxy and of each server, and how a server's inherit the proxy's (SEED-025 to SEED-034).
+//!
+//! Invariants: a list of tokens that was written with entries never becomes empty, because an empty list
+//! means that nobody is asked for a token; `toolFilter` and `disabled` are never inherited.
+//! Deliberately absent: checking credentials, applying the filter to lists (both only ask
+//! [`ToolFilter::admits`] and [`Options::auth_tokens`]).
+
+use std::collections::BTreeSet;
+
+use super::fields::{At, Fields, nearest, shown};
+use super::notice::Report;
+use super::oauth2;
+use crate::redacted::Redacted;
+
+/// What applies to one server after inheritance.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    /// The process ends with status 1 when this server cannot be connected.
+    pub panic_if_invalid: bool,
+    /// Each request for this server is logged.
+    pub log_enabled: bool,
+    /// Without surrounding blanks and `Bearer `; empty means that no token is asked for.
+    pub auth_tokens: Vec<Redacted<String>>,
+    /// `"oauth2": {"enabled": false}` on the server: the OAuth server does not protect it. Not in effect
+    /// before there is one.
+    pub oauth2_exempt: bool,
+    /// How sessions share upstream connections. Not in effect yet.
+    pub sessions: Sharing,
+    /// Most upstream connections (children) of this server at a time. Not in effect yet.
+    pub sessions_max: Option<u32>,
+    /// An upstream connection that nobody uses for this time is stopped, in milliseconds. Not in effect yet.
+    pub idle_ms: Option<u64>,
+}
+
+/// `options.sessions`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sharing {
+    /// As the server's features allow.
+    #[default]
+    Auto,
+    /// One upstream connection for all sessions.
+    Shared,
+    /// One upstream connection for each session.
+    Dedicated,
+}
+
+/// Which tools of a server are served, by the server's own names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ToolFilter {
+    /// All.
+    #[default]
+    None,
+    /// Only these.
+    Allow(BTreeSet<String>),
+    /// All but these.
+    Block(BTreeSet<String>),
+}
+
+impl ToolFilter {
+    /// Whether a tool is served.
+    pub fn admits(&self, name: &str) -> bool {
+        match self {
+            Self::None => true,
+            Self::Allow(names) => names.contains(name),
+            Self::Block(names) => !names.contains(name),
+        }
+    }
+}
+
+/// The fields that a server inherits when it leaves them out.
+#[derive(Default)]
+pub(super) struct Inheritable {
+    pub(super) panic_if_invalid: Option<bool>,
+    pub(super) log_enabled: Option<bool>,
+    pub(super) auth_tokens: Option<Vec<Redacted<String>>>,
+    sessions: Option<Sharing>,
+    sessions_max: Option<u32>,
+    idle_ms: Option<u64>,
+}
+
+impl Inheritable {
+    /// The three fields that the first format has as well, there beside the others (SEED-052).
+    pub(super) fn read_v1(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Self {
+        Self {
+            panic_if_invalid: fields.bool(report, "panicIfInvalid").map(|it| it.value),
+            log_enabled: fields.bool(report, "logEnabled").map(|it| it.value),
+            auth_tokens: read_tokens(report, fields, "authTokens"),
+            ..Self::default()
+        }
+    }
+
+    fn read(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Self {
+        Self {
+            sessions: read_sharing(report, fields),
+            sessions_max: fields.bounded(report, "maxSessions", 1, 100_000),
+            idle_ms: fields
+                .bounded(report, "idleSeconds", 1, SECONDS_MAX)
+                .map(|s| u64::from(s).saturating_mul(1000)),
+            ..Self::read_v1(report, fields)
+        }
+    }
+
+    /// A server's options: its own fields, then those of the proxy (SEED-026).
+    pub(super) fn over(self, defaults: &Options) -> Options {
+        Options {
+            panic_if_invalid: self.panic_if_invalid.unwrap_or(defaults.panic_if_invalid),
+            log_enabled: self.log_enabled.unwrap_or(defaults.log_enabled),
+            auth_tokens: self.auth_tokens.unwrap_or_else(|| defaults.auth_tokens.clone()),
+            oauth2_exempt: false,
+            sessions: self.sessions.unwrap_or(defaults.sessions),
+            sessions_max: self.sessions_max.or(defaults.sessions_max),
+            idle_ms: self.idle_ms.or(defaults.idle_ms),
+        }
+    }
+}
+
+/// `mcpProxy.options`: the defaults, and the OAuth server.
+pub(super) fn read_defaults(
+    report: &mut Report<'_>,
+    fields: &mut Fields<'_>,
+) -> (Options, Option<At<oauth2::OAuth2>>) {
+    let Some(mut fields) = fields.object(report, "options") else { return (Options::default(), None) };
+    let options = Inheritable::read(report, &mut fields).over(&Options::default());
+    let oauth2 = oauth2::read(report, &mut fields);
+    for key in ["toolFilter", "disabled"] {
+        if let Some(node) = fields.node(report, key) {
+            let name = fields.name_of(key);
+            report
+                .warn(node.span.start, format!("`{name}` is only effective in `mcpServers`, it is ignored"));
+        }
+    }
+    fields.finish(report, &[]);
+    (options, oauth2)
+}
+
+/// `options` of one server.
+#[derive(Default)]
+pub(super) struct ServerOptions {
+    pub(super) options: Options,
+    pub(super) filter: ToolFilter,
+    pub(super) disabled: bool,
+}
+
+impl ServerOptions {
+    pub(super) fn read(report: &mut Report<'_>, server: &mut Fields<'_>, defaults: &Options) -> Self {
+        let Some(mut fields) = server.object(report, "options") else {
+            return Self { options: Inheritable::default().over(defaults), ..Self::default() };
+        };
+        let mut options = Inheritable::read(report, &mut fields).over(defaults);
+        options.oauth2_exempt = read_exemption(report, &mut fields);
+        let filter = read_filter(report, &mut fields);
+        let disabled = fields.bool(report, "disabled").is_some_and(|it| it.value);
+        fields.finish(report, &[]);
+        Self { options, filter, disabled }
+    }
+}
+
+/// A list of tokens, each without surrounding blanks and `Bearer `, as they are compared (SEED-029).
+pub(super) fn read_tokens(
+    report: &mut Report<'_>,
+    fields: &mut Fields<'_>,
+    key: &'static str,
+) -> Option<Vec<Redacted<String>>> {
+    let node = fields.node(report, key)?;
+    report.hide(node.span.clone());
+    let name = fields.name_of(key);
+    let written = fields.strings(report, key)?;
+    let mut tokens = Vec::with_capacity(written.len());
+    for At { at, value } in &written {
+        let token = value.trim();
+        let token = token.strip_prefix("Bearer ").unwrap_or(token).trim();
+        if token.is_empty() || token == "Bearer" {
+            report.warn(*at, format!("`{name}`: an empty token opens nothing, it is ignored"));
+        } else if !token.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+            report.error(
+                *at,
+                format!("`{name}`: a token must be printable ASCII, no client could send this one"),
+            );
+        } else {
+            tokens.push(Redacted::new(token.to_owned()));
+        }
+    }
+    if tokens.is_empty() && !written.is_empty() {
+        report.error(
+            node.span.start,
+            format!("`{name}`: no usable token in this list (to ask for no token on purpose, write [])"),
+        );
+    }
+    Some(tokens)
+}
+
+fn read_sharing(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Option<Sharing> {
+    let At { at, value } = fields.string(report, "sessions")?;
+    match value {
+        "auto" => Some(Sharing::Auto),
+        "shared" => Some(Sharing::Shared),
+        "dedicated" => Some(Sharing::Dedicated),
+        other => {
+            let name = fields.name_of("sessions");
+            let known = "`auto`, `shared` or `dedicated`";
+            report.error(at, format!("`{name}`: expected {known}, found `{}`", shown(other)));
+            None
+        }
+    }
+}
+
+/// Of a server's `oauth2` only `"enabled": false` means something: there is one authorization server.
+fn read_exemption(report: &mut Report<'_>, options: &mut Fields<'_>) -> bool {
+    let Some(mut fields) = options.object(report, "oauth2") else { return false };
+    let exempt = fields.bool(report, "enabled").is_some_and(|it| !it.value);
+    for member in fields.entries().filter(|member| !member.key.eq_ignore_ascii_case("enabled")) {
+        let name = fields.name_of(&member.key);
+        report.warn(
+            member.at,
+            format!("`{name}` is only effective in `mcpProxy.options.oauth2`, it is ignored"),
+        );
+    }
+    exempt
+}
+
+/// A filter without a valid mode is ignored, as is an empty list (SEED-031, SEED-032).
+fn read_filter(report: &mut Report<'_>, options: &mut Fields<'_>) -> ToolFilter {
+    let Some(mut fields) = options.object(report, "toolFilter") else { return ToolFilter::None };
+    let mode = fields.string(report, "mode");
+    let list = fields.strings(report, "list").unwrap_or_default();
+    let at = mode.map_or(fields.at, |mode| mode.at);
+    let names: BTreeSet<String> = list.iter().map(|name| name.value.to_owned()).collect();
+    let mode = mode.map_or("", |mode| mode.value);
+    let name = fields.name_of("list");
+    fields.finish(report, &[]);
+    if names.is_empty() {
+        if mode.eq_ignore_ascii_case("allow") {
+            report.warn(at, format!("`{name}` is empty, so there is no filter and every tool is served"));
+        }
+        return ToolFilter::None;
+    }
+    if mode.eq_ignore_ascii_case("allow") {
+        return ToolFilter::Allow(names);
+    }
+    if mode.eq_ignore_ascii_case("block") {
+        return ToolFilter::Block(names);
+    }
+    let suggestion = match nearest(mode, &["allow", "block"]) {
+        Some(known) => format!(" (did you mean `{known}`?)"),
+        None => " (it must be `allow` or `block`)".to_owned(),
+    };
+    report.warn(at, format!("Unknown tool filter mode: {}, skipping tool filter{suggestion}", shown(mode)));
+    ToolFilter::None
+}
+
+/// 30 days; longer is as good as never.
+pub(super) const SECONDS_MAX: u32 = 30 * 24 * 60 * 60;

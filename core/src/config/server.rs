@@ -1,0 +1,170 @@
+//! `mcpServers`: each entry as a [`Server`], and the rules for its key, which is a path (SEED-042).
+//!
+//! Invariants: the routes of two enabled servers never collide; a key is never shown beyond its first `/`,
+//! because what follows may be a token.
+//! Deliberately absent: routing itself.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::fields::{At, Fields, shown};
+use super::notice::Report;
+use super::options::{Options, ServerOptions, ToolFilter};
+use super::transport::{self, Transport};
+use super::tree::Member;
+
+/// A configured server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Server {
+    /// The key: the path below that of `baseURL`. May hold a secret after the first `/`; for logs there is
+    /// [`label`](Self::label).
+    pub name: String,
+    /// How it is reached.
+    pub transport: Transport,
+    /// Its options, inherited ones included.
+    pub options: Options,
+    /// Which of its tools are served.
+    pub filter: ToolFilter,
+    /// It is not started.
+    pub disabled: bool,
+    /// Which era of the protocol to speak.
+    pub era: Era,
+}
+
+/// `era` of a server. Not in effect yet: one era is implemented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Era {
+    /// Whatever the server turns out to speak.
+    #[default]
+    Auto,
+    /// The revisions with `initialize`, up to 2025-11-25.
+    Legacy,
+}
+
+impl Server {
+    /// The name with everything after the first `/` masked: `fetch/***`.
+    pub fn label(&self) -> String {
+        label(&self.name)
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("name", &self.label())
+            .field("transport", &self.transport)
+            .field("options", &self.options)
+            .field("filter", &self.filter)
+            .field("disabled", &self.disabled)
+            .field("era", &self.era)
+            .finish()
+    }
+}
+
+/// Reads one entry of `mcpServers`.
+pub(super) fn read(report: &mut Report<'_>, member: &Member, defaults: &Options) -> Option<Server> {
+    let mut fields = Fields::open(report, &member.node, format!("mcpServers.{}", label(&member.key)))?;
+    let kind = fields.string(report, "transportType");
+    let transport = transport::read(report, &mut fields, kind);
+    let ServerOptions { options, filter, disabled } = ServerOptions::read(report, &mut fields, defaults);
+    let era = read_era(report, &mut fields);
+    fields.finish(report, &HINTS);
+    Some(Server { name: member.key.clone(), transport: transport?, options, filter, disabled, era })
+}
+
+/// The key with everything after the first `/` masked, fit for a message.
+pub(super) fn label(key: &str) -> String {
+    match key.split_once('/') {
+        Some((first, _)) => format!("{}/***", shown(first)),
+        None => shown(key),
+    }
+}
+
+/// Checks the key of a server as a path.
+pub(super) fn check_key(report: &mut Report<'_>, key: At<&str>) {
+    let At { at, value } = key;
+    let problem = if value.is_empty() {
+        "is empty"
+    } else if value.starts_with('/') || value.ends_with('/') {
+        "starts or ends with `/`"
+    } else if value.contains("//") {
+        "contains `//`"
+    } else if value.contains(['?', '#']) {
+        "contains `?` or `#`, which end a path"
+    } else if value.chars().any(char::is_control) {
+        "contains a control character"
+    } else if value.split('/').any(|segment| matches!(segment, "." | "..")) {
+        "contains the path segment `.` or `..`"
+    } else {
+        return check_reserved(report, key);
+    };
+    report
+        .error(at, format!("the server key `{}` {problem}, but it is the path of the server", label(value)));
+}
+
+/// First segments that the proxy uses itself (DESIGN §2.2).
+fn check_reserved(report: &mut Report<'_>, At { at, value }: At<&str>) {
+    let first = value.split('/').next().unwrap_or(value);
+    if ["oauth", ".well-known"].contains(&first) {
+        report.error(
+            at,
+            format!("the server key `{first}` is reserved for the proxy itself, take another one"),
+        );
+    } else if ["mcp", "sse", "message", "authorize", "token", "register", "health"].contains(&first) {
+        let label = label(value);
+        report.warn(
+            at,
+            format!(
+                "the path `/{first}` belongs to the proxy itself: the server `{label}` is reached only under \
+                 `/{label}/mcp` and `/{label}/sse`, better take another key"
+            ),
+        );
+    }
+}
+
+/// Finds enabled servers whose routes are those of another: `a/mcp` is also the endpoint of `a`.
+pub(super) fn check_collisions(report: &mut Report<'_>, servers: &[At<Server>]) {
+    let enabled = || servers.iter().filter(|server| !server.value.disabled);
+    let places: BTreeMap<&str, usize> =
+        enabled().map(|server| (server.value.name.as_str(), server.at)).collect();
+    for At { at, value: server } in enabled() {
+        let Some((parent, last)) = server.name.rsplit_once('/') else { continue };
+        let Some(parent_at) = places.get(parent).filter(|_| ["mcp", "sse", "message"].contains(&last)) else {
+            continue;
+        };
+        let line = report.line_of(*parent_at);
+        // `last` is a word of ours, what stands before it may be a secret.
+        let parent = label(parent);
+        let own = format!("{parent}/{last}");
+        report.error(
+            *at,
+            format!("the routes of the servers `{own}` and `{parent}` ({line}) collide, rename one of them"),
+        );
+    }
+}
+
+fn read_era(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Era {
+    let Some(At { at, value }) = fields.string(report, "era") else { return Era::Auto };
+    let name = fields.name_of("era");
+    match value {
+        "legacy" => return Era::Legacy,
+        "modern" => {
+            report
+                .error(at, format!("`{name}`: `modern` is not part of this version yet, leave the key out"));
+        }
+        other => {
+            report.error(at, format!("`{name}`: expected `legacy` or `modern`, found `{}`", shown(other)))
+        }
+    }
+    Era::Auto
+}
+
+/// What other programs call our keys.
+const HINTS: [(&str, &str); 6] = [
+    ("type", "transportType"),
+    ("transport", "transportType"),
+    ("serverUrl", "url"),
+    ("httpUrl", "url"),
+    ("disabled", "options.disabled"),
+    ("authTokens", "options.authTokens"),
+];

@@ -1,0 +1,252 @@
+//! How one server is reached: the keys of `mcpServers.<key>` that say so (SEED-035 to SEED-041).
+//!
+//! Invariant: what leaves here can be handed to the host as it is: no NUL in what goes to a child, no line
+//! end in what goes into an HTTP head.
+//! Deliberately absent: looking whether a command exists, which may change until it is started.
+
+use std::fmt;
+
+use super::duration;
+use super::fields::{At, Entry, Fields, nearest, shown};
+use super::notice::Report;
+use crate::redacted::Redacted;
+use crate::url::Url;
+
+/// How a server is reached.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// A child process.
+    Stdio {
+        /// Name or path of the program, never empty.
+        command: String,
+        /// Its arguments.
+        args: Vec<String>,
+        /// Added to the environment of the proxy.
+        env: Vec<(String, Redacted<String>)>,
+        /// Working directory; `None` is that of the proxy.
+        cwd: Option<String>,
+    },
+    /// HTTP.
+    Http {
+        /// Where the endpoint is.
+        url: Url,
+        /// Sent with every request.
+        headers: Vec<(String, Redacted<String>)>,
+        /// For one request, in milliseconds; never 0.
+        timeout_ms: Option<u64>,
+        /// Which transport to try first.
+        first: HttpKind,
+    },
+}
+
+/// An HTTP transport of MCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpKind {
+    /// HTTP+SSE; if the server does not speak it, Streamable HTTP.
+    Sse,
+    /// Streamable HTTP.
+    Streamable,
+}
+
+impl fmt::Debug for Transport {
+    /// Without arguments, which may be secrets as well.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdio { command, args, env, cwd } => f
+                .debug_struct("Stdio")
+                .field("command", command)
+                .field("args", &args.len())
+                .field("env", env)
+                .field("cwd", cwd)
+                .finish(),
+            Self::Http { url, headers, timeout_ms, first } => f
+                .debug_struct("Http")
+                .field("url", url)
+                .field("headers", headers)
+                .field("timeout_ms", timeout_ms)
+                .field("first", first)
+                .finish(),
+        }
+    }
+}
+
+/// Reads the keys of all transports and then decides which one is meant, so that every problem is found at
+/// once. `kind` is what `transportType` says, or in the first format `type`.
+pub(super) fn read(
+    report: &mut Report<'_>,
+    fields: &mut Fields<'_>,
+    kind: Option<At<&str>>,
+) -> Option<Transport> {
+    let command = fields.string(report, "command").filter(|command| !command.value.is_empty());
+    let url = fields.string(report, "url").filter(|url| !url.value.is_empty());
+    let stdio = Stdio::read(report, fields);
+    let headers = read_headers(report, fields);
+    let timeout_ms = read_timeout(report, fields);
+    let kind = kind.filter(|kind| !kind.value.is_empty());
+    let known_kind = kind.is_none_or(|kind| KINDS.contains(&kind.value));
+
+    let Some(command) = command.filter(|command| no_nul(report, *command, "command")) else {
+        if kind.is_some_and(|kind| kind.value == "stdio") {
+            report.error(fields.at, "command is required for stdio transport");
+            return None;
+        }
+        let Some(url) = url else {
+            let at = kind.map_or(fields.at, |kind| kind.at);
+            report
+                .error(at, format!("invalid server type: expected `command` or `url`{}", unknown_kind(kind)));
+            return None;
+        };
+        if !known_kind {
+            report.warn(url.at, format!("this server is taken for an `sse` one{}", unknown_kind(kind)));
+        }
+        let name = fields.name_of("url");
+        let parsed =
+            Url::parse(url.value).map_err(|error| report.error(url.at, format!("`{name}`: {error}")));
+        let first = if kind.is_some_and(|kind| kind.value == "streamable-http") {
+            HttpKind::Streamable
+        } else {
+            HttpKind::Sse
+        };
+        return Some(Transport::Http { url: parsed.ok()?, headers, timeout_ms, first });
+    };
+    if kind.is_some_and(|kind| kind.value != "stdio") {
+        report.warn(
+            command.at,
+            format!("this server has a `command`, so it is a `stdio` one{}", unknown_kind(kind)),
+        );
+    }
+    if let Some(url) = url {
+        report.warn(url.at, format!("`{}` is ignored, because there is a `command`", fields.name_of("url")));
+    }
+    let Stdio { args, env, cwd } = stdio;
+    Some(Transport::Stdio { command: command.value.to_owned(), args, env, cwd })
+}
+
+/// The keys beside `command`.
+struct Stdio {
+    args: Vec<String>,
+    env: Vec<(String, Redacted<String>)>,
+    cwd: Option<String>,
+}
+
+impl Stdio {
+    fn read(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Self {
+        let mut args = fields.strings(report, "args").unwrap_or_default();
+        args.retain(|arg| no_nul(report, *arg, "args"));
+        let mut env = fields.string_map(report, "env").unwrap_or_default();
+        env.retain(|entry| {
+            let fit = !entry.key.value.is_empty() && !entry.key.value.contains(['=', '\0']);
+            if !fit {
+                report.error(
+                    entry.key.at,
+                    "the name of an environment variable is empty or contains `=` or NUL",
+                );
+            }
+            fit && no_nul(report, entry.value, "env")
+        });
+        let cwd = fields.string(report, "cwd");
+        let other = fields.string(report, "workingDir");
+        if let (Some(_), Some(other)) = (cwd, other) {
+            report.warn(other.at, "`workingDir` is ignored, because there is a `cwd`");
+        }
+        let cwd = cwd.or(other).filter(|cwd| !cwd.value.is_empty() && no_nul(report, *cwd, "cwd"));
+        Self {
+            args: args.iter().map(|arg| arg.value.to_owned()).collect(),
+            env: env.iter().map(redacted).collect(),
+            cwd: cwd.map(|cwd| cwd.value.to_owned()),
+        }
+    }
+}
+
+/// Field names and values of RFC 9110 §5, without those that frame the message.
+fn read_headers(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Vec<(String, Redacted<String>)> {
+    let mut headers = fields.string_map(report, "headers").unwrap_or_default();
+    headers.retain(|Entry { key, value }| {
+        let is_token = !key.value.is_empty()
+            && key.value.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+        let is_framing = FRAMING.iter().any(|name| key.value.eq_ignore_ascii_case(name));
+        let is_value = value.value.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f));
+        if !is_token {
+            report.error(key.at, "this is not the name of an HTTP header");
+        } else if is_framing {
+            report.warn(
+                key.at,
+                format!("the header `{}` is set by the proxy itself, it is ignored", shown(key.value)),
+            );
+        } else if !is_value {
+            report
+                .error(value.at, "a line end or another control character cannot be part of an HTTP header");
+        }
+        is_token && is_value && !is_framing
+    });
+    headers
+        .iter()
+        .map(|Entry { key, value }| (key.value.to_owned(), value.value.trim().to_owned().into()))
+        .collect()
+}
+
+/// `"30s"`, or a number: of nanoseconds, as the original has it, if it is large, else of seconds.
+fn read_timeout(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Option<u64> {
+    const KEY: &str = "timeout";
+    let node = fields.node(report, KEY)?;
+    let at = node.span.start;
+    let name = fields.name_of(KEY);
+    let ns = if let super::tree::Value::String(text) = &node.value {
+        duration::parse_ns(text.trim())
+    } else {
+        let value = fields.integer(report, KEY)?.value;
+        let ns = u128::try_from(value).ok();
+        if value >= TIMEOUT_NS_MIN {
+            report.warn(at, format!("`{name}` is read as nanoseconds, better write a text such as \"30s\""));
+            ns
+        } else {
+            if value > 0 {
+                report.warn(at, format!("`{name}` is read as {value} seconds, better write \"{value}s\""));
+            }
+            ns.and_then(|seconds| seconds.checked_mul(1_000_000_000))
+        }
+    };
+    // Rounded up, so that a very short time does not become none.
+    let ms = ns.and_then(|ns| u64::try_from(ns.div_ceil(1_000_000)).ok());
+    if ms.is_none() {
+        report.error(at, format!("`{name}`: expected a duration such as \"30s\", \"1m30s\" or \"500ms\""));
+    }
+    ms.filter(|ms| *ms > 0)
+}
+
+fn no_nul(report: &mut Report<'_>, text: At<&str>, key: &str) -> bool {
+    let fit = !text.value.contains('\0');
+    if !fit {
+        report.error(text.at, format!("`{key}` must not contain NUL"));
+    }
+    fit
+}
+
+fn redacted(entry: &Entry<'_>) -> (String, Redacted<String>) {
+    (entry.key.value.to_owned(), entry.value.value.to_owned().into())
+}
+
+/// A half-sentence about a `transportType` that is none.
+fn unknown_kind(kind: Option<At<&str>>) -> String {
+    match kind.map(|kind| kind.value).filter(|kind| !KINDS.contains(kind)) {
+        None => String::new(),
+        Some(kind) => match nearest(kind, &KINDS) {
+            Some(known) => format!("; unknown transport type `{}`, did you mean `{known}`?", shown(kind)),
+            None => {
+                format!(
+                    "; unknown transport type `{}`, there are `stdio`, `sse` and `streamable-http`",
+                    shown(kind)
+                )
+            }
+        },
+    }
+}
+
+/// The values of `transportType`.
+pub(super) const KINDS: [&str; 3] = ["stdio", "sse", "streamable-http"];
+
+/// The smallest number that is taken for nanoseconds: a millisecond, or eleven days of seconds.
+const TIMEOUT_NS_MIN: i64 = 1_000_000;
+
+/// Headers that belong to the connection, not to the configuration.
+const FRAMING: [&str; 4] = ["Content-Length", "Transfer-Encoding", "Connection", "Upgrade"];

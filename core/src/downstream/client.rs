@@ -1,0 +1,284 @@
+//! One accepted connection: reading requests, writing responses.
+//!
+//! One request at a time: the next one is looked at when the response to this one is completely queued.
+//! Invariants: a response is started once and ended once; a stream's body is chunked, or ends with the
+//! connection for HTTP/1.0 clients; after the last response our side is shut down and the rest is drained.
+
+use crate::effects::Effects;
+use crate::fault::{Code, Fault};
+use crate::http::{self, Body, encode_last_chunk, encode_response_head};
+use crate::id::{ConnId, Key};
+use crate::json::{Pieces, quote};
+use crate::policy::Principal;
+use crate::route::Route;
+use crate::time::Mono;
+use crate::timer::{Timer, TimerKind};
+use std::net::SocketAddr;
+
+/// One client connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) conn: ConnId,
+    pub(crate) http: http::Server,
+    pub(crate) task: Task,
+    /// What was decided about the request in progress when its head came.
+    pub(crate) admitted: Option<Admitted>,
+    /// The browser origin to allow in the response.
+    pub(crate) cors: Option<Box<str>>,
+    peer: SocketAddr,
+    deadline: Mono,
+    timer: Timer,
+    keep_alive: Option<Timer>,
+    last_write: Mono,
+    chunked: bool,
+}
+
+/// What the connection is busy with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Nothing, or a request is coming in.
+    Reading,
+    /// The answer is not started.
+    Waiting { session: Key, stream: u32 },
+    /// An event stream is open.
+    Streaming { session: Key, stream: u32 },
+    /// The last response is queued.
+    Closing,
+}
+
+/// A request whose head was found acceptable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    pub(crate) route: Route,
+    pub(crate) principal: Principal,
+}
+
+impl Client {
+    pub(crate) fn new(fx: &mut Effects, conn: ConnId, peer: SocketAddr, limits: http::Limits) -> Self {
+        let timer = fx.after(fx.limits.request_ms, TimerKind::DownstreamConn, conn.0);
+        Self {
+            conn,
+            http: http::Server::new(limits),
+            task: Task::Reading,
+            admitted: None,
+            cors: None,
+            peer,
+            deadline: timer.at,
+            timer,
+            keep_alive: None,
+            last_write: fx.mono(),
+            chunked: true,
+        }
+    }
+
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    pub(crate) fn cancel_timers(&self, fx: &mut Effects) {
+        fx.timers.cancel(self.timer);
+        if let Some(timer) = self.keep_alive {
+            fx.timers.cancel(timer);
+        }
+    }
+
+    /// The connection now serves a stream of a session.
+    pub(crate) fn wait(&mut self, session: Key, stream: u32) {
+        self.task = Task::Waiting { session, stream };
+        self.deadline = Mono::NEVER;
+    }
+
+    /// A complete response with a JSON body.
+    pub(crate) fn answer_json(&mut self, fx: &mut Effects, body: &Pieces<'_>) {
+        self.respond(fx, 200, &[("content-type", "application/json")], body);
+    }
+
+    /// The end of a request that was cancelled before its answer began: an event stream without events (DL-71).
+    pub(crate) fn answer_nothing(&mut self, fx: &mut Effects) {
+        self.respond(fx, 200, &[("content-type", "text/event-stream")], &Pieces::of(&[]));
+    }
+
+    /// A fault as the whole response: a JSON-RPC error without a request to name.
+    pub(crate) fn answer_fault(&mut self, fx: &mut Effects, fault: &Fault, extra: &[(&str, &str)]) {
+        if fault.code == Code::Unauthorized {
+            let headers = [("content-type", "text/plain; charset=utf-8"), ("www-authenticate", "Bearer")];
+            return self.respond_bytes(fx, 401, &headers, b"Unauthorized\n");
+        }
+        let body = error_body(b"null", fault);
+        let mut headers = vec![("content-type", "application/json")];
+        headers.extend_from_slice(extra);
+        self.respond(fx, fault.code.status(), &headers, &Pieces::of(&[body.as_bytes()]));
+    }
+
+    /// A complete response with one message of ours: as JSON, or as an event stream of one event for a client
+    /// that takes nothing else.
+    pub(crate) fn answer_text(
+        &mut self,
+        fx: &mut Effects,
+        message: &[u8],
+        json: bool,
+        extra: &[(&str, &str)],
+    ) {
+        let kind = if json { "application/json" } else { "text/event-stream" };
+        let mut headers = vec![("content-type", kind)];
+        headers.extend_from_slice(extra);
+        if json {
+            self.respond_bytes(fx, 200, &headers, message);
+        } else {
+            self.respond_bytes(fx, 200, &headers, &[b"data: ", message, b"\n\n"].concat());
+        }
+    }
+
+    /// A complete response with a message as its body.
+    pub(crate) fn respond(
+        &mut self,
+        fx: &mut Effects,
+        status: u16,
+        headers: &[(&str, &str)],
+        body: &Pieces<'_>,
+    ) {
+        self.respond_with(fx, status, headers, body.len(), |out| body.write(out));
+    }
+
+    fn respond_bytes(&mut self, fx: &mut Effects, status: u16, headers: &[(&str, &str)], body: &[u8]) {
+        self.respond_with(fx, status, headers, body.len(), |out| out.extend_from_slice(body));
+    }
+
+    fn respond_with(
+        &mut self,
+        fx: &mut Effects,
+        status: u16,
+        headers: &[(&str, &str)],
+        len: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let close = self.http.will_close();
+        let head_only = self.http.is_head_request();
+        let framing = if matches!(status, 204 | 304) { Body::None } else { Body::Length(len) };
+        let cors = self.cors.take();
+        fx.send(self.conn, len.saturating_add(256), |out| {
+            match &cors {
+                None => encode_response_head(out, status, headers, framing, close),
+                Some(origin) => {
+                    encode_response_head(out, status, &with_cors(headers, origin), framing, close)
+                }
+            }
+            if !head_only {
+                write(out);
+            }
+        });
+        self.finish(fx, close);
+    }
+
+    /// Starts an event stream; `task` says whose.
+    pub(crate) fn start_stream(&mut self, fx: &mut Effects) {
+        let Task::Waiting { session, stream } = self.task else { return };
+        self.task = Task::Streaming { session, stream };
+        self.chunked = self.http.head().version_minor() >= 1;
+        let close = self.http.will_close();
+        let framing = if self.chunked { Body::Chunked } else { Body::UntilClose };
+        const HEADERS: [(&str, &str); 3] = [
+            ("content-type", "text/event-stream"),
+            ("cache-control", "no-cache"),
+            ("x-accel-buffering", "no"),
+        ];
+        let cors = self.cors.take();
+        fx.send(self.conn, 512, |out| match &cors {
+            None => encode_response_head(out, 200, &HEADERS, framing, close),
+            Some(origin) => encode_response_head(out, 200, &with_cors(&HEADERS, origin), framing, close),
+        });
+        self.last_write = fx.mono();
+        self.keep_alive = Some(fx.after(fx.limits.keep_alive_ms, TimerKind::KeepAlive, self.conn.0));
+    }
+
+    /// Writes to the open event stream: what `encode` appends is one chunk.
+    pub(crate) fn write_stream(
+        &mut self,
+        fx: &mut Effects,
+        expected: usize,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.last_write = fx.mono();
+        let chunked = self.chunked;
+        fx.send(self.conn, expected.saturating_add(12), |out| {
+            if chunked { http::encode_chunk_with(out, encode) } else { encode(out) }
+        });
+    }
+
+    /// Ends the open event stream, and with it the response.
+    pub(crate) fn end_stream(&mut self, fx: &mut Effects) {
+        match self.task {
+            Task::Streaming { .. } => {}
+            Task::Waiting { .. } => return self.answer_nothing(fx),
+            Task::Reading | Task::Closing => return,
+        }
+        let close = self.http.will_close() || !self.chunked;
+        if self.chunked {
+            fx.send(self.conn, 8, encode_last_chunk);
+        }
+        self.finish(fx, close);
+    }
+
+    /// The response is completely queued.
+    fn finish(&mut self, fx: &mut Effects, close: bool) {
+        if let Some(timer) = self.keep_alive.take() {
+            fx.timers.cancel(timer);
+        }
+        self.admitted = None;
+        self.http.finish();
+        if close {
+            self.close_in_order(fx);
+        } else {
+            self.task = Task::Reading;
+            self.deadline = fx.mono().plus_ms(fx.limits.conn_idle_ms);
+        }
+    }
+
+    /// Shuts our side down after what is queued, and waits a little for the other side.
+    pub(crate) fn close_in_order(&mut self, fx: &mut Effects) {
+        self.task = Task::Closing;
+        fx.shutdown(self.conn);
+        fx.timers.cancel(self.timer);
+        self.timer = fx.after(fx.limits.linger_ms, TimerKind::DownstreamConn, self.conn.0);
+        self.deadline = self.timer.at;
+    }
+
+    /// Its timer fired. Returns false when the time is really up.
+    pub(crate) fn on_timer(&mut self, fx: &mut Effects) -> bool {
+        let now = fx.mono();
+        if now >= self.deadline {
+            return false;
+        }
+        let at = self.deadline.min(now.plus_ms(fx.limits.conn_idle_ms));
+        self.timer = fx.timers.set(at, TimerKind::DownstreamConn, self.conn.0);
+        true
+    }
+
+    /// Its keep-alive timer fired: a comment, unless something was written meanwhile.
+    pub(crate) fn on_keep_alive(&mut self, fx: &mut Effects) {
+        let Task::Streaming { .. } = self.task else { return };
+        let quiet_until = self.last_write.plus_ms(fx.limits.keep_alive_ms);
+        let mut at = quiet_until;
+        if fx.mono() >= quiet_until {
+            self.write_stream(fx, 16, |out| out.extend_from_slice(b": keep-alive\n\n"));
+            at = fx.mono().plus_ms(fx.limits.keep_alive_ms);
+        }
+        self.keep_alive = Some(fx.timers.set(at, TimerKind::KeepAlive, self.conn.0));
+    }
+}
+
+/// A JSON-RPC error response.
+pub(crate) fn error_body(id: &[u8], fault: &Fault) -> String {
+    let id = std::str::from_utf8(id).unwrap_or("null");
+    let (code, message) = (fault.code.json_rpc(), quote(&fault.detail));
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":{message}}}}}")
+}
+
+/// The headers that let a page of `origin` read the response.
+fn with_cors<'a>(headers: &[(&'a str, &'a str)], origin: &'a str) -> Vec<(&'a str, &'a str)> {
+    let mut all = headers.to_vec();
+    all.push(("access-control-allow-origin", origin));
+    all.push(("access-control-expose-headers", "Mcp-Session-Id, WWW-Authenticate"));
+    all.push(("vary", "origin"));
+    all
+}

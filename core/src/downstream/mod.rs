@@ -1,0 +1,324 @@
+//! The client side: connections, sessions, and the streams answers travel on.
+//!
+//! ```text
+//! Client   one accepted connection: HTTP framing, and what it is busy with
+//! Session  one handshake of one client: revision, principal, view; outlives its connections
+//! Stream   where the messages of one POST (or one GET) go; outlives its connection, so that it can be resumed
+//! ```
+//!
+//! Invariants: each message goes on exactly one stream; an answer only on the stream of its request; a session
+//! is used by the principal that opened it alone; what is kept for a client that may come back is bounded.
+//! Deliberately absent: what requests mean and who answers them (see `proxy`).
+
+pub(crate) mod client;
+pub(crate) mod session;
+pub(crate) mod stream;
+
+use crate::effects::Effects;
+use crate::http;
+use crate::id::{ConnId, IdMap, Key, Table};
+use crate::json::Pieces;
+use crate::timer::TimerKind;
+use base64ct::{Base64UrlUnpadded, Encoding};
+use client::{Client, Task};
+use session::{Session, Transport};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use stream::{Mode, Stream};
+
+/// All clients and sessions.
+#[derive(Debug)]
+pub(crate) struct Downstream {
+    clients: IdMap<ConnId, Box<Client>>,
+    sessions: Table<Session>,
+    by_token: HashMap<Box<str>, Key>,
+    /// Connections that may have a pipelined request to look at.
+    ready: Vec<ConnId>,
+    /// Connections that were given up because their client does not read.
+    stalled: Vec<ConnId>,
+}
+
+/// Whether a message ends what is owed for one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The answer to a request.
+    Answer,
+    /// Something on the way to the answer. May be dropped when the client is slow.
+    Note,
+}
+
+impl Downstream {
+    pub(crate) fn new(sessions_max: usize) -> Self {
+        Self {
+            clients: IdMap::default(),
+            sessions: Table::new(sessions_max),
+            by_token: HashMap::new(),
+            ready: Vec::new(),
+            stalled: Vec::new(),
+        }
+    }
+
+    /// Number of connections.
+    pub(crate) fn clients_len(&self) -> usize {
+        self.clients.len()
+    }
+
+    pub(crate) fn accept(&mut self, fx: &mut Effects, conn: ConnId, peer: SocketAddr) {
+        fx.open(conn);
+        let limits = http::Limits {
+            head_bytes_max: fx.limits.head_bytes_max,
+            body_bytes_max: fx.limits.message_bytes_max,
+            ..http::Limits::default()
+        };
+        self.clients.insert(conn, Box::new(Client::new(fx, conn, peer, limits)));
+    }
+
+    /// Takes a client out to work on it; to be put back with [`Downstream::put`].
+    pub(crate) fn take(&mut self, conn: ConnId) -> Option<Box<Client>> {
+        self.clients.remove(&conn)
+    }
+
+    pub(crate) fn put(&mut self, client: Box<Client>) {
+        self.clients.insert(client.conn, client);
+    }
+
+    pub(crate) fn client(&mut self, conn: ConnId) -> Option<&mut Client> {
+        self.clients.get_mut(&conn).map(|client| &mut **client)
+    }
+
+    /// The next connection whose buffered bytes should be looked at again.
+    pub(crate) fn next_ready(&mut self) -> Option<ConnId> {
+        self.ready.pop()
+    }
+
+    /// The next connection that was given up.
+    pub(crate) fn next_stalled(&mut self) -> Option<ConnId> {
+        self.stalled.pop()
+    }
+
+    pub(crate) fn session(&mut self, key: Key) -> Option<&mut Session> {
+        self.sessions.get_mut(key)
+    }
+
+    pub(crate) fn session_by_token(&self, token: &str) -> Option<Key> {
+        self.by_token.get(token).copied()
+    }
+
+    /// All sessions, in slot order. For rare events only.
+    pub(crate) fn session_keys(&self) -> Vec<Key> {
+        self.sessions.iter().map(|(key, _)| key).collect()
+    }
+
+    /// Opens a session. `None` when the table is full of sessions that are in use.
+    pub(crate) fn open_session(
+        &mut self,
+        fx: &mut Effects,
+        make: impl FnOnce(Box<str>) -> Session,
+    ) -> Option<Key> {
+        let token: Box<str> = Base64UrlUnpadded::encode_string(&fx.rng.token()).into();
+        let mut session = make(token.clone());
+        session.last_used = fx.mono();
+        let key = self.sessions.insert(session).ok()?;
+        self.by_token.insert(token, key);
+        fx.after(fx.limits.stream_retention_ms, TimerKind::SessionIdle, key.to_wire());
+        Some(key)
+    }
+
+    /// The session that has been idle longest and has nothing going on, to make room for another.
+    pub(crate) fn idlest(&self) -> Option<Key> {
+        let idle = self.sessions.iter().filter(|(_, session)| session.is_quiet());
+        idle.min_by_key(|(_, session)| session.last_used).map(|(key, _)| key)
+    }
+
+    /// Ends a session: all its streams end, and its calls are handed out to be cancelled.
+    pub(crate) fn end_session(&mut self, fx: &mut Effects, key: Key) -> Vec<Key> {
+        let Some(session) = self.sessions.remove(key) else { return Vec::new() };
+        self.by_token.remove(&session.token);
+        for stream in session.streams.values() {
+            if let Some(client) = stream.conn.and_then(|conn| self.clients.get_mut(&conn)) {
+                client.end_stream(fx);
+                self.ready.push(client.conn);
+            }
+        }
+        session.calls
+    }
+
+    /// Sends a message on a stream of a session.
+    pub(crate) fn deliver(
+        &mut self,
+        fx: &mut Effects,
+        key: Key,
+        number: u32,
+        message: &Pieces<'_>,
+        role: Role,
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(stream) = session.streams.get_mut(&number) else { return };
+        let client = stream.conn.and_then(|conn| self.clients.get_mut(&conn)).map(|client| &mut **client);
+        if role == Role::Note && stream.conn.is_some_and(|conn| fx.queued(conn) > fx.limits.send_high_bytes) {
+            return;
+        }
+        match (stream.mode, role) {
+            (Mode::Plain { .. }, Role::Answer) => {
+                if stream.gather(message)
+                    && let Some(client) = client
+                {
+                    client.answer_json(fx, &stream.plain_body());
+                    self.ready.push(client.conn);
+                }
+                if stream.owed == 0 {
+                    session.streams.remove(&number);
+                }
+                return;
+            }
+            (Mode::Plain { may_stream: false }, Role::Note) => return,
+            (Mode::Plain { may_stream: true }, Role::Note) => {
+                let Some(client) = client else { return };
+                stream.start(fx, client, session.revision, number);
+                stream.event(fx, Some(client), number, message, role);
+            }
+            (Mode::Events, _) => stream.event(fx, client, number, message, role),
+        }
+        self.after_event(fx, key, number);
+    }
+
+    /// Turns a plain answer that is slow to come into an event stream.
+    pub(crate) fn start_events(&mut self, fx: &mut Effects, key: Key, number: u32) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(stream) = session.streams.get_mut(&number) else { return };
+        if stream.mode != (Mode::Plain { may_stream: true }) {
+            return;
+        }
+        if let Some(client) = stream.conn.and_then(|conn| self.clients.get_mut(&conn)) {
+            stream.start(fx, client, session.revision, number);
+        }
+    }
+
+    /// What follows from an event: the stream may have ended, its client may not be reading.
+    fn after_event(&mut self, fx: &mut Effects, key: Key, number: u32) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(stream) = session.streams.get_mut(&number) else { return };
+        let ended = stream.is_finished();
+        if let Some(conn) = stream.conn {
+            if fx.queued(conn) > fx.limits.send_cap_bytes {
+                self.stalled.push(conn);
+            } else if ended && let Some(client) = self.clients.get_mut(&conn) {
+                stream.detach(fx);
+                client.end_stream(fx);
+                self.ready.push(conn);
+            }
+        }
+        if ended {
+            session.trim_finished(fx);
+        }
+    }
+
+    /// Ends the stream of a request that gets no answer (it was cancelled).
+    pub(crate) fn withdraw(&mut self, fx: &mut Effects, key: Key, number: u32) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.transport != Transport::Streamable {
+            return;
+        }
+        let Some(stream) = session.streams.get_mut(&number) else { return };
+        stream.owed = stream.owed.saturating_sub(1);
+        if stream.owed > 0 {
+            return;
+        }
+        if let Some(client) = stream.conn.and_then(|conn| self.clients.get_mut(&conn)) {
+            match stream.mode {
+                Mode::Plain { .. } => match stream.has_gathered() {
+                    true => client.answer_json(fx, &stream.plain_body()),
+                    false => client.answer_nothing(fx),
+                },
+                Mode::Events => client.end_stream(fx),
+            }
+            self.ready.push(client.conn);
+        }
+        session.streams.remove(&number);
+    }
+
+    /// Tells one session that lists changed: at once if it has a stream for that, otherwise when it opens one.
+    pub(crate) fn flush_changes(&mut self, fx: &mut Effects, key: Key) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(number) = session.standalone() else { return };
+        for method in session.take_changes() {
+            let parts: [&[u8]; 3] = [b"{\"jsonrpc\":\"2.0\",\"method\":\"", method.as_bytes(), b"\"}"];
+            self.deliver(fx, key, number, &Pieces::of(&parts), Role::Note);
+        }
+    }
+
+    /// A connection is gone or must go. Returns the session that ends with it (HTTP+SSE), if one does.
+    pub(crate) fn drop_client(&mut self, fx: &mut Effects, conn: ConnId) -> Option<Key> {
+        let client = self.clients.remove(&conn)?;
+        client.cancel_timers(fx);
+        fx.close(conn);
+        let (Task::Waiting { session: key, stream } | Task::Streaming { session: key, stream }) = client.task
+        else {
+            return None;
+        };
+        let session = self.sessions.get_mut(key)?;
+        session.last_used = fx.mono();
+        if session.transport == Transport::Sse {
+            return Some(key);
+        }
+        if let Some(stream) = session.streams.get_mut(&stream) {
+            stream.detach(fx);
+        }
+        None
+    }
+
+    /// Attaches a client to a new stream of a session, or `None` when the session has too many. With `start` the
+    /// event stream begins at once.
+    pub(crate) fn attach(
+        &mut self,
+        fx: &mut Effects,
+        client: &mut Client,
+        key: Key,
+        mut stream: Stream,
+        start: bool,
+    ) -> Option<u32> {
+        let session = self.sessions.get_mut(key)?;
+        if session.streams.len() >= fx.limits.session_streams_max {
+            return None;
+        }
+        let number = session.next_stream;
+        session.next_stream = session.next_stream.wrapping_add(1);
+        stream.conn = Some(client.conn);
+        client.wait(key, number);
+        if start {
+            stream.start(fx, client, session.revision, number);
+        }
+        session.streams.insert(number, stream);
+        Some(number)
+    }
+
+    /// Attaches a client that comes back to the stream of its `Last-Event-ID`: replays what it missed and goes on.
+    /// `None` when there is no such stream or it is not known any more what came after the event.
+    pub(crate) fn resume(
+        &mut self,
+        fx: &mut Effects,
+        client: &mut Client,
+        key: Key,
+        event_id: &str,
+    ) -> Option<()> {
+        let (number, after) = stream::parse_event_id(event_id)?;
+        let session = self.sessions.get_mut(key)?;
+        let stream = session.streams.get_mut(&number)?;
+        if stream.mode != Mode::Events || !stream.can_replay_after(after) {
+            return None;
+        }
+        if let Some(old) = stream.conn.take().and_then(|conn| self.clients.get_mut(&conn)) {
+            old.end_stream(fx);
+            self.ready.push(old.conn);
+        }
+        client.wait(key, number);
+        client.start_stream(fx);
+        stream.conn = Some(client.conn);
+        stream.replay(fx, client, number, after);
+        if stream.is_finished() {
+            stream.detach(fx);
+            client.end_stream(fx);
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,129 @@
+//! One handshake of one client, and what belongs to it.
+//!
+//! A session is found by its unguessable token, used only by the principal and on the view it was opened with,
+//! and ends by DELETE, by idling, by making room for another, or (HTTP+SSE) with its connection.
+
+use super::stream::Stream;
+use crate::effects::Effects;
+use crate::id::Key;
+use crate::mcp::{ListKind, Revision};
+use crate::policy::Principal;
+use crate::time::Mono;
+use std::collections::BTreeMap;
+
+/// How the client is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// HTTP+SSE: stream 0 is the connection that is the session.
+    Sse,
+    /// Streamable HTTP.
+    Streamable,
+}
+
+/// One session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Its name on the wire: 128 random bits.
+    pub(crate) token: Box<str>,
+    pub(crate) transport: Transport,
+    /// Which view it shows.
+    pub(crate) view: usize,
+    pub(crate) principal: Principal,
+    /// What was negotiated; the newest before.
+    pub(crate) revision: Revision,
+    /// Whether `initialize` was answered.
+    pub(crate) opened: bool,
+    /// Calls in flight.
+    pub(crate) calls: Vec<Key>,
+    pub(crate) streams: BTreeMap<u32, Stream>,
+    pub(crate) next_stream: u32,
+    pub(crate) last_used: Mono,
+    changes: u8,
+}
+
+/// Finished streams kept in case their last bytes were lost with the connection.
+const FINISHED_KEPT: usize = 16;
+
+impl Session {
+    pub(crate) fn new(token: Box<str>, transport: Transport, view: usize, principal: Principal) -> Self {
+        Self {
+            token,
+            transport,
+            view,
+            principal,
+            revision: Revision::NEWEST,
+            opened: false,
+            calls: Vec::new(),
+            streams: BTreeMap::new(),
+            next_stream: 0,
+            last_used: Mono::default(),
+            changes: 0,
+        }
+    }
+
+    /// Nothing is going on: no call in flight and no stream attached.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.calls.is_empty() && self.streams.values().all(|stream| stream.conn.is_none())
+    }
+
+    /// The stream for what belongs to no request: the newest that a GET opened and that is still connected.
+    pub(crate) fn standalone(&self) -> Option<u32> {
+        let open = |stream: &Stream| stream.standalone && stream.conn.is_some();
+        self.streams.iter().rev().find(|(_, stream)| open(stream)).map(|(number, _)| *number)
+    }
+
+    /// A call is no longer in flight.
+    pub(crate) fn forget_call(&mut self, call: Key) {
+        if let Some(place) = self.calls.iter().position(|known| *known == call) {
+            self.calls.swap_remove(place);
+        }
+    }
+
+    /// Notes that a list changed; the same change twice is told once (DL-54).
+    pub(crate) fn note_change(&mut self, kind: ListKind) {
+        let bit = match kind {
+            ListKind::Tools => 1,
+            ListKind::Prompts => 2,
+            ListKind::Resources | ListKind::Templates => 4,
+        };
+        self.changes |= bit;
+    }
+
+    /// The notifications for everything noted since the last time.
+    pub(crate) fn take_changes(&mut self) -> impl Iterator<Item = &'static str> + use<> {
+        let changes = std::mem::take(&mut self.changes);
+        let kinds = [(1, ListKind::Tools), (2, ListKind::Prompts), (4, ListKind::Resources)];
+        kinds.into_iter().filter(move |(bit, _)| changes & bit != 0).map(|(_, kind)| kind.changed())
+    }
+
+    /// Forgets the oldest finished streams beyond what is kept.
+    pub(crate) fn trim_finished(&mut self, fx: &Effects) {
+        let mut count = 0;
+        let mut bytes = 0;
+        let mut drop = Vec::new();
+        for (number, stream) in self.streams.iter().rev().filter(|(_, stream)| stream.is_finished()) {
+            count += 1;
+            bytes += stream.kept_bytes();
+            if count > FINISHED_KEPT || (bytes > fx.limits.replay_bytes_max && count > 1) {
+                drop.push(*number);
+            }
+        }
+        for number in drop {
+            self.streams.remove(&number);
+        }
+    }
+
+    /// Forgets streams that lost their connection too long ago; returns whether one of them still owed an answer.
+    pub(crate) fn sweep(&mut self, fx: &Effects) -> Vec<u32> {
+        let now = fx.mono();
+        let old = |stream: &Stream| {
+            stream.conn.is_none()
+                && stream.detached.is_some_and(|at| now.ms_since(at) >= fx.limits.stream_retention_ms)
+        };
+        let gone: Vec<u32> = self.streams.iter().filter(|(_, s)| old(s)).map(|(number, _)| *number).collect();
+        for number in &gone {
+            self.streams.remove(number);
+        }
+        gone
+    }
+}

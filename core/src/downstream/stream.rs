@@ -1,0 +1,213 @@
+//! One stream of messages to one client: the answer to a POST, or what a GET opened.
+//!
+//! ```text
+//!              a note, or slow            last answer
+//! Plain ──────────────────────▶ Events ──────────────▶ finished (kept a while for a client that lost it)
+//!   └── last answer ──▶ one JSON body, gone
+//! ```
+//!
+//! Event ids are `<stream>-<sequence>`; stream numbers are never reused in a session, so an id names its stream
+//! (2025-11-25 basic/transports § Resumability). What is kept for replay is bounded; from the oldest on, it is
+//! forgotten. On HTTP+SSE there are no ids and nothing is kept.
+
+use super::Role;
+use super::client::Client;
+use crate::effects::Effects;
+use crate::id::ConnId;
+use crate::json::Pieces;
+use crate::mcp::Revision;
+use crate::time::Mono;
+use std::collections::VecDeque;
+
+/// How the messages travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Nothing was sent yet; the answer will be a JSON body unless something has to come before it.
+    Plain {
+        /// Whether the client takes an event stream.
+        may_stream: bool,
+    },
+    /// As server-sent events.
+    Events,
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    /// The connection it is attached to.
+    pub(crate) conn: Option<ConnId>,
+    pub(crate) mode: Mode,
+    /// Answers that are still to come. A standalone stream owes none and never finishes.
+    pub(crate) owed: u32,
+    /// Whether it was opened by a GET.
+    pub(crate) standalone: bool,
+    /// Whether messages are numbered and kept (Streamable HTTP).
+    resumable: bool,
+    /// When it lost its connection or finished.
+    pub(crate) detached: Option<Mono>,
+    sequence: u32,
+    kept: VecDeque<Vec<u8>>,
+    kept_bytes: usize,
+    /// Whether a plain answer is an array (a batch).
+    batch: bool,
+    gathered: Vec<u8>,
+}
+
+impl Stream {
+    /// The stream of a POST that owes `owed` answers.
+    pub(crate) fn for_request(may_stream: bool, owed: u32, batch: bool) -> Self {
+        Self { owed, batch, ..Self::blank(Mode::Plain { may_stream }) }
+    }
+
+    /// The stream of a GET.
+    pub(crate) fn standalone(resumable: bool) -> Self {
+        Self { standalone: true, resumable, ..Self::blank(Mode::Plain { may_stream: true }) }
+    }
+
+    fn blank(mode: Mode) -> Self {
+        Self {
+            conn: None,
+            mode,
+            owed: 0,
+            standalone: false,
+            resumable: true,
+            detached: None,
+            sequence: 0,
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            batch: false,
+            gathered: Vec::new(),
+        }
+    }
+
+    /// Everything owed has been sent.
+    pub(crate) fn is_finished(&self) -> bool {
+        !self.standalone && self.owed == 0
+    }
+
+    pub(crate) fn detach(&mut self, fx: &Effects) {
+        self.conn = None;
+        self.detached = Some(fx.mono());
+    }
+
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
+    /// Takes an answer for a plain body. Returns whether that was the last one owed.
+    pub(crate) fn gather(&mut self, message: &Pieces<'_>) -> bool {
+        self.owed = self.owed.saturating_sub(1);
+        if self.batch {
+            self.gathered.push(if self.gathered.is_empty() { b'[' } else { b',' });
+        }
+        message.write(&mut self.gathered);
+        self.owed == 0
+    }
+
+    pub(crate) fn has_gathered(&self) -> bool {
+        !self.gathered.is_empty()
+    }
+
+    /// The plain body of all answers gathered.
+    pub(crate) fn plain_body(&self) -> Pieces<'_> {
+        if self.batch { Pieces::of(&[&self.gathered, b"]"]) } else { Pieces::of(&[&self.gathered]) }
+    }
+
+    /// Starts the event stream on the connection.
+    pub(crate) fn start(&mut self, fx: &mut Effects, client: &mut Client, revision: Revision, number: u32) {
+        self.mode = Mode::Events;
+        client.start_stream(fx);
+        // Older client code is known to choke on an event without data (DL-61, DL-62).
+        if self.resumable && revision >= Revision::V2025_11_25 {
+            let prime = format!("id: {number}-0\nretry: {}\ndata: \n\n", fx.limits.retry_ms);
+            client.write_stream(fx, prime.len(), |out| out.extend_from_slice(prime.as_bytes()));
+        }
+        if self.has_gathered() {
+            // Answers of a batch that came before the stream began.
+            let gathered = std::mem::take(&mut self.gathered);
+            let text = gathered.strip_prefix(b"[").unwrap_or(&gathered).to_vec();
+            self.sequence += 1;
+            let array: &[u8] = if self.batch { b"[" } else { b"" };
+            let end: &[u8] = if self.batch { b"]" } else { b"" };
+            self.write_event(fx, Some(client), number, &Pieces::of(&[array, &text, end]));
+        }
+    }
+
+    /// Sends one message as an event, and keeps it.
+    pub(crate) fn event(
+        &mut self,
+        fx: &mut Effects,
+        client: Option<&mut Client>,
+        number: u32,
+        message: &Pieces<'_>,
+        role: Role,
+    ) {
+        if role == Role::Answer {
+            self.owed = self.owed.saturating_sub(1);
+        }
+        if !self.resumable {
+            if let Some(client) = client {
+                client.write_stream(fx, message.len().saturating_add(32), |out| {
+                    out.extend_from_slice(b"event: message\ndata: ");
+                    message.write(out);
+                    out.extend_from_slice(b"\n\n");
+                });
+            }
+            return;
+        }
+        self.sequence += 1;
+        self.write_event(fx, client, number, message);
+    }
+
+    fn write_event(
+        &mut self,
+        fx: &mut Effects,
+        client: Option<&mut Client>,
+        number: u32,
+        message: &Pieces<'_>,
+    ) {
+        let mut text = Vec::with_capacity(message.len());
+        message.write(&mut text);
+        if let Some(client) = client {
+            let sequence = self.sequence;
+            client
+                .write_stream(fx, text.len().saturating_add(48), |out| encode(out, number, sequence, &text));
+        }
+        self.kept_bytes += text.len();
+        self.kept.push_back(text);
+        while self.kept.len() > fx.limits.replay_events_max
+            || (self.kept_bytes > fx.limits.replay_bytes_max && self.kept.len() > 1)
+        {
+            let dropped = self.kept.pop_front().map_or(0, |text| text.len());
+            self.kept_bytes -= dropped;
+        }
+    }
+
+    /// Whether every event after this one is still here.
+    pub(crate) fn can_replay_after(&self, sequence: u32) -> bool {
+        let oldest = self.sequence.saturating_sub(self.kept.len() as u32);
+        (oldest..=self.sequence).contains(&sequence)
+    }
+
+    /// Sends again what came after `after`.
+    pub(crate) fn replay(&mut self, fx: &mut Effects, client: &mut Client, number: u32, after: u32) {
+        let oldest = self.sequence.saturating_sub(self.kept.len() as u32);
+        for (sequence, text) in (oldest + 1..).zip(&self.kept).filter(|(sequence, _)| *sequence > after) {
+            client.write_stream(fx, text.len().saturating_add(48), |out| encode(out, number, sequence, text));
+        }
+    }
+}
+
+fn encode(out: &mut Vec<u8>, number: u32, sequence: u32, text: &[u8]) {
+    use std::io::Write;
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, "id: {number}-{sequence}\ndata: ");
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"\n\n");
+}
+
+/// Stream and sequence of an event id of ours.
+pub(crate) fn parse_event_id(id: &str) -> Option<(u32, u32)> {
+    let (stream, sequence) = id.split_once('-')?;
+    Some((stream.parse().ok()?, sequence.parse().ok()?))
+}

@@ -1,0 +1,261 @@
+//! What every layer of the engine may ask of the world: bytes out, timers, randomness, log lines.
+//!
+//! One [`Effects`] is handed down to the layers as `&mut`; nothing in it calls back. Connections are known here
+//! only as queues of bytes; who owns one, and what its bytes mean, is the business of the layer that opened it.
+//!
+//! Invariants: every output for a connection lies between [`Effects::open`] and its end; a connection is woken at
+//! most once per input however much is queued for it.
+
+use crate::buf::SendQueue;
+use crate::event::Output;
+use crate::id::{ConnId, IdMap, UpstreamId};
+use crate::limits::Limits;
+use crate::log::{Level, Record};
+use crate::rng::Rng;
+use crate::time::{Mono, Now};
+use crate::timer::{Timer, TimerKind, Timers};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Outgoing side of the engine.
+#[derive(Debug)]
+pub(crate) struct Effects {
+    pub(crate) now: Now,
+    pub(crate) limits: Limits,
+    pub(crate) timers: Timers,
+    pub(crate) rng: Rng,
+    outputs: VecDeque<Output>,
+    conns: IdMap<ConnId, Conn>,
+    woken: Vec<ConnId>,
+    log_level: Level,
+    dialled: u64,
+}
+
+#[derive(Debug, Default)]
+struct Conn {
+    queue: SendQueue,
+    owner: Option<UpstreamId>,
+    woken: bool,
+    paused: bool,
+}
+
+impl Effects {
+    pub(crate) fn new(limits: Limits, seed: [u8; 32], log_level: Level) -> Self {
+        Self {
+            now: Now::default(),
+            limits,
+            timers: Timers::default(),
+            rng: Rng::new(seed),
+            outputs: VecDeque::new(),
+            conns: IdMap::default(),
+            woken: Vec::new(),
+            log_level,
+            dialled: 0,
+        }
+    }
+
+    /// The monotonic time of this turn.
+    pub(crate) fn mono(&self) -> Mono {
+        self.now.mono
+    }
+
+    /// Arms a timer `ms` from now.
+    pub(crate) fn after(&mut self, ms: u64, kind: TimerKind, owner: u64) -> Timer {
+        self.timers.set(self.now.mono.plus_ms(ms), kind, owner)
+    }
+
+    pub(crate) fn output(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    /// The next output. Wakes come after everything else of the turn.
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        while let Some(conn) = self.woken.pop() {
+            if let Some(state) = self.conns.get_mut(&conn) {
+                state.woken = false;
+                return Some(Output::Wake { conn });
+            }
+        }
+        None
+    }
+
+    /// A new name for a connection that the engine wants.
+    pub(crate) fn mint(&mut self) -> ConnId {
+        self.dialled += 1;
+        let conn = ConnId::dialled(self.dialled);
+        self.open(conn);
+        conn
+    }
+
+    /// Starts to keep a queue for this connection.
+    pub(crate) fn open(&mut self, conn: ConnId) {
+        self.conns.insert(conn, Conn::default());
+    }
+
+    /// Notes which upstream a dialled connection or child belongs to.
+    pub(crate) fn own(&mut self, conn: ConnId, owner: UpstreamId) {
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.owner = Some(owner);
+        }
+    }
+
+    /// The upstream a connection belongs to; `None` for those of clients, and for those that are gone.
+    pub(crate) fn owner(&self, conn: ConnId) -> Option<UpstreamId> {
+        self.conns.get(&conn)?.owner
+    }
+
+    pub(crate) fn is_open(&self, conn: ConnId) -> bool {
+        self.conns.contains_key(&conn)
+    }
+
+    /// Forgets a connection that the host already reported gone.
+    pub(crate) fn forget(&mut self, conn: ConnId) {
+        self.conns.remove(&conn);
+    }
+
+    /// Drops a connection now. Nothing happens when it is gone already.
+    pub(crate) fn close(&mut self, conn: ConnId) {
+        if self.conns.remove(&conn).is_some() {
+            self.output(Output::Close { conn });
+        }
+    }
+
+    /// Ends our direction once everything queued is written.
+    pub(crate) fn shutdown(&mut self, conn: ConnId) {
+        if self.is_open(conn) {
+            self.output(Output::Shutdown { conn });
+        }
+    }
+
+    /// Queues what `encode` appends, about `expected` bytes. Nothing happens when the connection is gone.
+    pub(crate) fn send(&mut self, conn: ConnId, expected: usize, encode: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(state) = self.conns.get_mut(&conn) {
+            encode(state.queue.tail(expected));
+            wake(&mut self.woken, conn, state);
+        }
+    }
+
+    /// Number of bytes that wait for this connection.
+    pub(crate) fn queued(&self, conn: ConnId) -> usize {
+        self.conns.get(&conn).map_or(0, |state| state.queue.len())
+    }
+
+    /// Bytes to write next.
+    pub(crate) fn outgoing(&self, conn: ConnId) -> &[u8] {
+        self.conns.get(&conn).map_or(&[], |state| state.queue.front())
+    }
+
+    /// The host wrote `len` bytes.
+    pub(crate) fn sent(&mut self, conn: ConnId, len: usize) {
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.queue.consume(len);
+        }
+    }
+
+    /// Keeps what is written from now on until [`Effects::release`], so that it can be sent again elsewhere.
+    pub(crate) fn hold(&mut self, conn: ConnId) {
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.queue.hold();
+        }
+    }
+
+    /// Lets go of what was kept.
+    pub(crate) fn release(&mut self, conn: ConnId) {
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.queue.release();
+        }
+    }
+
+    /// Everything queued since [`Effects::hold`], and how much of it was written.
+    pub(crate) fn held(&self, conn: ConnId) -> (&[u8], usize) {
+        self.conns.get(&conn).map_or((&[], 0), |state| state.queue.held())
+    }
+
+    /// Whether bytes from this connection are welcome.
+    pub(crate) fn set_reading(&mut self, conn: ConnId, reading: bool) {
+        if let Some(state) = self.conns.get_mut(&conn)
+            && state.paused == reading
+        {
+            state.paused = !reading;
+            wake(&mut self.woken, conn, state);
+        }
+    }
+
+    pub(crate) fn wants_read(&self, conn: ConnId) -> bool {
+        self.conns.get(&conn).is_some_and(|state| !state.paused)
+    }
+
+    /// Whether records of this level are made at all: ask before formatting an expensive one.
+    pub(crate) fn logs(&self, level: Level) -> bool {
+        level <= self.log_level
+    }
+
+    /// Makes a log record.
+    pub(crate) fn log(&mut self, level: Level, server: Option<&Arc<str>>, message: impl Into<String>) {
+        if self.logs(level) {
+            let record = Record { level, server: server.cloned(), message: message.into() };
+            self.output(Output::Log(Box::new(record)));
+        }
+    }
+
+    /// All open connections in order. For the end of everything, not for messages.
+    pub(crate) fn open_conns(&self) -> Vec<ConnId> {
+        #[expect(clippy::disallowed_methods, reason = "sorted at once")]
+        let mut conns: Vec<ConnId> = self.conns.keys().copied().collect();
+        conns.sort_unstable();
+        conns
+    }
+}
+
+fn wake(woken: &mut Vec<ConnId>, conn: ConnId, state: &mut Conn) {
+    if !state.woken {
+        state.woken = true;
+        woken.push(conn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effects() -> Effects {
+        Effects::new(Limits::default(), [0; 32], Level::Info)
+    }
+
+    #[test]
+    fn many_sends_are_one_wake() {
+        let mut effects = effects();
+        let conn = effects.mint();
+        effects.send(conn, 1, |out| out.push(b'a'));
+        effects.send(conn, 1, |out| out.push(b'b'));
+        assert_eq!(effects.poll_output(), Some(Output::Wake { conn }));
+        assert_eq!(effects.poll_output(), None);
+        assert_eq!(effects.outgoing(conn), b"ab");
+    }
+
+    #[test]
+    fn nothing_is_said_about_a_closed_connection() {
+        let mut effects = effects();
+        let conn = effects.mint();
+        effects.send(conn, 1, |out| out.push(b'a'));
+        effects.close(conn);
+        effects.close(conn);
+        effects.shutdown(conn);
+        effects.send(conn, 1, |out| out.push(b'b'));
+        assert_eq!(effects.poll_output(), Some(Output::Close { conn }));
+        assert_eq!(effects.poll_output(), None);
+        assert!(!effects.wants_read(conn));
+    }
+
+    #[test]
+    fn quiet_levels_make_no_record() {
+        let mut effects = effects();
+        effects.log(Level::Debug, None, "x");
+        assert_eq!(effects.poll_output(), None);
+        effects.log(Level::Warn, None, "x");
+        assert!(matches!(effects.poll_output(), Some(Output::Log(_))));
+    }
+}

@@ -1,0 +1,236 @@
+//! The one fault type of the engine, and what each fault looks like to a peer.
+//!
+//! A [`Fault`] says who is to blame, a flat [`Code`] that callers branch on and tests compare, and a
+//! sentence for the one who can act. It ends a connection or a call, never the engine.
+//!
+//! Invariants: the mapping to HTTP status and JSON-RPC code lives in this file only; `detail` never holds
+//! a secret and never echoes peer bytes unescaped (see [`Fault::quoted`]).
+//! Deliberately absent: sources and backtraces. A fault that came from a system call is described by the
+//! host that saw it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Who can do something about a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The other end broke its protocol.
+    Peer,
+    /// We did, or we refuse for a reason of our own (limits).
+    Local,
+    /// The configuration asks for something impossible.
+    Config,
+    /// Network, file system or process trouble.
+    Environment,
+}
+
+/// What went wrong. Flat and `Copy`, so that tests compare it and callers branch on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// A message head that breaks RFC 9112.
+    BadHead,
+    /// A head longer than the limit.
+    HeadTooLarge,
+    /// Contradictory or broken body framing (RFC 9112 §6).
+    BadFraming,
+    /// A body or message longer than the limit.
+    BodyTooLarge,
+    /// A transfer coding other than `chunked`.
+    UnknownCoding,
+    /// An HTTP version other than 1.0 and 1.1.
+    BadHttpVersion,
+    /// The peer took too long.
+    PeerTimeout,
+    /// An `Expect` other than `100-continue`.
+    BadExpectation,
+    /// No such path.
+    UnknownRoute,
+    /// The path exists, the method does not.
+    BadMethod,
+    /// Missing or wrong credential.
+    Unauthorized,
+    /// `Origin` or `Host` refused.
+    ForeignOrigin,
+    /// None of the acceptable media types can be produced.
+    NotAcceptable,
+    /// The body is not declared as JSON.
+    BadMediaType,
+    /// The session is gone or never was.
+    UnknownSession,
+    /// A request that needs a session came without one.
+    SessionRequired,
+    /// `MCP-Protocol-Version` names a revision that is not served.
+    BadRevision,
+    /// A `Last-Event-ID` that cannot be placed.
+    BadEventId,
+    /// Not JSON, or not UTF-8.
+    ParseError,
+    /// JSON, but not a JSON-RPC message, or not one that is allowed here.
+    InvalidRequest,
+    /// No such method.
+    MethodNotFound,
+    /// Parameters that do not fit the method.
+    InvalidParams,
+    /// The server behind this endpoint is not connected yet, or not any more.
+    NotReady,
+    /// A table or queue is full.
+    Overloaded,
+    /// The upstream went away before it answered.
+    UpstreamLost,
+    /// The upstream did not answer in time.
+    UpstreamTimeout,
+    /// The upstream answered something that is no answer.
+    UpstreamBroken,
+    /// An event stream that breaks a bound.
+    BadStream,
+    /// Our own mistake.
+    Internal,
+}
+
+impl Code {
+    /// The HTTP status of a response that consists of this fault.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::BadHead
+            | Self::BadFraming
+            | Self::SessionRequired
+            | Self::BadRevision
+            | Self::BadEventId
+            | Self::ParseError
+            | Self::InvalidRequest
+            | Self::InvalidParams => 400,
+            Self::Unauthorized => 401,
+            Self::ForeignOrigin => 403,
+            Self::UnknownRoute | Self::UnknownSession => 404,
+            Self::BadMethod => 405,
+            Self::NotAcceptable => 406,
+            Self::PeerTimeout => 408,
+            Self::BodyTooLarge => 413,
+            Self::BadMediaType => 415,
+            Self::BadExpectation => 417,
+            Self::HeadTooLarge => 431,
+            // JSON-RPC level faults travel in an ordinary 200 answer.
+            Self::MethodNotFound => 200,
+            Self::Internal => 500,
+            Self::UnknownCoding => 501,
+            Self::UpstreamLost | Self::UpstreamBroken | Self::BadStream => 502,
+            Self::NotReady | Self::Overloaded => 503,
+            Self::UpstreamTimeout => 504,
+            Self::BadHttpVersion => 505,
+        }
+    }
+
+    /// The JSON-RPC error code of this fault (JSON-RPC 2.0 §5.1).
+    pub const fn json_rpc(self) -> i32 {
+        match self {
+            Self::ParseError => -32700,
+            Self::MethodNotFound => -32601,
+            Self::InvalidParams => -32602,
+            Self::NotReady
+            | Self::Overloaded
+            | Self::UpstreamLost
+            | Self::UpstreamTimeout
+            | Self::UpstreamBroken
+            | Self::BadStream
+            | Self::Internal => -32603,
+            Self::BadHead
+            | Self::HeadTooLarge
+            | Self::BadFraming
+            | Self::BodyTooLarge
+            | Self::UnknownCoding
+            | Self::BadHttpVersion
+            | Self::PeerTimeout
+            | Self::BadExpectation
+            | Self::UnknownRoute
+            | Self::BadMethod
+            | Self::Unauthorized
+            | Self::ForeignOrigin
+            | Self::NotAcceptable
+            | Self::BadMediaType
+            | Self::UnknownSession
+            | Self::SessionRequired
+            | Self::BadRevision
+            | Self::BadEventId
+            | Self::InvalidRequest => -32600,
+        }
+    }
+}
+
+/// Something that went wrong with one connection or one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Who can act on it.
+    pub blame: Blame,
+    /// What it is.
+    pub code: Code,
+    /// One lower-case sentence without a full stop: what was expected and what was seen.
+    pub detail: Cow<'static, str>,
+}
+
+impl Fault {
+    /// A fault of the other end.
+    pub fn peer(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { blame: Blame::Peer, code, detail: detail.into() }
+    }
+
+    /// A fault, or a refusal, of ours.
+    pub fn local(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { blame: Blame::Local, code, detail: detail.into() }
+    }
+
+    /// A fault of the surroundings.
+    pub fn environment(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { blame: Blame::Environment, code, detail: detail.into() }
+    }
+
+    /// Peer bytes made fit for an error text: lossy UTF-8, control characters escaped, at most 60 characters.
+    pub fn quoted(bytes: &[u8]) -> String {
+        const SHOWN: usize = 60;
+        let text = String::from_utf8_lossy(bytes.get(..bytes.len().min(4 * SHOWN)).unwrap_or(bytes));
+        let mut out: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+        if text.chars().nth(SHOWN).is_some() || bytes.len() > 4 * SHOWN {
+            out.push('…');
+        }
+        out
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_escapes_and_truncates() {
+        assert_eq!(Fault::quoted(b"a\r\n\x00b"), "a\\r\\n\\0b");
+        assert_eq!(Fault::quoted(&[b'x'; 61]).chars().count(), 61);
+        assert!(Fault::quoted(&[b'x'; 1000]).ends_with('…'));
+        assert!(!Fault::quoted(&[b'x'; 60]).ends_with('…'));
+        assert_eq!(Fault::quoted(&[0xff]), "\u{fffd}");
+    }
+
+    #[test]
+    fn every_code_maps_to_a_status_and_a_json_rpc_code() {
+        let table = [
+            (Code::ParseError, 400, -32700),
+            (Code::InvalidRequest, 400, -32600),
+            (Code::MethodNotFound, 200, -32601),
+            (Code::InvalidParams, 400, -32602),
+            (Code::UnknownSession, 404, -32600),
+            (Code::NotReady, 503, -32603),
+            (Code::HeadTooLarge, 431, -32600),
+            (Code::BodyTooLarge, 413, -32600),
+            (Code::UpstreamTimeout, 504, -32603),
+        ];
+        for (code, status, rpc) in table {
+            assert_eq!((code.status(), code.json_rpc()), (status, rpc), "{code:?}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Names of things: newtypes over integers, and a slab whose keys cannot name a successor.
+//!
+//! [`ConnId`]s are never reused, so a late event for a dead connection simply misses. [`Key`]s of a [`Table`]
+//! carry the generation of their slot for the same reason; they go over the wire as call ids, so they stay
+//! below 2^52 and every JavaScript peer keeps them exact.
+
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// One byte stream: an accepted or dialled socket, or the standard streams of a child.
+///
+/// The lowest bit says who minted it (0 the host on accept, 1 the engine on dial and spawn), as in QUIC
+/// stream ids, so neither has to ask the other.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+impl ConnId {
+    /// The `n`-th connection that a host accepts.
+    pub const fn accepted(n: u64) -> Self {
+        Self(n << 1)
+    }
+
+    /// The `n`-th connection or child that the engine asks for.
+    pub const fn dialled(n: u64) -> Self {
+        Self((n << 1) | 1)
+    }
+}
+
+impl fmt::Debug for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.0 & 1 == 0 { "in" } else { "out" }, self.0 >> 1)
+    }
+}
+
+/// One listening socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListenerId(pub u32);
+
+/// A configured server, by its place in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UpstreamId(pub u32);
+
+/// Place and generation of an entry in a [`Table`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    generation: u32,
+    slot: u32,
+}
+
+const SLOT_BITS: u32 = 24;
+const GENERATION_BITS: u32 = 28;
+
+impl Key {
+    /// The key as one number below 2^52, never 0.
+    pub const fn to_wire(self) -> u64 {
+        ((self.generation as u64) << SLOT_BITS) | self.slot as u64
+    }
+
+    /// The key a number stands for. Whether it names something is for the table to say.
+    pub const fn from_wire(wire: u64) -> Option<Self> {
+        if wire >> (SLOT_BITS + GENERATION_BITS) != 0 {
+            return None;
+        }
+        Some(Self { generation: (wire >> SLOT_BITS) as u32, slot: (wire & ((1 << SLOT_BITS) - 1)) as u32 })
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}.{}", self.slot, self.generation)
+    }
+}
+
+/// A slab with checked keys, a bound, and iteration in slot order.
+#[derive(Debug)]
+pub struct Table<T> {
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+    len: usize,
+    max: usize,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    generation: u32,
+    value: Option<T>,
+}
+
+impl<T> Table<T> {
+    /// An empty table for at most `max` entries (never more than 2^24).
+    pub fn new(max: usize) -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), len: 0, max: max.min(1 << SLOT_BITS) }
+    }
+
+    /// Stores a value, or gives it back when the table is full.
+    pub fn insert(&mut self, value: T) -> Result<Key, T> {
+        if self.len >= self.max {
+            return Err(value);
+        }
+        self.len += 1;
+        if let Some(index) = self.free.pop()
+            && let Some(slot) = self.slots.get_mut(index as usize)
+        {
+            slot.value = Some(value);
+            return Ok(Key { generation: slot.generation, slot: index });
+        }
+        let index = self.slots.len() as u32;
+        self.slots.push(Slot { generation: 1, value: Some(value) });
+        Ok(Key { generation: 1, slot: index })
+    }
+
+    /// The entry of this key, if it is still the same one.
+    pub fn get(&self, key: Key) -> Option<&T> {
+        self.slots.get(key.slot as usize).filter(|slot| slot.generation == key.generation)?.value.as_ref()
+    }
+
+    /// The entry of this key, to be changed.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        self.slots.get_mut(key.slot as usize).filter(|slot| slot.generation == key.generation)?.value.as_mut()
+    }
+
+    /// Takes the entry out; its key never names anything again (until 2^28 generations have passed).
+    pub fn remove(&mut self, key: Key) -> Option<T> {
+        let slot = self.slots.get_mut(key.slot as usize).filter(|slot| slot.generation == key.generation)?;
+        let value = slot.value.take()?;
+        slot.generation = (slot.generation + 1) & ((1 << GENERATION_BITS) - 1);
+        slot.generation = slot.generation.max(1);
+        self.free.push(key.slot);
+        self.len -= 1;
+        Some(value)
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// All entries in slot order. For ends of things only, never per message.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+        self.slots.iter().enumerate().filter_map(|(index, slot)| {
+            let key = Key { generation: slot.generation, slot: index as u32 };
+            slot.value.as_ref().map(|value| (key, value))
+        })
+    }
+}
+
+/// Hashes an id by one multiplication: ids are ours, so nobody can choose collisions.
+#[derive(Debug, Default)]
+pub struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
+    }
+}
+
+/// A map keyed by ids of our own making. Only for look-ups: its order means nothing.
+pub type IdMap<K, V> = std::collections::HashMap<K, V, BuildHasherDefault<IdHasher>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_never_names_its_successor() {
+        let mut table = Table::new(4);
+        let old = table.insert("old").unwrap();
+        assert_eq!(table.remove(old), Some("old"));
+        let new = table.insert("new").unwrap();
+        assert_ne!(old, new);
+        assert_eq!(table.get(old), None);
+        assert_eq!(table.remove(old), None);
+        assert_eq!(table.get(new), Some(&"new"));
+    }
+
+    #[test]
+    fn a_full_table_gives_the_value_back() {
+        let mut table = Table::new(1);
+        let key = table.insert(1).unwrap();
+        assert_eq!(table.insert(2), Err(2));
+        table.remove(key);
+        assert!(table.insert(3).is_ok());
+    }
+
+    #[test]
+    fn keys_survive_the_wire_and_stay_below_2_pow_52() {
+        let key = Key { generation: (1 << GENERATION_BITS) - 1, slot: (1 << SLOT_BITS) - 1 };
+        assert!(key.to_wire() < 1 << 52);
+        assert_eq!(Key::from_wire(key.to_wire()), Some(key));
+        assert_eq!(Key::from_wire(1 << 52), None);
+    }
+
+    #[test]
+    fn iteration_is_in_slot_order() {
+        let mut table = Table::new(10);
+        let keys: Vec<Key> = (0..4).map(|n| table.insert(n).unwrap()).collect();
+        table.remove(keys[1]);
+        assert_eq!(table.iter().map(|(_, v)| *v).collect::<Vec<_>>(), [0, 2, 3]);
+        assert_eq!(table.len(), 3);
+    }
+}

@@ -1,0 +1,85 @@
+use super::*;
+
+fn parse(text: &str) -> Result<Envelope, Code> {
+    Envelope::parse(text.as_bytes(), 128).map_err(|fault| fault.code)
+}
+
+#[test]
+fn messages_are_classified_by_what_is_present() {
+    let table = [
+        (r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#, Ok(Kind::Request)),
+        (r#"{"jsonrpc":"2.0","id":"x","method":"m","params":{}}"#, Ok(Kind::Request)),
+        (r#"{"jsonrpc":"2.0","method":"m"}"#, Ok(Kind::Notification)),
+        (r#"{"jsonrpc":"2.0","id":-7,"result":null}"#, Ok(Kind::Result)),
+        (r#"{"jsonrpc":"2.0","id":null,"error":{}}"#, Ok(Kind::Error)),
+        (r#"{"jsonrpc":"2.0","error":{}}"#, Ok(Kind::Error)),
+        (r#"{"id":1,"method":"m","result":1}"#, Err(Code::InvalidRequest)),
+        (r#"{"id":1,"result":1,"error":{}}"#, Err(Code::InvalidRequest)),
+        (r#"{"id":1}"#, Err(Code::InvalidRequest)),
+        ("{}", Err(Code::InvalidRequest)),
+        ("[]", Err(Code::InvalidRequest)),
+        ("7", Err(Code::InvalidRequest)),
+        (r#"{"id":null,"method":"m"}"#, Err(Code::InvalidRequest)), // GN-01
+        (r#"{"id":null,"result":1}"#, Err(Code::InvalidRequest)),
+        (r#"{"id":1.5,"method":"m"}"#, Err(Code::InvalidRequest)),
+        (r#"{"id":1e3,"method":"m"}"#, Err(Code::InvalidRequest)),
+        (r#"{"id":true,"method":"m"}"#, Err(Code::InvalidRequest)),
+        (r#"{"id":{},"method":"m"}"#, Err(Code::InvalidRequest)),
+        (r#"{"id":1,"method":7}"#, Err(Code::InvalidRequest)),
+        (r#"{"id":1,"method":"m","params":[1]}"#, Err(Code::InvalidRequest)),
+        (r#"{"id":1,"method":"m","params":null}"#, Err(Code::InvalidRequest)),
+        (r#"{"id":1,"method":"m""#, Err(Code::ParseError)), // GN-05
+        (r#"{"id":1,"method":"m"} x"#, Err(Code::ParseError)),
+        (r#"{"id":1,,"method":"m"}"#, Err(Code::ParseError)),
+        ("", Err(Code::ParseError)),
+    ];
+    for (text, expected) in table {
+        assert_eq!(parse(text).map(|e| e.kind), expected, "{text}");
+    }
+}
+
+#[test]
+fn members_are_ranges_of_the_very_text() {
+    let text =
+        r#" { "params" : {"a":1} , "id" : 12345678901234567890123 , "x":[], "method":"tools\/call" } "#;
+    let envelope = parse(text).unwrap();
+    assert_eq!(envelope.id.unwrap().of(text.as_bytes()), b"12345678901234567890123");
+    assert_eq!(envelope.params.unwrap().of(text.as_bytes()), b"{\"a\":1}");
+    assert_eq!(envelope.method_name(text.as_bytes()), "tools/call");
+    assert!(!envelope.versioned && !envelope.newlines);
+}
+
+#[test]
+fn duplicate_members_are_refused_also_when_escaped() {
+    assert_eq!(parse(r#"{"id":1,"method":"a","method":"b"}"#), Err(Code::InvalidRequest));
+    assert_eq!(parse(r#"{"id":1,"method":"a","\u006dethod":"b"}"#), Err(Code::InvalidRequest));
+    assert_eq!(parse(r#"{"id":1,"method":"a","x":1,"x":2}"#).map(|e| e.kind), Ok(Kind::Request));
+}
+
+#[test]
+fn an_escaped_member_name_counts_like_the_plain_one() {
+    assert_eq!(parse(r#"{"i\u0064":1,"method":"a"}"#).map(|e| e.kind), Ok(Kind::Request));
+}
+
+#[test]
+fn depth_counts_the_envelope_itself() {
+    let message =
+        |n: usize| format!(r#"{{"method":"m","params":{{"a":{}{}}}}}"#, "[".repeat(n), "]".repeat(n));
+    assert!(Envelope::parse(message(8).as_bytes(), 10).is_ok());
+    assert!(Envelope::parse(message(9).as_bytes(), 10).is_err());
+}
+
+#[test]
+fn invalid_utf8_is_a_parse_error() {
+    let fault = Envelope::parse(b"{\"method\":\"\xff\"}", 9).unwrap_err(); // GN-04
+    assert_eq!(fault.code, Code::ParseError);
+}
+
+#[test]
+fn no_prefix_of_a_message_panics_or_passes() {
+    let text = r#"{"jsonrpc":"2.0","id":"\u00e9","method":"m","params":{"a":[1,-2.5e3,true,null,"x\\y"]}}"#;
+    for end in 0..text.len() {
+        assert!(Envelope::parse(&text.as_bytes()[..end], 128).is_err(), "{end}");
+    }
+    assert!(parse(text).is_ok());
+}

@@ -1,0 +1,151 @@
+//! Every bound of the engine, with its default and the reason for it.
+//!
+//! All times are milliseconds, all sizes bytes.
+
+/// The bounds. Build with `..Limits::default()`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// One HTTP head. 16 KiB is what nginx and Node accept by default.
+    pub head_bytes_max: usize,
+    /// One JSON-RPC message, HTTP body, stdio line or SSE event. Large enough for an inlined screenshot or PDF.
+    pub message_bytes_max: usize,
+    /// Nesting of a JSON message. SDKs of the field recurse; 128 is serde_json's own bound.
+    pub json_depth_max: usize,
+    /// Downstream connections at a time. Beyond it the host stops accepting.
+    pub downstream_conns_max: usize,
+    /// Downstream sessions at a time.
+    pub sessions_max: usize,
+    /// Calls in flight of one session.
+    pub session_calls_max: usize,
+    /// Calls in flight altogether.
+    pub calls_max: usize,
+    /// Calls that wait for one upstream to come back.
+    pub upstream_queue_max: usize,
+    /// Bytes of calls that wait for one upstream to come back.
+    pub upstream_queue_bytes_max: usize,
+    /// Bytes queued for one downstream connection before droppable messages are dropped and a new request waits.
+    pub send_high_bytes: usize,
+    /// Bytes queued for one connection before it is closed.
+    pub send_cap_bytes: usize,
+    /// Bytes queued for one upstream connection before calls are refused as overloaded.
+    pub upstream_send_cap_bytes: usize,
+    /// Events one stream keeps for a client that comes back.
+    pub replay_events_max: usize,
+    /// Bytes one stream keeps for a client that comes back.
+    pub replay_bytes_max: usize,
+    /// Streams one session keeps.
+    pub session_streams_max: usize,
+    /// Notifications kept for a session that has no stream open.
+    pub session_backlog_max: usize,
+    /// Messages in a batch (2025-03-26).
+    pub batch_max: usize,
+    /// Connections to one origin of an HTTP upstream.
+    pub pool_conns_max: usize,
+    /// Pages read of one list.
+    pub list_pages_max: usize,
+    /// Items kept of one list.
+    pub list_items_max: usize,
+    /// Length of one line of a child's stderr; the rest of a longer one is cut.
+    pub stderr_line_bytes_max: usize,
+    /// Time for a request head and body to arrive.
+    pub request_ms: u64,
+    /// How long a downstream connection may idle between requests. Longer than the usual 60 s of reverse proxies.
+    pub conn_idle_ms: u64,
+    /// How long we wait for the peer's close after ours.
+    pub linger_ms: u64,
+    /// A plain answer becomes an event stream after this time, so that it can be kept alive.
+    pub sse_after_ms: u64,
+    /// Silence on a stream before a comment is sent. Common intermediaries cut at 30 s and more.
+    pub keep_alive_ms: u64,
+    /// A call without any sign of life from its upstream. Clients have limits of their own, so this one only
+    /// keeps a forgotten call from living for ever.
+    pub call_ms: u64,
+    /// A call altogether, progress or not.
+    pub call_total_ms: u64,
+    /// How long a call waits for an upstream that went away.
+    pub queue_ms: u64,
+    /// A session without traffic and without an open stream.
+    pub session_idle_ms: u64,
+    /// How long a stream without a connection is kept for its client.
+    pub stream_retention_ms: u64,
+    /// `retry:` given to clients (2025-11-25).
+    pub retry_ms: u64,
+    /// From spawning or dialling to the end of the handshake. `npx` and `uvx` download on the first start.
+    pub handshake_ms: u64,
+    /// To resolve, connect and (TLS) shake hands.
+    pub connect_ms: u64,
+    /// For the `endpoint` event of an HTTP+SSE server.
+    pub endpoint_ms: u64,
+    /// Unused pooled connection. Below the 5 s that Node servers keep a connection.
+    pub pool_idle_ms: u64,
+    /// Between pings of an upstream.
+    pub ping_ms: u64,
+    /// Unanswered pings after which an HTTP+SSE or stdio connection counts as dead.
+    pub ping_failures_max: u32,
+    /// First wait before an upstream is tried again; doubles up to `backoff_max_ms`, with jitter.
+    pub backoff_ms: u64,
+    /// Longest such wait.
+    pub backoff_max_ms: u64,
+    /// Uptime after which the wait starts small again.
+    pub backoff_reset_ms: u64,
+    /// From a `list_changed` to reading the list again.
+    pub debounce_ms: u64,
+    /// Age after which the lists of an upstream without `listChanged` are read again when asked for.
+    pub list_age_ms: u64,
+    /// From closing a child's stdin to TERM, and from TERM to KILL.
+    pub child_stop_ms: u64,
+    /// Running calls may finish this long after the order to stop.
+    pub shutdown_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_bytes_max: 16 * 1024,
+            message_bytes_max: 16 * 1024 * 1024,
+            json_depth_max: 128,
+            downstream_conns_max: 10_000,
+            sessions_max: 10_000,
+            session_calls_max: 1_000,
+            calls_max: 100_000,
+            upstream_queue_max: 1_000,
+            upstream_queue_bytes_max: 32 * 1024 * 1024,
+            send_high_bytes: 1024 * 1024,
+            send_cap_bytes: 64 * 1024 * 1024,
+            upstream_send_cap_bytes: 64 * 1024 * 1024,
+            replay_events_max: 256,
+            replay_bytes_max: 1024 * 1024,
+            session_streams_max: 1_100,
+            session_backlog_max: 64,
+            batch_max: 100,
+            pool_conns_max: 1_024,
+            list_pages_max: 1_000,
+            list_items_max: 100_000,
+            stderr_line_bytes_max: 8 * 1024,
+            request_ms: 30_000,
+            conn_idle_ms: 75_000,
+            linger_ms: 2_000,
+            sse_after_ms: 200,
+            keep_alive_ms: 15_000,
+            call_ms: 30 * 60_000,
+            call_total_ms: 4 * 60 * 60_000,
+            queue_ms: 30_000,
+            session_idle_ms: 30 * 60_000,
+            stream_retention_ms: 5 * 60_000,
+            retry_ms: 2_000,
+            handshake_ms: 120_000,
+            connect_ms: 10_000,
+            endpoint_ms: 10_000,
+            pool_idle_ms: 4_000,
+            ping_ms: 30_000,
+            ping_failures_max: 3,
+            backoff_ms: 500,
+            backoff_max_ms: 30_000,
+            backoff_reset_ms: 60_000,
+            debounce_ms: 100,
+            list_age_ms: 60_000,
+            child_stop_ms: 2_000,
+            shutdown_ms: 5_000,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Calls in flight: who asked, who answers, and under which id.
+//!
+//! A call goes upstream under an id of the proxy's own, the wire form of its table key, which also serves as its
+//! progress token. Nothing a client chose (ids, tokens) is ever used on the other side; an id that comes back and
+//! names no call of that very upstream is dropped. A call leaves the table when it is answered, cancelled or given
+//! up, and its key never names a successor, so a late answer hits nothing.
+//!
+//! Invariants: each call is answered at most once; each has a timer. The place for requests of servers to clients
+//! (sampling, elicitation, roots) is a second table beside this one.
+
+use crate::id::{Key, Table, UpstreamId};
+use crate::json::{Raw, Span};
+use crate::mcp::{ListKind, Method};
+use crate::time::Mono;
+use crate::timer::Timer;
+
+/// All calls in flight.
+#[derive(Debug)]
+pub(crate) struct Mux {
+    calls: Table<Call>,
+}
+
+/// One call in flight.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) origin: Origin,
+    pub(crate) upstream: UpstreamId,
+    pub(crate) method: Method,
+    pub(crate) timer: Option<Timer>,
+    pub(crate) started: Mono,
+    /// The latest sign of life.
+    pub(crate) alive: Mono,
+    /// The latest progress told to the client.
+    pub(crate) progress: Option<f64>,
+    /// Tries to continue its broken answer stream.
+    pub(crate) resumes: u32,
+    /// Where its answer stream broke off.
+    pub(crate) event_id: Option<Box<str>>,
+}
+
+/// Who asked.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// A client.
+    Client(ClientOrigin),
+    /// The proxy itself.
+    Own(Own),
+}
+
+/// Which request of which client.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientOrigin {
+    pub(crate) session: Key,
+    /// The stream its answer belongs on.
+    pub(crate) stream: u32,
+    /// Raw JSON id.
+    pub(crate) id: Raw,
+    /// Raw JSON progress token.
+    pub(crate) token: Option<Raw>,
+}
+
+/// What the proxy asks on its own behalf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Own {
+    Initialize,
+    List(ListKind),
+    Ping,
+}
+
+impl Mux {
+    pub(crate) fn new(calls_max: usize) -> Self {
+        Self { calls: Table::new(calls_max) }
+    }
+
+    /// Takes a call in, or gives its origin back when there are too many.
+    pub(crate) fn open(
+        &mut self,
+        origin: Origin,
+        upstream: UpstreamId,
+        method: Method,
+        now: Mono,
+    ) -> Option<Key> {
+        let call = Call {
+            origin,
+            upstream,
+            method,
+            timer: None,
+            started: now,
+            alive: now,
+            progress: None,
+            resumes: 0,
+            event_id: None,
+        };
+        self.calls.insert(call).ok()
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<&Call> {
+        self.calls.get(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Call> {
+        self.calls.get_mut(key)
+    }
+
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Call> {
+        self.calls.remove(key)
+    }
+
+    /// The call that an upstream means by this raw id, if it is one of its own.
+    pub(crate) fn find(&self, upstream: UpstreamId, raw: &[u8]) -> Option<Key> {
+        let key = Key::from_wire(crate::json::Decimal::parse(raw)?)?;
+        self.calls.get(key).filter(|call| call.upstream == upstream).map(|_| key)
+    }
+
+    /// All calls of one upstream, in slot order. For its end, not for messages.
+    pub(crate) fn of_upstream(&self, upstream: UpstreamId) -> Vec<Key> {
+        self.calls.iter().filter(|(_, call)| call.upstream == upstream).map(|(key, _)| key).collect()
+    }
+
+    /// Calls that clients wait for.
+    pub(crate) fn client_calls(&self) -> Vec<Key> {
+        let of_client = |call: &Call| matches!(call.origin, Origin::Client(_));
+        self.calls.iter().filter(|(_, call)| of_client(call)).map(|(key, _)| key).collect()
+    }
+}
+
+impl Call {
+    /// Whether progress may be told: only rising values (DL-22).
+    pub(crate) fn advance(&mut self, text: &[u8], value: Span) -> bool {
+        let value = std::str::from_utf8(value.of(text)).ok().and_then(|text| text.parse::<f64>().ok());
+        let Some(value) = value.filter(|value| value.is_finite()) else { return false };
+        let rises = self.progress.is_none_or(|before| value > before);
+        if rises {
+            self.progress = Some(value);
+        }
+        rises
+    }
+}

@@ -1,0 +1,155 @@
+//! May this request in? Host, origin and credential, as pure functions of the configuration and the headers.
+//!
+//! A browser is the threat behind the first two: a page of somebody else's that reaches a listener on this
+//! machine or network, directly (checked by `Origin`) or by DNS rebinding (checked by `Host`).
+
+use crate::fault::{Code, Fault};
+use crate::redacted::Redacted;
+use subtle::ConstantTimeEq;
+
+/// Which hosts and origins are welcome.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gate {
+    /// The listener can be reached from this machine only, so only names of this machine are honest.
+    pub(crate) loopback_only: bool,
+    /// The host of the public URL, lower case.
+    pub(crate) base_host: Option<String>,
+    /// Further hosts, lower case, with or without port. When there are any, no others are welcome.
+    pub(crate) hosts: Vec<String>,
+    /// Further origins, lower case; `*` is everybody.
+    pub(crate) origins: Vec<String>,
+}
+
+/// Whose request this is. A session belongs to the principal that opened it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Principal {
+    /// No credential was asked for.
+    Anonymous,
+    /// The holder of the n-th token of the server.
+    Token(usize),
+}
+
+impl Gate {
+    /// Checks `Host`.
+    pub(crate) fn check_host(&self, host: Option<&str>) -> Result<(), Fault> {
+        let Some(host) = host.filter(|_| self.loopback_only || !self.hosts.is_empty()) else { return Ok(()) };
+        let host = host.to_ascii_lowercase();
+        let name = without_port(&host);
+        let known = self.hosts.iter().chain(&self.base_host).any(|known| *known == host || known == name);
+        if known || is_loopback(name) {
+            return Ok(());
+        }
+        let detail =
+            format!("host `{}` is not served here (see allowedHosts)", Fault::quoted(host.as_bytes()));
+        Err(Fault::peer(Code::ForeignOrigin, detail))
+    }
+
+    /// Checks `Origin`. A missing one is normal: only browsers send it.
+    pub(crate) fn check_origin(&self, origin: Option<&str>) -> Result<(), Fault> {
+        let Some(origin) = origin else { return Ok(()) };
+        let origin = origin.to_ascii_lowercase();
+        let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        if host.is_some_and(|host| is_loopback(without_port(host)))
+            || self.origins.iter().any(|known| known == "*" || *known == origin)
+        {
+            return Ok(());
+        }
+        let detail =
+            format!("origin `{}` is not welcome (see allowedOrigins)", Fault::quoted(origin.as_bytes()));
+        Err(Fault::peer(Code::ForeignOrigin, detail))
+    }
+}
+
+/// Checks the `Authorization` header against the tokens of a server (SEED-029). No tokens: everybody may in.
+/// `Bearer` is optional. The time does not depend on which token matches or how far.
+pub(crate) fn authenticate(tokens: &[Redacted<String>], header: Option<&str>) -> Result<Principal, Fault> {
+    if tokens.is_empty() {
+        return Ok(Principal::Anonymous);
+    }
+    let given = header.unwrap_or_default().trim();
+    let bare = match given.split_at_checked(7) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer ") => rest.trim(),
+        _ => given,
+    };
+    let mut found = None;
+    for (place, token) in tokens.iter().enumerate() {
+        let token = token.expose().trim();
+        let token = token.strip_prefix("Bearer ").unwrap_or(token).as_bytes();
+        if bool::from(token.ct_eq(bare.as_bytes())) && !bare.is_empty() {
+            found = Some(Principal::Token(place));
+        }
+    }
+    found.ok_or(Fault::peer(Code::Unauthorized, "Unauthorized"))
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !name.ends_with(':') => name,
+        _ => host,
+    }
+}
+
+fn is_loopback(name: &str) -> bool {
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || name == "[::1]"
+        || name.parse::<std::net::Ipv4Addr>().is_ok_and(|addr| addr.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loopback_listener_serves_loopback_names_only() {
+        let gate = Gate { loopback_only: true, hosts: vec!["proxy.lan".into()], ..Gate::default() }; // DL-35
+        for good in
+            ["localhost", "LOCALHOST:9090", "127.0.0.1:1", "127.8.0.1", "[::1]:9090", "[::1]", "proxy.lan:80"]
+        {
+            assert_eq!(gate.check_host(Some(good)), Ok(()), "{good}");
+        }
+        for bad in
+            ["evil.example.com", "localhost.evil.com:9090", "127.0.0.1.evil.com", "", "[::2]", "::1evil"]
+        {
+            assert!(gate.check_host(Some(bad)).is_err(), "{bad}");
+        }
+        assert_eq!(Gate::default().check_host(Some("mcp.example.com")), Ok(()));
+    }
+
+    #[test]
+    fn foreign_origins_are_refused() {
+        let gate = Gate { origins: vec!["https://app.example.com".into()], ..Gate::default() }; // DL-32, DL-34
+        let good =
+            [None, Some("http://localhost:6274"), Some("https://APP.example.com"), Some("http://[::1]:1")];
+        for origin in good {
+            assert_eq!(gate.check_origin(origin), Ok(()), "{origin:?}");
+        }
+        for origin in
+            ["http://evil.example.com", "null", "https://app.example.com.evil.com", "file://localhost"]
+        {
+            assert!(gate.check_origin(Some(origin)).is_err(), "{origin}");
+        }
+        let open = Gate { origins: vec!["*".into()], ..Gate::default() };
+        assert_eq!(open.check_origin(Some("https://any.example")), Ok(()));
+    }
+
+    #[test]
+    fn either_spelling_of_a_token_passes_and_nothing_else() {
+        let tokens = [Redacted::new("one".to_owned()), Redacted::new("Bearer two".to_owned())]; // SEED-029
+        for (header, place) in
+            [("one", 0), ("Bearer one", 0), (" bearer  one ", 0), ("Bearer two", 1), ("two", 1)]
+        {
+            assert_eq!(authenticate(&tokens, Some(header)), Ok(Principal::Token(place)), "{header}");
+        }
+        for bad in ["", "Bearer", "Bearer ", "on", "onee", "Basic one", "ONE"] {
+            assert_eq!(authenticate(&tokens, Some(bad)).unwrap_err().code, Code::Unauthorized, "{bad}");
+        }
+        assert!(authenticate(&tokens, None).is_err());
+        assert_eq!(authenticate(&[], None), Ok(Principal::Anonymous));
+    }
+
+    #[test]
+    fn an_empty_token_lets_nobody_in() {
+        assert!(authenticate(&[Redacted::new(String::new())], Some("")).is_err());
+    }
+}

@@ -1,0 +1,287 @@
+//! A call from submission to its one end.
+//!
+//! ```text
+//! submit ─▶ in flight ─┬─ answer ──────────▶ told to who asked
+//!                      ├─ progress ────────▶ told, and the clock starts again
+//!                      ├─ cancelled ───────▶ server told, client's request ends without an answer
+//!                      ├─ time limit ──────▶ server told, error
+//!                      └─ server lost ─────▶ error
+//! ```
+
+use super::Proxy;
+use crate::downstream::Role;
+use crate::downstream::client::error_body;
+use crate::downstream::session::Transport;
+use crate::fault::{Code, Fault};
+use crate::id::{Key, UpstreamId};
+use crate::json::{self, Decimal, Envelope, Kind, Pieces, Span, quote};
+use crate::log::Level;
+use crate::mcp::Method;
+use crate::mux::{Call, ClientOrigin, Origin, Own};
+use crate::timer::TimerKind;
+use crate::upstream::Phase;
+use crate::upstream::exchange::Job;
+
+/// An answer stream that stays open after its answer is cut off after this time.
+pub(super) const DRAIN_MS: u64 = 5_000;
+
+impl Proxy {
+    /// Sends a client's request to a server under an id of our own.
+    pub(super) fn submit_client_call(
+        &mut self,
+        origin: ClientOrigin,
+        upstream: UpstreamId,
+        method: Method,
+        envelope: &Envelope,
+        token: Option<Span>,
+        text: &[u8],
+    ) -> Result<(), Fault> {
+        let session = origin.session;
+        let streamable = self.down.session(session).is_some_and(|s| s.transport == Transport::Streamable);
+        let full = || Fault::local(Code::Overloaded, "too many calls are in flight");
+        let call = Origin::Client(origin);
+        let key = self.mux.open(call, upstream, method, self.fx.mono()).ok_or_else(full)?;
+        let wire = Decimal::new(key.to_wire());
+        let id = envelope.id.unwrap_or_default();
+        let cuts = match token {
+            Some(token) if token.start < id.start => [(token, wire.as_bytes()), (id, wire.as_bytes())],
+            Some(token) => [(id, wire.as_bytes()), (token, wire.as_bytes())],
+            None => [(id, wire.as_bytes()), (Span { start: text.len(), end: text.len() }, b"".as_slice())],
+        };
+        let message = Pieces::splice(text, envelope.newlines, &cuts);
+        let Some(server) = self.servers.get_mut(upstream.0 as usize) else { return Ok(()) };
+        if let Err(fault) = server.submit(&mut self.fx, key, &message) {
+            self.mux.remove(key);
+            return Err(fault);
+        }
+        let waits = server.phase != Phase::Ready;
+        let first = match (streamable, waits) {
+            (true, _) => self.fx.limits.sse_after_ms,
+            (false, true) => self.fx.limits.queue_ms,
+            (false, false) => server.call_ms(&self.fx),
+        };
+        let timer = self.fx.after(first, TimerKind::Call, key.to_wire());
+        if let Some(call) = self.mux.get_mut(key) {
+            call.timer = Some(timer);
+        }
+        if let Some(session) = self.down.session(session) {
+            session.calls.push(key);
+        }
+        Ok(())
+    }
+
+    /// Sends a request of the proxy itself.
+    pub(super) fn submit_own(
+        &mut self,
+        upstream: UpstreamId,
+        own: Own,
+        method: &str,
+        params: &str,
+    ) -> Option<Key> {
+        let kind = Method::from_name(method);
+        let key = self.mux.open(Origin::Own(own), upstream, kind, self.fx.mono())?;
+        let text =
+            format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"{method}\"{params}}}", key.to_wire());
+        let server = self.servers.get_mut(upstream.0 as usize)?;
+        let sent = server.link.send_call(&mut self.fx, key, &Pieces::of(&[text.as_bytes()]));
+        if sent.is_err() {
+            self.mux.remove(key);
+            return None;
+        }
+        Some(key)
+    }
+
+    /// An answer of a server.
+    pub(super) fn complete(&mut self, key: Key, envelope: &Envelope, text: &[u8]) {
+        let Some(call) = self.close_call(key) else { return };
+        match call.origin {
+            Origin::Client(origin) => {
+                let cuts = [(envelope.id.unwrap_or_default(), origin.id.as_bytes())];
+                let message = Pieces::splice(text, envelope.newlines, &cuts);
+                self.down.deliver(&mut self.fx, origin.session, origin.stream, &message, Role::Answer);
+            }
+            Origin::Own(own) => {
+                let result = envelope.outcome.unwrap_or_default();
+                match envelope.kind {
+                    Kind::Result => self.on_own_result(call.upstream, own, key, text, result),
+                    Kind::Error | Kind::Request | Kind::Notification => {
+                        self.on_own_failed(call.upstream, own, key, server_error(text, result));
+                    }
+                }
+            }
+        }
+        self.check_drained();
+    }
+
+    /// A call ends without an answer of its server.
+    pub(super) fn fail(&mut self, key: Key, fault: &Fault) {
+        let Some(call) = self.close_call(key) else { return };
+        match call.origin {
+            Origin::Client(origin) => {
+                let body = error_body(origin.id.as_bytes(), fault);
+                let message = Pieces::of(&[body.as_bytes()]);
+                self.down.deliver(&mut self.fx, origin.session, origin.stream, &message, Role::Answer);
+            }
+            Origin::Own(own) => self.on_own_failed(call.upstream, own, key, fault.clone()),
+        }
+        self.check_drained();
+    }
+
+    /// Takes a call out of everything that knows it.
+    fn close_call(&mut self, key: Key) -> Option<Call> {
+        let call = self.mux.remove(key)?;
+        if let Some(timer) = call.timer {
+            self.fx.timers.cancel(timer);
+        }
+        if let Origin::Client(origin) = &call.origin
+            && let Some(session) = self.down.session(origin.session)
+        {
+            session.forget_call(key);
+            session.last_used = self.fx.now.mono;
+        }
+        Some(call)
+    }
+
+    /// `notifications/cancelled` of a client: the call ends, the server is told in the client's words.
+    pub(super) fn on_client_cancelled(
+        &mut self,
+        session: Key,
+        envelope: &Envelope,
+        params: Span,
+        text: &[u8],
+    ) {
+        let Ok(Some(id)) = json::member(text, params, "requestId") else { return };
+        let Some(session) = self.down.session(session) else { return };
+        let named = |key: &&Key| match self.mux.get(**key).map(|call| &call.origin) {
+            Some(Origin::Client(origin)) => origin.id.as_bytes() == id.of(text),
+            Some(Origin::Own(_)) | None => false,
+        };
+        let Some(key) = session.calls.iter().find(named).copied() else { return };
+        let wire = Decimal::new(key.to_wire());
+        let message = Pieces::splice(text, envelope.newlines, &[(id, wire.as_bytes())]);
+        let mut owned = Vec::with_capacity(message.len());
+        message.write(&mut owned);
+        let Some(call) = self.mux.get(key) else { return };
+        if let Origin::Client(origin) = call.origin.clone() {
+            self.cancel_upstream(key, Some(&owned));
+            self.down.withdraw(&mut self.fx, origin.session, origin.stream);
+        }
+        self.check_drained();
+    }
+
+    /// Ends a call that nobody waits for any more: the server is told, with `message` or in our words.
+    pub(super) fn cancel_upstream(&mut self, key: Key, message: Option<&[u8]>) {
+        let Some(call) = self.close_call(key) else { return };
+        let Some(server) = self.servers.get_mut(call.upstream.0 as usize) else { return };
+        if server.forget_waiting(key) {
+            return;
+        }
+        if let Some(link) = server.link.http() {
+            if link.forget_queued(key) {
+                return;
+            }
+            if let Some(exchange) = link.find(Job::Call(key)) {
+                exchange.job = Job::Drain;
+                exchange.arm(&mut self.fx, DRAIN_MS);
+            }
+        }
+        if server.phase == Phase::Down {
+            return;
+        }
+        let ours = format!(
+            "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{}}}}}",
+            key.to_wire()
+        );
+        let message = Pieces::of(&[message.unwrap_or(ours.as_bytes())]);
+        server.link.send_note(&mut self.fx, Job::Note, &message);
+    }
+
+    /// Cancels what was asked on one stream, because its client did not come back.
+    pub(super) fn cancel_stream_calls(&mut self, session: Key, number: u32) {
+        let Some(known) = self.down.session(session) else { return };
+        let calls = known.calls.clone();
+        for key in calls {
+            let of_stream = match self.mux.get(key).map(|call| &call.origin) {
+                Some(Origin::Client(origin)) => origin.stream == number,
+                Some(Origin::Own(_)) | None => false,
+            };
+            if of_stream {
+                self.cancel_upstream(key, None);
+            }
+        }
+        self.check_drained();
+    }
+
+    /// News of a call. Told only while the call is open, only if the client asked, only if it advances.
+    pub(super) fn on_progress(&mut self, upstream: UpstreamId, envelope: &Envelope, text: &[u8]) {
+        let Some(params) = envelope.params else { return };
+        let Ok([Some(token), Some(value)]) = json::members(text, params, ["progressToken", "progress"])
+        else {
+            return;
+        };
+        let Some(key) = self.mux.find(upstream, token.of(text)) else { return };
+        let now = self.fx.mono();
+        let Some(call) = self.mux.get_mut(key) else { return };
+        call.alive = now;
+        call.resumes = 0;
+        let advances = call.advance(text, value);
+        let Origin::Client(origin) = &call.origin else { return };
+        let Some(theirs) = origin.token.as_ref().filter(|_| advances) else { return };
+        let message = Pieces::splice(text, envelope.newlines, &[(token, theirs.as_bytes())]);
+        self.down.deliver(&mut self.fx, origin.session, origin.stream, &message, Role::Note);
+    }
+
+    /// A call's timer: first the moment its answer becomes an event stream, then its limits.
+    pub(super) fn on_call_timer(&mut self, key: Key) {
+        let now = self.fx.mono();
+        let Some(call) = self.mux.get(key) else { return };
+        let Some(server) = self.servers.get(call.upstream.0 as usize) else { return };
+        let waits = server.phase != Phase::Ready;
+        let silent_ms = if waits { self.fx.limits.queue_ms } else { server.call_ms(&self.fx) };
+        let since = if waits { call.started } else { call.alive };
+        let limit = since.plus_ms(silent_ms).min(call.started.plus_ms(self.fx.limits.call_total_ms));
+        let label = server.label.clone();
+        if now >= limit {
+            let seconds = now.ms_since(call.started) / 1000;
+            let fault = match waits {
+                true => server.not_ready(),
+                false => Fault::environment(
+                    Code::UpstreamTimeout,
+                    format!("server {label} did not answer within {seconds} s"),
+                ),
+            };
+            self.fx.log(Level::Warn, Some(&label), format!("call timed out after {seconds} s"));
+            return self.give_up_call(key, &fault);
+        }
+        if let Origin::Client(origin) = &call.origin {
+            self.down.start_events(&mut self.fx, origin.session, origin.stream);
+        }
+        let timer = self.fx.timers.set(limit, TimerKind::Call, key.to_wire());
+        if let Some(call) = self.mux.get_mut(key) {
+            call.timer = Some(timer);
+        }
+    }
+
+    /// Ends a call with an error and tells the server that nobody waits.
+    pub(super) fn give_up_call(&mut self, key: Key, fault: &Fault) {
+        let Some(call) = self.mux.get(key) else { return };
+        let origin = call.origin.clone();
+        self.cancel_upstream(key, None);
+        if let Origin::Client(origin) = origin {
+            let body = error_body(origin.id.as_bytes(), fault);
+            let message = Pieces::of(&[body.as_bytes()]);
+            self.down.deliver(&mut self.fx, origin.session, origin.stream, &message, Role::Answer);
+        }
+        self.check_drained();
+    }
+}
+
+/// What a JSON-RPC error of a server says, for the log.
+pub(super) fn server_error(text: &[u8], error: Span) -> Fault {
+    let [code, message] = json::members(text, error, ["code", "message"]).unwrap_or_default();
+    let code = code.map_or_else(String::new, |span| String::from_utf8_lossy(span.of(text)).into_owned());
+    let message = message.and_then(|span| json::unquote(span.of(text))).unwrap_or_default();
+    let detail =
+        format!("the server answered with error {code} {}", quote(&Fault::quoted(message.as_bytes())));
+    Fault::peer(Code::UpstreamBroken, detail)
+}

@@ -1,0 +1,409 @@
+//! What a client's HTTP request is: which endpoint, may it in, which session.
+//!
+//! Checks come in this order, each before any of the body is read: host, origin, path, credential, method, media
+//! types. Then the session decides, then the message ([`super::requests`]).
+
+use super::{Proxy, Stage};
+use crate::downstream::client::{Admitted, Client, Task};
+use crate::downstream::session::{Session, Transport};
+use crate::downstream::stream::Stream;
+use crate::fault::{Code, Fault};
+use crate::http::{CONTINUE, Method, RequestHead, ServerEvent};
+use crate::id::{ConnId, Key};
+use crate::json::Pieces;
+use crate::log::Level;
+use crate::mcp::Revision;
+use crate::policy::authenticate;
+use crate::route::{Endpoint, Route};
+use crate::upstream::Phase;
+use std::net::SocketAddr;
+
+/// A request that is refused, and headers the answer needs.
+pub(super) struct Refusal {
+    pub(super) fault: Fault,
+    pub(super) header: Option<(&'static str, &'static str)>,
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        let header = matches!(fault.code, Code::NotReady | Code::Overloaded).then_some(("retry-after", "2"));
+        Self { fault, header }
+    }
+}
+
+/// Answer to a preflight request of a browser (Fetch standard, CORS protocol).
+const PREFLIGHT: [(&str, &str); 3] = [
+    ("access-control-allow-methods", "GET, POST, DELETE, OPTIONS"),
+    (
+        "access-control-allow-headers",
+        "Authorization, Content-Type, Accept, Last-Event-ID, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name",
+    ),
+    ("access-control-max-age", "86400"),
+];
+
+impl Proxy {
+    pub(super) fn on_accepted(&mut self, conn: ConnId, peer: SocketAddr) {
+        self.down.accept(&mut self.fx, conn, peer);
+        if self.stage != Stage::Serving {
+            self.drop_client(conn);
+        }
+    }
+
+    pub(super) fn on_client_bytes(&mut self, conn: ConnId, bytes: &[u8]) {
+        let Some(mut client) = self.down.take(conn) else { return };
+        client.http.push(bytes);
+        self.work(client);
+    }
+
+    pub(super) fn on_client_eof(&mut self, conn: ConnId) {
+        let Some(mut client) = self.down.take(conn) else { return };
+        client.http.close_read();
+        let over = matches!(client.task, Task::Streaming { .. } | Task::Closing);
+        self.work(client);
+        // A client that only half-closes may still wait for its answer, but nobody reads a stream that way.
+        if over {
+            self.drop_client(conn);
+        }
+    }
+
+    /// Looks at what a connection has buffered.
+    pub(super) fn look_again(&mut self, conn: ConnId) {
+        if let Some(client) = self.down.take(conn) {
+            self.work(client);
+        }
+    }
+
+    /// Works on the requests that a client sent, one at a time.
+    fn work(&mut self, mut client: Box<Client>) {
+        let conn = client.conn;
+        let mut gone = false;
+        while client.task == Task::Reading && self.fx.queued(conn) <= self.fx.limits.send_high_bytes {
+            match client.http.next() {
+                Ok(Some(ServerEvent::Head)) => self.on_head(&mut client),
+                Ok(Some(ServerEvent::Request)) => self.on_request(&mut client),
+                Ok(Some(ServerEvent::Eof)) => {
+                    gone = true;
+                    break;
+                }
+                Ok(None) => break,
+                Err(fault) => {
+                    self.fx.log(Level::Debug, None, format!("bad request from {}: {fault}", client.peer()));
+                    client.answer_fault(&mut self.fx, &fault, &[]);
+                    client.close_in_order(&mut self.fx);
+                }
+            }
+        }
+        let reading = client.http.wants_read() && self.fx.queued(conn) <= self.fx.limits.send_high_bytes;
+        self.fx.set_reading(conn, reading || client.task == Task::Closing);
+        self.down.put(client);
+        if gone {
+            self.drop_client(conn);
+        }
+    }
+
+    pub(super) fn on_client_timer(&mut self, conn: ConnId) {
+        let Some(client) = self.down.client(conn) else { return };
+        if client.on_timer(&mut self.fx) {
+            return;
+        }
+        if client.task == Task::Reading && client.http.is_mid_request() {
+            let fault = Fault::peer(Code::PeerTimeout, "the request did not arrive in time");
+            client.answer_fault(&mut self.fx, &fault, &[]);
+            client.close_in_order(&mut self.fx);
+        } else {
+            self.drop_client(conn);
+        }
+    }
+
+    /// A connection is gone, or must go.
+    pub(super) fn drop_client(&mut self, conn: ConnId) {
+        if let Some(session) = self.down.drop_client(&mut self.fx, conn) {
+            self.end_session(session);
+        }
+    }
+
+    /// A head is complete: admit the request, or refuse it.
+    fn on_head(&mut self, client: &mut Client) {
+        match self.admit(client) {
+            Ok(Some(admitted)) => {
+                client.admitted = Some(admitted);
+                if client.http.wants_continue() {
+                    self.fx.send(client.conn, CONTINUE.len(), |out| out.extend_from_slice(CONTINUE));
+                }
+            }
+            Ok(None) => client.respond(&mut self.fx, 204, &PREFLIGHT, &Pieces::of(&[])),
+            Err(refusal) => client.answer_fault(&mut self.fx, &refusal.fault, refusal.header.as_slice()),
+        }
+    }
+
+    /// Everything that can be said from the head alone. `None` is a preflight.
+    fn admit(&mut self, client: &mut Client) -> Result<Option<Admitted>, Refusal> {
+        let head = client.http.head();
+        self.gate.check_host(head.host())?;
+        let origin = head.header("origin");
+        self.gate.check_origin(origin)?;
+        client.cors = origin.map(Into::into);
+        let Some(route) = self.routes.find(head.path()) else {
+            return Err(Fault::peer(Code::UnknownRoute, "there is nothing at this path").into());
+        };
+        self.log_request(route, head);
+        if head.method() == Method::Options {
+            return Ok(None);
+        }
+        let tokens =
+            self.server_of(route.view).map_or([].as_slice(), |server| &server.config.options.auth_tokens);
+        let principal = authenticate(tokens, head.header("authorization"))?;
+        check_method(route.endpoint, head.method())?;
+        if head.method() == Method::Post && !is_json(head) {
+            return Err(Fault::peer(Code::BadMediaType, "the content-type must be application/json").into());
+        }
+        Ok(Some(Admitted { route, principal }))
+    }
+
+    /// SEED-028: server, method and path of each request.
+    fn log_request(&mut self, route: Route, head: &RequestHead) {
+        if !self.fx.logs(Level::Info) {
+            return;
+        }
+        let Some(server) = self.servers.get(route.view).filter(|server| server.config.options.log_enabled)
+        else {
+            return;
+        };
+        let path = head.path().replacen(&*server.name, &server.label, 1);
+        let line = format!("{} {}", head.method_str(), Fault::quoted(path.as_bytes()));
+        self.fx.log(Level::Info, Some(&server.label), line);
+    }
+
+    /// A request is complete.
+    fn on_request(&mut self, client: &mut Client) {
+        let Some(Admitted { route, principal }) = client.admitted else { return };
+        let done = match (route.endpoint, client.http.head().method()) {
+            (Endpoint::Sse, _) => self.open_event_session(client, route, principal),
+            (Endpoint::Message, _) => self.on_event_session_post(client, route, principal),
+            (Endpoint::Mcp, Method::Post) => self.on_post(client, route, principal),
+            (Endpoint::Mcp, Method::Delete) => self.on_delete(client, route, principal),
+            (Endpoint::Mcp, _) => self.on_get(client, route, principal),
+        };
+        if let Err(refusal) = done {
+            client.answer_fault(&mut self.fx, &refusal.fault, refusal.header.as_slice());
+        }
+    }
+
+    fn on_delete(
+        &mut self,
+        client: &mut Client,
+        route: Route,
+        principal: crate::policy::Principal,
+    ) -> Result<(), Refusal> {
+        let key = self.named_session(client.http.head(), route, principal)?;
+        self.end_session(key);
+        client.respond(&mut self.fx, 204, &[], &Pieces::of(&[]));
+        Ok(())
+    }
+
+    /// GET on the Streamable HTTP endpoint: the standalone stream, or a broken stream again.
+    fn on_get(
+        &mut self,
+        client: &mut Client,
+        route: Route,
+        principal: crate::policy::Principal,
+    ) -> Result<(), Refusal> {
+        let head = client.http.head();
+        if !accepts(head, "text/event-stream") {
+            return Err(Fault::peer(Code::NotAcceptable, "a GET must accept text/event-stream").into());
+        }
+        let key = self.named_session(head, route, principal)?;
+        if let Some(id) = head.header("last-event-id").map(str::to_owned) {
+            let Some(()) = self.down.resume(&mut self.fx, client, key, &id) else {
+                return Err(Fault::peer(Code::BadEventId, "this event is not known (any more)").into());
+            };
+            return Ok(());
+        }
+        let attached = self.down.attach(&mut self.fx, client, key, Stream::standalone(true), true);
+        if attached.is_none() {
+            return Err(Fault::local(Code::Overloaded, "the session has too many streams").into());
+        }
+        self.changed.push(key);
+        Ok(())
+    }
+
+    /// GET on the HTTP+SSE endpoint: the connection becomes a session.
+    fn open_event_session(
+        &mut self,
+        client: &mut Client,
+        route: Route,
+        principal: crate::policy::Principal,
+    ) -> Result<(), Refusal> {
+        self.check_ready(route)?;
+        let key = self.new_session(Transport::Sse, route, principal)?;
+        let path = client.http.head().path();
+        let message = format!("{}/message", path.strip_suffix("/sse").unwrap_or(path));
+        self.down.attach(&mut self.fx, client, key, Stream::standalone(false), true);
+        let token = self.down.session(key).map(|session| session.token.clone()).unwrap_or_default();
+        let event = format!("event: endpoint\ndata: {message}?sessionId={token}\n\n");
+        client.write_stream(&mut self.fx, event.len(), |out| out.extend_from_slice(event.as_bytes()));
+        Ok(())
+    }
+
+    /// A message for a session of HTTP+SSE: acknowledged at once, answered on its stream.
+    fn on_event_session_post(
+        &mut self,
+        client: &mut Client,
+        route: Route,
+        principal: crate::policy::Principal,
+    ) -> Result<(), Refusal> {
+        let token = client
+            .http
+            .head()
+            .query()
+            .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("sessionId=")));
+        let key = token.and_then(|token| self.down.session_by_token(token));
+        let key = key.filter(|key| self.owns(*key, route, principal, Transport::Sse));
+        let Some(key) = key else { return Err(unknown_session().into()) };
+        self.touch(key);
+        self.on_event_message(key, client.http.body())?;
+        client.respond(&mut self.fx, 202, &[], &Pieces::of(&[]));
+        Ok(())
+    }
+
+    /// The session that a Streamable HTTP request names.
+    pub(super) fn named_session(
+        &mut self,
+        head: &RequestHead,
+        route: Route,
+        principal: crate::policy::Principal,
+    ) -> Result<Key, Fault> {
+        let Some(token) = head.header("mcp-session-id") else {
+            self.check_ready(route)?;
+            return Err(Fault::peer(Code::SessionRequired, "a session is required: send initialize first"));
+        };
+        let key = self.down.session_by_token(token);
+        let key = key.filter(|key| self.owns(*key, route, principal, Transport::Streamable));
+        let key = key.ok_or_else(unknown_session)?;
+        if let Some(version) = head.header("mcp-protocol-version")
+            && Revision::from_name(version).is_none()
+        {
+            let detail = format!("protocol revision `{}` is not served", Fault::quoted(version.as_bytes()));
+            return Err(Fault::peer(Code::BadRevision, detail));
+        }
+        self.touch(key);
+        Ok(key)
+    }
+
+    /// Whether a session may be used on this route by this principal.
+    fn owns(
+        &mut self,
+        key: Key,
+        route: Route,
+        principal: crate::policy::Principal,
+        transport: Transport,
+    ) -> bool {
+        self.down.session(key).is_some_and(|session| {
+            session.view == route.view && session.principal == principal && session.transport == transport
+        })
+    }
+
+    fn touch(&mut self, key: Key) {
+        let now = self.fx.mono();
+        if let Some(session) = self.down.session(key) {
+            session.last_used = now;
+        }
+    }
+
+    /// Opens a session, at the price of the one that idled longest when there are too many.
+    pub(super) fn new_session(
+        &mut self,
+        transport: Transport,
+        route: Route,
+        principal: crate::policy::Principal,
+    ) -> Result<Key, Fault> {
+        let make = |token| Session::new(token, transport, route.view, principal);
+        if let Some(key) = self.down.open_session(&mut self.fx, make) {
+            return Ok(key);
+        }
+        if let Some(idle) = self.down.idlest() {
+            self.end_session(idle);
+        }
+        let full = || Fault::local(Code::Overloaded, "there are too many sessions");
+        self.down.open_session(&mut self.fx, make).ok_or_else(full)
+    }
+
+    /// Ends a session and everything it was waiting for.
+    pub(super) fn end_session(&mut self, key: Key) {
+        for call in self.down.end_session(&mut self.fx, key) {
+            self.cancel_upstream(call, None);
+        }
+        self.check_drained();
+    }
+
+    pub(super) fn on_session_timer(&mut self, key: Key) {
+        let Some(session) = self.down.session(key) else { return };
+        let lost = session.sweep(&self.fx);
+        let idle = self.fx.mono().ms_since(session.last_used) >= self.fx.limits.session_idle_ms;
+        let over = idle && session.is_quiet() && session.transport == Transport::Streamable;
+        if over {
+            return self.end_session(key);
+        }
+        for number in lost {
+            self.cancel_stream_calls(key, number);
+        }
+        let ms = self.fx.limits.stream_retention_ms.min(self.fx.limits.session_idle_ms);
+        self.fx.after(ms, crate::timer::TimerKind::SessionIdle, key.to_wire());
+    }
+
+    /// # Errors
+    /// [`Code::NotReady`] as long as the server of this route has never been connected.
+    pub(super) fn check_ready(&self, route: Route) -> Result<(), Fault> {
+        match self.server_of(route.view) {
+            Some(server) if server.phase == Phase::Ready || server.was_ready => Ok(()),
+            Some(server) => Err(server.not_ready()),
+            None => Err(Fault::peer(Code::UnknownRoute, "there is nothing at this path")),
+        }
+    }
+
+    pub(super) fn server_of(&self, view: usize) -> Option<&crate::upstream::Upstream> {
+        self.servers.get(self.views.get(view)?.upstream().0 as usize)
+    }
+}
+
+fn unknown_session() -> Fault {
+    Fault::peer(Code::UnknownSession, "this session is not known (any more)")
+}
+
+fn check_method(endpoint: Endpoint, method: Method) -> Result<(), Refusal> {
+    let (allowed, header): (&[Method], _) = match endpoint {
+        Endpoint::Mcp => (&[Method::Get, Method::Post, Method::Delete], "GET, POST, DELETE, OPTIONS"),
+        Endpoint::Sse => (&[Method::Get], "GET, OPTIONS"),
+        Endpoint::Message => (&[Method::Post], "POST, OPTIONS"),
+    };
+    if allowed.contains(&method) {
+        return Ok(());
+    }
+    let fault = Fault::peer(Code::BadMethod, "this method is not allowed here");
+    Err(Refusal { fault, header: Some(("allow", header)) })
+}
+
+fn is_json(head: &RequestHead) -> bool {
+    head.header("content-type")
+        .is_some_and(|value| media_type(value).eq_ignore_ascii_case("application/json"))
+}
+
+fn media_type(value: &str) -> &str {
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+/// Whether the client takes this media type (RFC 9110 §12.5.1, without weights). No `Accept` accepts everything.
+pub(super) fn accepts(head: &RequestHead, wanted: &str) -> bool {
+    let kind = wanted.split('/').next().unwrap_or_default();
+    let mut said = false;
+    let mut yes = false;
+    for (_, value) in head.headers().filter(|(name, _)| name.eq_ignore_ascii_case("accept")) {
+        for range in value.split(',').map(media_type).filter(|range| !range.is_empty()) {
+            said = true;
+            yes |= range == "*/*"
+                || range.eq_ignore_ascii_case(wanted)
+                || range.strip_suffix("/*").is_some_and(|prefix| prefix.eq_ignore_ascii_case(kind));
+        }
+    }
+    yes || !said
+}

@@ -1,0 +1,340 @@
+//! The engine: owns every layer and moves what happens from one to the next.
+//!
+//! | module | what it decides |
+//! |---|---|
+//! | [`clients`] | what a client's HTTP request is: which endpoint, may it in, which session |
+//! | [`requests`] | what a client's JSON-RPC message is: answered here, or a call |
+//! | [`calls`] | a call from submission to its one end: answer, error, cancellation, time limit |
+//! | [`servers`] | a server's life: start, handshake, lists, loss, restart |
+//! | [`exchanges`] | what comes back over HTTP from a server |
+//! | [`stop`] | the end of everything |
+//!
+//! Invariants: [`Proxy::handle`] is the only way in and cannot fail; a fault concerns one connection, call or
+//! server; nothing here reads a clock, a file, a socket or the environment.
+
+mod calls;
+mod clients;
+mod exchanges;
+mod requests;
+mod servers;
+mod stop;
+
+use crate::config::{Config, Host};
+use crate::downstream::{Downstream, Role};
+use crate::effects::Effects;
+use crate::event::{CloseCause, Command, Input, ListenAddr, Output};
+use crate::id::{ConnId, Key, ListenerId, UpstreamId};
+use crate::json::Pieces;
+use crate::limits::Limits;
+use crate::log::Level;
+use crate::mux::Mux;
+use crate::policy::Gate;
+use crate::route::{Routes, public_paths};
+use crate::time::Now;
+use crate::timer::{Deadline, Timer, TimerKind};
+use crate::upstream::Upstream;
+use crate::view::View;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What an embedder may set beside the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Bounds. Those that the configuration sets replace them.
+    pub limits: Limits,
+    /// Records less important than this are not made.
+    pub log_level: Level,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { limits: Limits::default(), log_level: Level::Info }
+    }
+}
+
+/// The engine. See the [crate page](crate) for how to drive it.
+#[derive(Debug)]
+pub struct Proxy {
+    config: Arc<Config>,
+    fx: Effects,
+    gate: Gate,
+    routes: Routes,
+    views: Vec<View>,
+    servers: Vec<Upstream>,
+    down: Downstream,
+    mux: Mux,
+    stage: Stage,
+    /// Servers whose first start has not succeeded or failed yet.
+    starting: usize,
+    bound: Option<SocketAddr>,
+    exit_code: u8,
+    /// Messages for clients whose connection is being worked on right now.
+    deferred: Vec<(Key, u32, Vec<u8>)>,
+    /// Sessions that may have something to be told about lists.
+    changed: Vec<Key>,
+}
+
+/// Where the process stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    /// No new connections; running calls may finish.
+    Draining,
+    /// Sessions are closed, children are ending.
+    Ending,
+    Stopped,
+}
+
+/// The one listener.
+const LISTENER: ListenerId = ListenerId(0);
+
+impl Proxy {
+    /// An engine that has done nothing yet. `seed` comes from the system's random source.
+    pub fn new(config: Arc<Config>, options: Options, seed: [u8; 32]) -> Self {
+        let limits = config.limits.apply(options.limits);
+        let mut servers = Vec::new();
+        let mut views = Vec::new();
+        for server in config.servers.iter().filter(|server| !server.disabled) {
+            let id = UpstreamId(servers.len() as u32);
+            views.push(View::single(id, server.filter.clone()));
+            servers.push(Upstream::new(id, server.clone()));
+        }
+        Self {
+            gate: gate(&config),
+            routes: Routes::new(&config),
+            views,
+            starting: servers.len(),
+            servers,
+            down: Downstream::new(limits.sessions_max),
+            mux: Mux::new(limits.calls_max),
+            fx: Effects::new(limits, seed, options.log_level),
+            stage: Stage::Serving,
+            bound: None,
+            exit_code: 0,
+            deferred: Vec::new(),
+            changed: Vec::new(),
+            config,
+        }
+    }
+
+    /// Opens the listener and starts all servers. Call once, then drain [`Proxy::poll_output`].
+    pub fn start(&mut self, now: Now) {
+        self.fx.now = now;
+        let host = self.config.addr.host.as_ref().map(|host| match host {
+            Host::Ip(ip) => ip.to_string(),
+            Host::Name(name) => name.clone(),
+        });
+        let addr = Arc::new(ListenAddr { host, port: self.config.addr.port });
+        self.fx.log(Level::Info, None, format!("Starting {} server", self.config.serve.name()));
+        self.fx.output(Output::Listen { listener: LISTENER, addr });
+        for server in self.config.servers.iter().filter(|server| server.disabled) {
+            let label = server.label().into();
+            self.fx.log(Level::Info, Some(&label), "Disabled");
+        }
+        for index in 0..self.servers.len() {
+            self.start_server(UpstreamId(index as u32));
+        }
+        if self.servers.is_empty() {
+            self.fx.log(Level::Warn, None, "no server is configured");
+        }
+    }
+
+    /// Takes one input. Cannot fail: what goes wrong concerns one connection, call or server, and becomes
+    /// outputs. Drain [`Proxy::poll_output`] before the next one.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        // Time never goes backwards in here, whatever a host does.
+        self.fx.now = Now { mono: now.mono.max(self.fx.now.mono), unix: now.unix };
+        match input {
+            Input::Listening { listener: _, result } => self.on_listening(result),
+            Input::Accepted { conn, listener: _, peer } => self.on_accepted(conn, peer),
+            Input::Command(Command::Stop) => self.on_stop(),
+            Input::Timeout => self.on_timeout(),
+            Input::Sent { conn, len } => self.on_sent(conn, len),
+            Input::Received { conn, bytes } => match self.fx.owner(conn) {
+                Some(owner) => self.on_server_bytes(owner, conn, bytes),
+                None => self.on_client_bytes(conn, bytes),
+            },
+            Input::Eof { conn } => match self.fx.owner(conn) {
+                Some(owner) => self.on_server_eof(owner, conn, "it closed its output"),
+                None => self.on_client_eof(conn),
+            },
+            Input::Closed { conn, cause } => match self.fx.owner(conn) {
+                Some(owner) => self.on_server_closed(owner, conn, cause),
+                None => self.drop_client(conn),
+            },
+            Input::Resolved { conn, result } => {
+                self.with_owner(conn, |proxy, id| proxy.on_resolved(id, conn, result))
+            }
+            Input::Connected { conn } => self.with_owner(conn, |proxy, id| proxy.on_connected(id, conn)),
+            Input::Failed { conn, reason } => {
+                self.with_owner(conn, |proxy, id| proxy.on_failed(id, conn, reason))
+            }
+            Input::Spawned { conn, pid } => {
+                self.with_owner(conn, |proxy, id| proxy.on_spawned(id, conn, pid))
+            }
+            Input::Stderr { conn, bytes } => self.with_owner(conn, |proxy, id| proxy.on_stderr(id, bytes)),
+            Input::Exited { conn, status } => {
+                self.with_owner(conn, |proxy, id| proxy.on_exited(id, conn, status))
+            }
+        }
+        self.settle();
+    }
+
+    /// The next thing to do. Drain it after each input and after [`Proxy::start`].
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.fx.poll_output()
+    }
+
+    /// When to send [`Input::Timeout`], and why.
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.fx.timers.next()
+    }
+
+    /// Bytes to write to this connection next; report what was written with [`Input::Sent`].
+    pub fn outgoing(&self, conn: ConnId) -> &[u8] {
+        self.fx.outgoing(conn)
+    }
+
+    /// Whether bytes of this connection are welcome now.
+    pub fn wants_read(&self, conn: ConnId) -> bool {
+        self.fx.wants_read(conn)
+    }
+
+    /// Whether new connections are welcome now. Look again after each turn in which a connection closed.
+    pub fn wants_accept(&self, _listener: ListenerId) -> bool {
+        self.stage == Stage::Serving && self.down.clients_len() < self.fx.limits.downstream_conns_max
+    }
+
+    /// The address clients reach this proxy at, once it listens.
+    pub fn bound(&self) -> Option<SocketAddr> {
+        self.bound
+    }
+
+    fn server(&mut self, id: UpstreamId) -> Option<&mut Upstream> {
+        self.servers.get_mut(id.0 as usize)
+    }
+
+    fn with_owner(&mut self, conn: ConnId, act: impl FnOnce(&mut Self, UpstreamId)) {
+        if let Some(owner) = self.fx.owner(conn) {
+            act(self, owner);
+        }
+    }
+
+    /// What an input left to be done: deliveries that had to wait for their connection, connections to give up,
+    /// pipelined requests to look at.
+    fn settle(&mut self) {
+        loop {
+            if let Some((session, stream, text)) = self.deferred.pop() {
+                self.down.deliver(&mut self.fx, session, stream, &Pieces::of(&[&text]), Role::Answer);
+            } else if let Some(conn) = self.down.next_stalled() {
+                self.fx.log(Level::Debug, None, format!("client {conn:?} does not read, closing"));
+                self.drop_client(conn);
+            } else if let Some(session) = self.changed.pop() {
+                self.down.flush_changes(&mut self.fx, session);
+            } else if let Some(conn) = self.down.next_ready() {
+                self.look_again(conn);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn on_listening(&mut self, result: Result<SocketAddr, &str>) {
+        match result {
+            Ok(addr) => {
+                self.bound = Some(addr);
+                self.gate.loopback_only = addr.ip().is_loopback();
+                let kind = self.config.serve.name();
+                self.fx.log(Level::Info, None, format!("{kind} server listening on {addr}"));
+            }
+            Err(reason) => {
+                let port = self.config.addr.port;
+                self.fx.log(Level::Error, None, format!("Failed to listen on port {port}: {reason}"));
+                self.give_up();
+            }
+        }
+    }
+
+    fn on_sent(&mut self, conn: ConnId, len: usize) {
+        let high = self.fx.limits.send_high_bytes;
+        let before = self.fx.queued(conn);
+        self.fx.sent(conn, len);
+        // A client that was not read because it did not read is looked at again.
+        if before > high && before - len.min(before) <= high && self.fx.owner(conn).is_none() {
+            self.look_again(conn);
+        }
+    }
+
+    fn on_timeout(&mut self) {
+        let now = self.fx.mono();
+        while let Some(Timer { kind, owner, .. }) = self.fx.timers.pop_due(now) {
+            let server = UpstreamId(owner as u32);
+            let conn = ConnId(owner);
+            match kind {
+                TimerKind::DownstreamConn => self.on_client_timer(conn),
+                TimerKind::KeepAlive => {
+                    if let Some(client) = self.down.client(conn) {
+                        client.on_keep_alive(&mut self.fx);
+                    }
+                }
+                TimerKind::SessionIdle => self.with_key(owner, Self::on_session_timer),
+                TimerKind::Call => self.with_key(owner, Self::on_call_timer),
+                TimerKind::Resume => self.with_key(owner, Self::on_resume_timer),
+                TimerKind::Exchange => self.with_owner(conn, |proxy, id| proxy.on_exchange_timer(id, conn)),
+                TimerKind::PoolIdle => self.on_pool_timer(server),
+                TimerKind::Standalone => self.open_standalone(server),
+                TimerKind::Backoff => self.start_server(server),
+                TimerKind::Handshake => self.on_handshake_timer(server),
+                TimerKind::Ping => self.on_ping_timer(server),
+                TimerKind::Refresh => self.on_refresh_timer(server),
+                TimerKind::ChildStop => self.with_owner(conn, |proxy, id| proxy.on_child_timer(id)),
+                TimerKind::Shutdown => self.on_shutdown_timer(),
+            }
+            self.settle();
+        }
+    }
+
+    fn with_key(&mut self, wire: u64, act: impl FnOnce(&mut Self, Key)) {
+        if let Some(key) = Key::from_wire(wire) {
+            act(self, key);
+        }
+    }
+
+    fn on_server_closed(&mut self, id: UpstreamId, conn: ConnId, cause: CloseCause) {
+        let reason = match cause {
+            CloseCause::Done => "the connection was closed",
+            CloseCause::Reset => "the connection was reset",
+            CloseCause::Tls => "TLS broke",
+            CloseCause::Error => "the connection broke",
+        };
+        self.on_server_eof(id, conn, reason);
+    }
+
+    /// The routes of a server as log lines show them.
+    fn shown_routes(&self, name: &str, label: &str) -> String {
+        let paths = public_paths(&self.config, name);
+        let shown: Vec<String> = paths.iter().map(|path| path.replacen(name, label, 1)).collect();
+        shown.join(" and ")
+    }
+}
+
+/// Hosts and origins that the configuration makes welcome; those of `baseURL` are.
+fn gate(config: &Config) -> Gate {
+    let lower = |names: &[String]| names.iter().map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>();
+    let mut gate = Gate {
+        loopback_only: false,
+        base_host: None,
+        hosts: lower(&config.allowed_hosts),
+        origins: lower(&config.allowed_origins),
+    };
+    if let Some(url) = &config.base_url {
+        gate.origins.push(url.origin().to_ascii_lowercase());
+        gate.base_host = Some(url.host().to_ascii_lowercase());
+    }
+    gate
+}
+
+/// Reports that everything is over.
+fn stopped(fx: &mut Effects, code: u8) {
+    fx.output(Output::Stopped { code });
+}

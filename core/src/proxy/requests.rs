@@ -1,0 +1,407 @@
+//! What a client's JSON-RPC message is: answered here, or a call to a server.
+//!
+//! | message | answer |
+//! |---|---|
+//! | `initialize`, `ping`, the lists | here, from the handshake and the catalog of the server |
+//! | `tools/call`, `prompts/get`, `resources/read`, `completion/complete` | by the server |
+//! | notifications, responses | none |
+//! | anything else | method not found |
+
+use super::Proxy;
+use super::clients::{Refusal, accepts};
+use crate::downstream::Role;
+use crate::downstream::client::{Client, error_body};
+use crate::downstream::session::Transport;
+use crate::downstream::stream::Stream;
+use crate::fault::{Code, Fault};
+use crate::id::Key;
+use crate::json::{self, Envelope, Kind, Pieces, Raw, Span, quote};
+use crate::mcp::{ListKind, Method, Revision};
+use crate::mux::ClientOrigin;
+use crate::policy::Principal;
+use crate::route::Route;
+use std::sync::Arc;
+
+/// What became of a request.
+enum Served {
+    /// Answered with this `result`.
+    Now(Body),
+    /// Refused.
+    Refused(Fault),
+    /// A server will answer.
+    Later,
+}
+
+/// A result of our own.
+enum Body {
+    Shared(Arc<[u8]>),
+    Owned(String),
+}
+
+impl Body {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Shared(bytes) => bytes,
+            Self::Owned(text) => text.as_bytes(),
+        }
+    }
+}
+
+impl Served {
+    /// The answer as text; `None` when it is still to come.
+    fn text(&self, id: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Now(body) => {
+                let mut text = Vec::new();
+                result_pieces(id, body.bytes()).write(&mut text);
+                Some(text)
+            }
+            Self::Refused(fault) => Some(error_body(id, fault).into_bytes()),
+            Self::Later => None,
+        }
+    }
+}
+
+fn result_pieces<'a>(id: &'a [u8], result: &'a [u8]) -> Pieces<'a> {
+    Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"id\":", id, b",\"result\":", result, b"}"])
+}
+
+impl Proxy {
+    /// POST on the Streamable HTTP endpoint.
+    pub(super) fn on_post(
+        &mut self,
+        client: &mut Client,
+        route: Route,
+        principal: Principal,
+    ) -> Result<(), Refusal> {
+        let head = client.http.head();
+        let (json, events) = (accepts(head, "application/json"), accepts(head, "text/event-stream"));
+        if !json && !events {
+            let detail = "the answer is application/json or text/event-stream, and neither is accepted";
+            return Err(Fault::peer(Code::NotAcceptable, detail).into());
+        }
+        let named = head.header("mcp-session-id").is_some();
+        let text = client.http.body();
+        if is_array(text) {
+            let key = self.named_session(head, route, principal)?;
+            return self.on_batch(client, key, json, events);
+        }
+        let envelope = self.parse(text)?;
+        let is_initialize = envelope.kind == Kind::Request && envelope.method_name(text) == "initialize";
+        if is_initialize && !named {
+            return self.on_initialize(client, route, principal, &envelope, json);
+        }
+        let key = self.named_session(head, route, principal)?;
+        if is_initialize {
+            return Err(Fault::peer(Code::InvalidRequest, "the session is initialized already").into());
+        }
+        self.on_message(client, key, &envelope, json, events)
+    }
+
+    /// One message of an open session, POSTed on its own.
+    fn on_message(
+        &mut self,
+        client: &mut Client,
+        key: Key,
+        envelope: &Envelope,
+        json: bool,
+        events: bool,
+    ) -> Result<(), Refusal> {
+        let text = client.http.body();
+        if envelope.kind != Kind::Request {
+            self.on_client_note(key, envelope, text);
+            client.respond(&mut self.fx, 202, &[], &Pieces::of(&[]));
+            return Ok(());
+        }
+        let Some(session) = self.down.session(key) else { return Ok(()) };
+        if session.streams.len() >= self.fx.limits.session_streams_max {
+            return Err(Fault::local(Code::Overloaded, "too many requests of this session are open").into());
+        }
+        let number = session.next_stream;
+        let served = self.serve(key, number, envelope, text);
+        if let Served::Later = served {
+            self.down.attach(&mut self.fx, client, key, Stream::for_request(events, 1, false), !json);
+            return Ok(());
+        }
+        let id = Raw::new(envelope.id.map_or(b"".as_slice(), |span| span.of(text)));
+        match served {
+            Served::Now(body) if json => {
+                client.answer_json(&mut self.fx, &result_pieces(id.as_bytes(), body.bytes()))
+            }
+            served => {
+                let answer = served.text(id.as_bytes()).unwrap_or_default();
+                client.answer_text(&mut self.fx, &answer, json, &[]);
+            }
+        }
+        Ok(())
+    }
+
+    /// An array of messages: 2025-03-26 only (basic/index § Batching).
+    fn on_batch(&mut self, client: &mut Client, key: Key, json: bool, events: bool) -> Result<(), Refusal> {
+        let text = client.http.body();
+        let spans = self.batch(key, text)?;
+        let number = self.down.session(key).map_or(0, |session| session.next_stream);
+        let mut owed: u32 = 0;
+        for span in spans {
+            if let Some(answer) = self.serve_one(key, number, span.of(text), &mut owed) {
+                self.deferred.push((key, number, answer));
+            }
+        }
+        if owed == 0 {
+            client.respond(&mut self.fx, 202, &[], &Pieces::of(&[]));
+            return Ok(());
+        }
+        let stream = Stream::for_request(events, owed, true);
+        let start = events && (owed > 1 || !json);
+        self.down.attach(&mut self.fx, client, key, stream, start);
+        Ok(())
+    }
+
+    /// The elements of a batch.
+    fn batch(&mut self, key: Key, text: &[u8]) -> Result<Vec<Span>, Fault> {
+        if self.down.session(key).is_none_or(|session| session.revision != Revision::V2025_03_26) {
+            return Err(Fault::peer(Code::InvalidRequest, "batches belong to revision 2025-03-26 alone"));
+        }
+        if std::str::from_utf8(text).is_err() {
+            return Err(Fault::peer(Code::ParseError, "not valid UTF-8"));
+        }
+        let start = text.iter().position(|byte| *byte == b'[').unwrap_or(0);
+        let end = json::scan::check(text, start, self.fx.limits.json_depth_max)?.end;
+        if text.get(end..).unwrap_or_default().iter().any(|byte| !byte.is_ascii_whitespace()) {
+            return Err(Fault::peer(Code::ParseError, "not valid JSON: something follows the batch"));
+        }
+        let max = self.fx.limits.batch_max;
+        let spans: Vec<Span> =
+            json::elements(text, Span { start, end }).take(max.saturating_add(1)).collect();
+        if spans.is_empty() || spans.len() > max {
+            return Err(Fault::peer(Code::InvalidRequest, format!("a batch has 1 to {max} messages")));
+        }
+        Ok(spans)
+    }
+
+    /// Serves one element of a batch. Counts it in `owed` if it wants an answer; gives that answer if it is there.
+    fn serve_one(&mut self, key: Key, number: u32, text: &[u8], owed: &mut u32) -> Option<Vec<u8>> {
+        let envelope = match self.parse(text) {
+            Ok(envelope) => envelope,
+            Err(fault) => {
+                *owed = owed.saturating_add(1);
+                return Some(error_body(b"null", &fault).into_bytes());
+            }
+        };
+        if envelope.kind != Kind::Request {
+            self.on_client_note(key, &envelope, text);
+            return None;
+        }
+        *owed = owed.saturating_add(1);
+        let served = match envelope.method_name(text) == "initialize" {
+            true => {
+                Served::Refused(Fault::peer(Code::InvalidRequest, "initialize cannot be part of a batch"))
+            }
+            false => self.serve(key, number, &envelope, text),
+        };
+        served.text(envelope.id?.of(text))
+    }
+
+    /// A message POSTed for a session of HTTP+SSE; its answer goes on the stream of the session.
+    pub(super) fn on_event_message(&mut self, key: Key, text: &[u8]) -> Result<(), Fault> {
+        if is_array(text) {
+            let mut owed = 0;
+            for span in self.batch(key, text)? {
+                if let Some(answer) = self.serve_one(key, 0, span.of(text), &mut owed) {
+                    self.deferred.push((key, 0, answer));
+                }
+            }
+            return Ok(());
+        }
+        let envelope = self.parse(text)?;
+        if envelope.kind != Kind::Request {
+            self.on_client_note(key, &envelope, text);
+            return Ok(());
+        }
+        let id = envelope.id.map_or(b"".as_slice(), |span| span.of(text));
+        let served = if envelope.method_name(text) == "initialize" {
+            self.open(key, &envelope, text)
+        } else {
+            self.serve(key, 0, &envelope, text)
+        };
+        if let Some(answer) = served.text(id) {
+            self.down.deliver(&mut self.fx, key, 0, &Pieces::of(&[&answer]), Role::Answer);
+        }
+        Ok(())
+    }
+
+    /// `initialize` without a session: opens one.
+    fn on_initialize(
+        &mut self,
+        client: &mut Client,
+        route: Route,
+        principal: Principal,
+        envelope: &Envelope,
+        json: bool,
+    ) -> Result<(), Refusal> {
+        self.check_ready(route)?;
+        let key = self.new_session(Transport::Streamable, route, principal)?;
+        let text = client.http.body();
+        let id = Raw::new(envelope.id.map_or(b"".as_slice(), |span| span.of(text)));
+        let served = self.open(key, envelope, text);
+        let token = self.down.session(key).map(|session| session.token.clone()).unwrap_or_default();
+        if let Served::Refused(fault) = served {
+            self.end_session(key);
+            client.answer_text(&mut self.fx, error_body(id.as_bytes(), &fault).as_bytes(), json, &[]);
+            return Ok(());
+        }
+        let answer = served.text(id.as_bytes()).unwrap_or_default();
+        client.answer_text(&mut self.fx, &answer, json, &[("mcp-session-id", &token)]);
+        Ok(())
+    }
+
+    /// Answers `initialize`: negotiates the revision and says what the server behind this view can do.
+    fn open(&mut self, key: Key, envelope: &Envelope, text: &[u8]) -> Served {
+        let asked = match envelope.params.map(|params| json::member(text, params, "protocolVersion")) {
+            Some(Err(fault)) => return Served::Refused(fault),
+            Some(Ok(span)) => span.and_then(|span| json::unquote(span.of(text))),
+            None => None,
+        };
+        let Some(asked) = asked else {
+            return Served::Refused(Fault::peer(Code::InvalidParams, "initialize needs a protocolVersion"));
+        };
+        let revision = Revision::from_name(&asked).unwrap_or(Revision::NEWEST);
+        let Some(session) = self.down.session(key) else { return Served::Later };
+        if session.opened {
+            return Served::Refused(Fault::peer(Code::InvalidRequest, "the session is initialized already"));
+        }
+        session.opened = true;
+        session.revision = revision;
+        let view = session.view;
+        let Some(server) = self.server_of(view) else { return Served::Later };
+        let mut capabilities = Vec::new();
+        for kind in [ListKind::Tools, ListKind::Prompts, ListKind::Resources] {
+            if server.peer.has(kind) {
+                capabilities.push(format!("\"{}\":{{\"listChanged\":true}}", kind.capability()));
+            }
+        }
+        if server.peer.completions && revision >= Revision::V2025_03_26 {
+            capabilities.push("\"completions\":{}".to_owned());
+        }
+        let instructions = server.peer.instructions.as_deref().map(String::from_utf8_lossy);
+        Served::Now(Body::Owned(format!(
+            "{{\"protocolVersion\":\"{}\",\"capabilities\":{{{}}},\"serverInfo\":{{\"name\":{},\"version\":{}}}{}{}}}",
+            revision.name(),
+            capabilities.join(","),
+            quote(&server.name),
+            quote(&self.config.version),
+            if instructions.is_some() { ",\"instructions\":" } else { "" },
+            instructions.unwrap_or_default(),
+        )))
+    }
+
+    /// Serves one request of a session; its answer belongs on stream `number`.
+    fn serve(&mut self, key: Key, number: u32, envelope: &Envelope, text: &[u8]) -> Served {
+        let method = Method::from_name(&envelope.method_name(text));
+        let served = match method {
+            Method::Ping => Ok(Served::Now(Body::Owned("{}".to_owned()))),
+            Method::List(kind) => self.list(key, kind, envelope, text),
+            Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead | Method::Complete => {
+                self.forward(key, number, method, envelope, text)
+            }
+            Method::Initialize
+            | Method::Initialized
+            | Method::Cancelled
+            | Method::Progress
+            | Method::ListChanged(_)
+            | Method::Other => Err(Fault::peer(Code::MethodNotFound, "method not found")),
+        };
+        served.unwrap_or_else(Served::Refused)
+    }
+
+    fn list(&mut self, key: Key, kind: ListKind, envelope: &Envelope, text: &[u8]) -> Result<Served, Fault> {
+        if let Some(params) = envelope.params
+            && json::member(text, params, "cursor")?.is_some_and(|cursor| cursor.of(text) != b"null")
+        {
+            return Err(Fault::peer(Code::InvalidParams, "this cursor was not given out here"));
+        }
+        let index = self.down.session(key).map(|session| session.view).unwrap_or_default();
+        let Some(view) = self.views.get_mut(index) else { return Ok(Served::Later) };
+        let Some(server) = self.servers.get_mut(view.upstream().0 as usize) else { return Ok(Served::Later) };
+        if !server.peer.has(kind) {
+            return Err(Fault::peer(
+                Code::MethodNotFound,
+                format!("the server has no {}", kind.capability()),
+            ));
+        }
+        let list = view.list(kind, &server.catalog);
+        if server.is_aged(&self.fx, kind) {
+            let id = server.id;
+            self.refresh(id, kind);
+        }
+        Ok(Served::Now(Body::Shared(list)))
+    }
+
+    /// Sends a request on to its server.
+    fn forward(
+        &mut self,
+        key: Key,
+        number: u32,
+        method: Method,
+        envelope: &Envelope,
+        text: &[u8],
+    ) -> Result<Served, Fault> {
+        let Some(session) = self.down.session(key) else { return Ok(Served::Later) };
+        if session.calls.len() >= self.fx.limits.session_calls_max {
+            return Err(Fault::local(Code::Overloaded, "too many calls of this session are in flight"));
+        }
+        let index = session.view;
+        let Some(view) = self.views.get(index) else { return Ok(Served::Later) };
+        let params = envelope.params.unwrap_or_default();
+        let [meta, name] = json::members(text, params, ["_meta", "name"])?;
+        let upstream = match name.filter(|_| method == Method::ToolsCall && view.filters_tools()) {
+            Some(name) => view.tool(&json::unquote(name.of(text)).unwrap_or_default())?,
+            None => view.upstream(),
+        };
+        if method == Method::Complete && !self.server_of(index).is_some_and(|server| server.peer.completions)
+        {
+            return Err(Fault::peer(Code::MethodNotFound, "the server completes nothing"));
+        }
+        let token = match meta {
+            Some(meta) => json::member(text, meta, "progressToken")?.filter(|span| is_token(span.of(text))),
+            None => None,
+        };
+        let id = envelope.id.map_or(b"".as_slice(), |span| span.of(text));
+        let origin = ClientOrigin {
+            session: key,
+            stream: number,
+            id: Raw::new(id),
+            token: token.map(|span| Raw::new(span.of(text))),
+        };
+        self.submit_client_call(origin, upstream, method, envelope, token, text)?;
+        Ok(Served::Later)
+    }
+
+    /// A notification or a response of a client. Nobody asked clients anything, so responses mean nothing (DL-26).
+    fn on_client_note(&mut self, key: Key, envelope: &Envelope, text: &[u8]) {
+        if envelope.kind == Kind::Notification
+            && Method::from_name(&envelope.method_name(text)) == Method::Cancelled
+            && let Some(params) = envelope.params
+        {
+            self.on_client_cancelled(key, envelope, params, text);
+        }
+    }
+
+    fn parse(&self, text: &[u8]) -> Result<Envelope, Fault> {
+        let envelope = Envelope::parse(text, self.fx.limits.json_depth_max)?;
+        if envelope.versioned {
+            Ok(envelope)
+        } else {
+            Err(Fault::peer(Code::InvalidRequest, "`jsonrpc` must be \"2.0\""))
+        }
+    }
+}
+
+fn is_array(text: &[u8]) -> bool {
+    text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
+}
+
+/// Progress tokens are strings or integers.
+fn is_token(raw: &[u8]) -> bool {
+    matches!(raw.first(), Some(b'"' | b'-' | b'0'..=b'9'))
+}

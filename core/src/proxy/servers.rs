@@ -1,0 +1,620 @@
+//! A server's life: start, handshake, lists, service, loss, restart. See the picture in [`crate::upstream`].
+
+use super::{Proxy, Stage};
+use crate::catalog::{Page, Reading};
+use crate::config::{HttpKind, ToolFilter};
+use crate::event::ExitStatus;
+use crate::fault::{Code, Fault};
+use crate::http::Method as HttpMethod;
+use crate::id::{ConnId, Key, UpstreamId};
+use crate::json::{self, Envelope, Kind, Pieces, Span, quote};
+use crate::log::Level;
+use crate::mcp::{ListKind, Method, Revision};
+use crate::mux::{Origin, Own};
+use crate::timer::TimerKind;
+use crate::upstream::Phase;
+use crate::upstream::exchange::Job;
+use crate::upstream::link::Link;
+use crate::upstream::peer::Peer;
+
+impl Proxy {
+    /// Starts a server, for the first time or again.
+    pub(super) fn start_server(&mut self, id: UpstreamId) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        if server.phase != Phase::Down || self.stage != Stage::Serving {
+            return;
+        }
+        self.fx.log(Level::Info, Some(&server.label), "Connecting");
+        server.disarm(&mut self.fx);
+        match &mut server.link {
+            Link::Child(link) => {
+                // While the old child is still ending, its exit starts the new one.
+                if !link.start(&mut self.fx, id) {
+                    return;
+                }
+                server.phase = Phase::Starting;
+                server.arm(&mut self.fx, |limits| limits.handshake_ms, TimerKind::Handshake);
+            }
+            Link::Http(link) => match link.kind {
+                HttpKind::Sse => {
+                    link.ask(&mut self.fx, Job::Stream, HttpMethod::Get, None);
+                    server.phase = Phase::Starting;
+                    server.arm(&mut self.fx, |limits| limits.endpoint_ms, TimerKind::Handshake);
+                }
+                HttpKind::Streamable => self.shake_hands(id),
+            },
+        }
+    }
+
+    pub(super) fn on_spawned(&mut self, id: UpstreamId, conn: ConnId, pid: u32) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        self.fx.log(Level::Debug, Some(&server.label), format!("started as process {pid}"));
+        let current = server.link.child().and_then(|link| link.child.as_ref()).map(|child| child.conn);
+        if server.phase == Phase::Starting && current == Some(conn) {
+            self.shake_hands(id);
+        }
+    }
+
+    /// The way to the server is open: `initialize`.
+    pub(super) fn shake_hands(&mut self, id: UpstreamId) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        server.phase = Phase::Handshake;
+        server.arm(&mut self.fx, |limits| limits.handshake_ms, TimerKind::Handshake);
+        let params = format!(
+            ",\"params\":{{\"protocolVersion\":\"{}\",\"capabilities\":{{}},\"clientInfo\":{{\"name\":{},\"version\":{}}}}}",
+            Revision::NEWEST.name(),
+            quote(&self.config.name),
+            quote(&self.config.version),
+        );
+        if self.submit_own(id, Own::Initialize, "initialize", &params).is_none() {
+            self.lose(id, &Fault::local(Code::Overloaded, "initialize could not be sent"));
+        }
+    }
+
+    pub(super) fn on_handshake_timer(&mut self, id: UpstreamId) {
+        let Some(server) = self.server(id) else { return };
+        match server.phase {
+            Phase::Starting if server.link.http().is_some() => {
+                let fault = Fault::peer(Code::UpstreamTimeout, "no `endpoint` event came");
+                self.try_other_kind(id, &fault);
+            }
+            Phase::Starting | Phase::Handshake | Phase::Listing => {
+                let fault = Fault::environment(
+                    Code::UpstreamTimeout,
+                    "the server did not finish the handshake in time",
+                );
+                self.lose(id, &fault);
+            }
+            Phase::Down | Phase::Ready | Phase::Stopped => {}
+        }
+    }
+
+    /// The server does not speak the transport that was tried: on to the other one, once.
+    pub(super) fn try_other_kind(&mut self, id: UpstreamId, fault: &Fault) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(link) = server.link.http() else { return };
+        if link.switched {
+            return self.lose(id, fault);
+        }
+        let (from, to, next) = match link.kind {
+            HttpKind::Sse => ("HTTP+SSE", "Streamable HTTP", HttpKind::Streamable),
+            HttpKind::Streamable => ("Streamable HTTP", "HTTP+SSE", HttpKind::Sse),
+        };
+        link.close_all(&mut self.fx);
+        link.kind = next;
+        link.switched = true;
+        server.phase = Phase::Down;
+        let line = format!("the server does not speak {from} ({fault}), trying {to}");
+        self.fx.log(Level::Info, Some(&server.label), line);
+        self.drop_own_calls(id);
+        self.start_server(id);
+    }
+
+    /// An answer to something the proxy asked.
+    pub(super) fn on_own_result(&mut self, id: UpstreamId, own: Own, key: Key, text: &[u8], result: Span) {
+        match own {
+            Own::Initialize => match Peer::parse(text, result) {
+                Ok(peer) => self.on_initialized(id, peer),
+                Err(fault) => self.lose(id, &fault),
+            },
+            Own::List(kind) => self.on_list_page(id, kind, key, text, result),
+            Own::Ping => self.on_ping_answered(id, key),
+        }
+    }
+
+    /// The proxy asked something and gets no result.
+    pub(super) fn on_own_failed(&mut self, id: UpstreamId, own: Own, key: Key, fault: Fault) {
+        match own {
+            Own::Initialize => self.lose(id, &fault),
+            Own::List(kind) => {
+                let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+                let level = if fault.detail.contains("-32601") { Level::Debug } else { Level::Warn };
+                self.fx.log(level, Some(&server.label), format!("Failed to list {}: {fault}", kind.member()));
+                if server
+                    .readings
+                    .get(kind.index())
+                    .is_some_and(|r| r.as_ref().is_some_and(|(k, _)| *k == key))
+                {
+                    self.finish_reading(id, kind, None);
+                }
+            }
+            // Whoever answers a ping with an error is alive.
+            Own::Ping if fault.code == Code::UpstreamBroken => self.on_ping_answered(id, key),
+            Own::Ping => {}
+        }
+    }
+
+    fn on_initialized(&mut self, id: UpstreamId, peer: Peer) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        if server.phase != Phase::Handshake {
+            return;
+        }
+        self.fx.log(Level::Info, Some(&server.label), "Successfully initialized MCP client");
+        let revision = peer.revision;
+        server.peer = peer;
+        let message = Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}"]);
+        let mut acknowledged = false;
+        if let Some(link) = server.link.http() {
+            link.switched = true;
+            acknowledged = link.kind == HttpKind::Streamable;
+            link.revision = acknowledged.then_some(revision);
+        }
+        server.link.send_note(
+            &mut self.fx,
+            if acknowledged { Job::Initialized } else { Job::Note },
+            &message,
+        );
+        // POSTs may overtake each other, so over Streamable HTTP the server's acknowledgement is awaited.
+        if !acknowledged {
+            self.read_all_lists(id);
+        }
+    }
+
+    pub(super) fn read_all_lists(&mut self, id: UpstreamId) {
+        let Some(server) = self.server(id) else { return };
+        server.phase = Phase::Listing;
+        server.stale = [false; 4];
+        for kind in ListKind::ALL {
+            self.read_list(id, kind);
+        }
+        self.check_listed(id);
+    }
+
+    fn read_list(&mut self, id: UpstreamId, kind: ListKind) {
+        let Some(server) = self.server(id) else { return };
+        if server.peer.has(kind) {
+            self.ask_page(id, Reading::new(kind), "");
+        }
+    }
+
+    fn ask_page(&mut self, id: UpstreamId, reading: Reading, params: &str) {
+        let kind = reading.kind();
+        let key = self.submit_own(id, Own::List(kind), kind.method(), params);
+        let Some(slot) = self.server(id).and_then(|server| server.readings.get_mut(kind.index())) else {
+            return;
+        };
+        *slot = key.map(|key| (key, reading));
+    }
+
+    fn on_list_page(&mut self, id: UpstreamId, kind: ListKind, key: Key, text: &[u8], result: Span) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(slot) = server.readings.get_mut(kind.index()) else { return };
+        let Some((_, mut reading)) = slot.take_if(|(asked, _)| *asked == key) else { return };
+        match reading.page(text, result, &self.fx.limits) {
+            Ok(Page::More(cursor)) => {
+                let cursor = String::from_utf8_lossy(&cursor);
+                self.ask_page(id, reading, &format!(",\"params\":{{\"cursor\":{cursor}}}"));
+                return;
+            }
+            Ok(Page::Done(items)) => self.finish_reading(id, kind, Some(items)),
+            Ok(Page::Cut(items, reason)) => {
+                let line = format!("the list of {} was cut: {reason}", kind.member());
+                self.fx.log(Level::Warn, Some(&server.label), line);
+                self.finish_reading(id, kind, Some(items));
+            }
+            Err(fault) => {
+                let line = format!("Failed to list {}: {fault}", kind.member());
+                self.fx.log(Level::Warn, Some(&server.label), line);
+                self.finish_reading(id, kind, None);
+            }
+        }
+    }
+
+    /// A list was read, or could not be.
+    fn finish_reading(&mut self, id: UpstreamId, kind: ListKind, items: Option<Vec<crate::catalog::Item>>) {
+        let now = self.fx.mono();
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        if let Some(slot) = server.readings.get_mut(kind.index()) {
+            *slot = None;
+        }
+        if let Some(items) = items {
+            let first = !server.was_ready;
+            let changed = server.catalog.replace(kind, items, now);
+            if first || changed {
+                self.announce(id, kind);
+            }
+        }
+        self.check_listed(id);
+        self.refresh_stale(id);
+    }
+
+    /// Says what a list holds: to the log, and that it changed to the clients that see it.
+    fn announce(&mut self, id: UpstreamId, kind: ListKind) {
+        let Some(server) = self.servers.get(id.0 as usize) else { return };
+        let items = &server.catalog.list(kind).items;
+        if kind == ListKind::Tools {
+            self.fx.log(
+                Level::Info,
+                Some(&server.label),
+                format!("Successfully listed {} tools", items.len()),
+            );
+        }
+        let told: &[crate::catalog::Item] = if self.fx.logs(Level::Info) { items } else { &[] };
+        for item in told {
+            let name = Fault::quoted(item.name.as_bytes());
+            let line = match (&server.config.filter, server.config.filter.admits(&item.name)) {
+                (ToolFilter::Allow(_), false) if kind == ListKind::Tools => {
+                    format!("Ignoring tool {name} as it is not in allow list")
+                }
+                (ToolFilter::Block(_), false) if kind == ListKind::Tools => {
+                    format!("Ignoring tool {name} as it is in block list")
+                }
+                _ => format!("Adding {} {name}", noun(kind)),
+            };
+            self.fx.log(Level::Info, Some(&server.label), line);
+        }
+        for (index, view) in self.views.iter_mut().enumerate() {
+            if view.upstream() != id || !view.refresh(kind, &server.catalog) || !server.was_ready {
+                continue;
+            }
+            for key in self.down.session_keys() {
+                if let Some(session) = self.down.session(key).filter(|session| session.view == index) {
+                    session.note_change(kind);
+                    self.changed.push(key);
+                }
+            }
+        }
+    }
+
+    /// Goes into service when the last list is there.
+    fn check_listed(&mut self, id: UpstreamId) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        if server.phase != Phase::Listing || server.readings.iter().any(Option::is_some) {
+            return;
+        }
+        let first = !server.was_ready;
+        server.mark_ready(&mut self.fx);
+        self.fx.log(Level::Info, Some(&server.label), "Connected");
+        while let Some((key, body)) = server.next_waiting() {
+            let sent = match self.mux.get(key) {
+                Some(_) => server.link.send_call(&mut self.fx, key, &Pieces::of(&[&body])),
+                None => Ok(()),
+            };
+            if sent.is_err() {
+                server.wait(key, body);
+                break;
+            }
+        }
+        let (name, label) = (server.name.clone(), server.label.clone());
+        if first {
+            let routes = self.shown_routes(&name, &label);
+            self.fx.log(Level::Info, Some(&label), format!("Handling requests at {routes}"));
+            self.count_started();
+        }
+        self.open_standalone(id);
+    }
+
+    fn count_started(&mut self) {
+        self.starting = self.starting.saturating_sub(1);
+        if self.starting == 0 {
+            self.fx.log(Level::Info, None, "All clients initialized");
+        }
+    }
+
+    /// A server is gone. Calls in flight end with an error, those that were never sent wait, and it is started
+    /// again after a while.
+    pub(super) fn lose(&mut self, id: UpstreamId, fault: &Fault) {
+        let backoff = match self.servers.get_mut(id.0 as usize) {
+            Some(server) if !matches!(server.phase, Phase::Down | Phase::Stopped) => {
+                server.next_backoff(&mut self.fx)
+            }
+            _ => return,
+        };
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let was_ready = server.was_ready;
+        let first_try = server.is_first_attempt();
+        server.phase = Phase::Down;
+        server.readings = [const { None }; 4];
+        server.ping = None;
+        match &mut server.link {
+            Link::Child(link) => {
+                if let Some(child) = &mut link.child {
+                    child.stop(&mut self.fx);
+                }
+            }
+            Link::Http(link) => {
+                link.close_all(&mut self.fx);
+                link.switched = false;
+            }
+        }
+        let what = if was_ready { "Lost" } else { "Failed to add client to server" };
+        let line = format!("{what}: {fault}; trying again in {:.1} s", backoff as f64 / 1000.0);
+        self.fx.log(Level::Warn, Some(&server.label), line);
+        server.arm(&mut self.fx, |_| backoff, TimerKind::Backoff);
+        let label = server.label.clone();
+        let panics = server.config.options.panic_if_invalid && !was_ready;
+        self.drop_own_calls(id);
+        let lost = Fault::environment(Code::UpstreamLost, format!("server {label} was lost: {fault}"));
+        for key in self.mux.of_upstream(id) {
+            let waiting = self.servers.get(id.0 as usize).is_some_and(|server| server.is_waiting(key));
+            if !waiting {
+                self.fail(key, &lost);
+            }
+        }
+        if panics {
+            self.fx.log(Level::Error, Some(&label), format!("panicIfInvalid is set, giving up: {fault}"));
+            return self.give_up();
+        }
+        if !was_ready && first_try {
+            self.count_started();
+        }
+    }
+
+    /// Forgets what the proxy itself asked of a server.
+    fn drop_own_calls(&mut self, id: UpstreamId) {
+        for key in self.mux.of_upstream(id) {
+            if matches!(self.mux.get(key).map(|call| &call.origin), Some(Origin::Own(_))) {
+                self.mux.remove(key);
+            }
+        }
+    }
+
+    /// Bytes from a child's stdout, or from an HTTP connection.
+    pub(super) fn on_server_bytes(&mut self, id: UpstreamId, conn: ConnId, bytes: &[u8]) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Link::Child(link) = &mut server.link else { return self.on_exchange_bytes(id, conn, bytes) };
+        let Some(mut pipes) = link.pipes.take() else { return };
+        pipes.stdout.push(bytes);
+        loop {
+            match pipes.stdout.next() {
+                Ok(Some(line)) => self.on_server_text(id, None, line),
+                Ok(None) => break,
+                Err(fault) => {
+                    if let Some(server) = self.servers.get(id.0 as usize) {
+                        self.fx.log(
+                            Level::Warn,
+                            Some(&server.label),
+                            format!("a line of output was skipped: {fault}"),
+                        );
+                    }
+                }
+            }
+        }
+        if let Some(link) = self.server(id).and_then(|server| server.link.child()) {
+            link.pipes = Some(pipes);
+        }
+    }
+
+    /// One message of a server. `call` is the call whose own answer stream it came on.
+    pub(super) fn on_server_text(&mut self, id: UpstreamId, call: Option<Key>, text: &[u8]) {
+        let depth = self.fx.limits.json_depth_max;
+        let Some(server) = self.servers.get(id.0 as usize) else { return };
+        if text.first() == Some(&b'[') && server.peer.revision == Revision::V2025_03_26 {
+            return self.on_server_batch(id, call, text);
+        }
+        let envelope = match Envelope::parse(text, depth) {
+            Ok(envelope) => envelope,
+            Err(fault) => {
+                let label = server.label.clone();
+                let line =
+                    format!("output that is no message was skipped ({fault}): {}", Fault::quoted(text));
+                return self.fx.log(Level::Info, Some(&label), line);
+            }
+        };
+        match envelope.kind {
+            Kind::Result | Kind::Error => self.on_server_answer(id, call, &envelope, text),
+            Kind::Request => self.on_server_request(id, &envelope, text),
+            Kind::Notification => match Method::from_name(&envelope.method_name(text)) {
+                Method::Progress => self.on_progress(id, &envelope, text),
+                Method::ListChanged(kind) => self.on_list_changed(id, kind),
+                Method::Initialize
+                | Method::Ping
+                | Method::List(_)
+                | Method::ToolsCall
+                | Method::PromptsGet
+                | Method::ResourcesRead
+                | Method::Complete
+                | Method::Initialized
+                | Method::Cancelled
+                | Method::Other => {}
+            },
+        }
+    }
+
+    fn on_server_batch(&mut self, id: UpstreamId, call: Option<Key>, text: &[u8]) {
+        if json::scan::check(text, 0, self.fx.limits.json_depth_max).is_err() {
+            return;
+        }
+        for span in json::elements(text, Span { start: 0, end: text.len() }) {
+            let element = span.of(text);
+            if element.first() == Some(&b'{') {
+                self.on_server_text(id, call, element);
+            }
+        }
+    }
+
+    fn on_server_answer(&mut self, id: UpstreamId, call: Option<Key>, envelope: &Envelope, text: &[u8]) {
+        let raw = envelope.id.map_or(b"null".as_slice(), |span| span.of(text));
+        match self.mux.find(id, raw) {
+            Some(key) => self.complete(key, envelope, text),
+            // An error that could not name its request, on the stream of that request.
+            None if call.is_some() && raw == b"null" => {
+                if let Some(key) = call {
+                    self.fail(key, &server_said(text, envelope));
+                }
+            }
+            None => {
+                if let Some(server) = self.servers.get(id.0 as usize) {
+                    let line = format!("an answer to no call was dropped (id {})", Fault::quoted(raw));
+                    self.fx.log(Level::Debug, Some(&server.label), line);
+                }
+            }
+        }
+    }
+
+    /// A request of a server. It was told of no client capability, so only `ping` is in order.
+    fn on_server_request(&mut self, id: UpstreamId, envelope: &Envelope, text: &[u8]) {
+        let raw = envelope.id.map_or(b"null".as_slice(), |span| span.of(text));
+        let ping = Method::from_name(&envelope.method_name(text)) == Method::Ping;
+        let rest: &[u8] = match ping {
+            true => b",\"result\":{}}",
+            false => b",\"error\":{\"code\":-32601,\"message\":\"method not found\"}}",
+        };
+        let message = Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"id\":", raw, rest]);
+        if let Some(server) = self.servers.get_mut(id.0 as usize) {
+            server.link.send_note(&mut self.fx, Job::Note, &message);
+        }
+    }
+
+    fn on_list_changed(&mut self, id: UpstreamId, kind: ListKind) {
+        self.refresh(id, kind);
+        if kind == ListKind::Resources {
+            self.refresh(id, ListKind::Templates);
+        }
+    }
+
+    /// A list is out of date: it is read again in a moment, once for many reasons.
+    pub(super) fn refresh(&mut self, id: UpstreamId, kind: ListKind) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        if let Some(stale) = server.stale.get_mut(kind.index()) {
+            *stale = true;
+        }
+        if server.refresh.is_none() {
+            server.refresh =
+                Some(self.fx.after(self.fx.limits.debounce_ms, TimerKind::Refresh, u64::from(id.0)));
+        }
+    }
+
+    pub(super) fn on_refresh_timer(&mut self, id: UpstreamId) {
+        if let Some(server) = self.server(id) {
+            server.refresh = None;
+        }
+        self.refresh_stale(id);
+    }
+
+    fn refresh_stale(&mut self, id: UpstreamId) {
+        for kind in ListKind::ALL {
+            let Some(server) = self.server(id) else { return };
+            if server.phase != Phase::Ready || server.refresh.is_some() {
+                return;
+            }
+            let idle = server.readings.get(kind.index()).is_some_and(Option::is_none);
+            let stale = server.stale.get_mut(kind.index()).filter(|stale| idle && **stale);
+            if let Some(stale) = stale {
+                *stale = false;
+                self.read_list(id, kind);
+            }
+        }
+    }
+
+    pub(super) fn on_ping_timer(&mut self, id: UpstreamId) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        if server.phase != Phase::Ready {
+            return;
+        }
+        if let Some(unanswered) = server.ping.take() {
+            self.mux.remove(unanswered);
+            server.ping_failures += 1;
+            let line = format!("MCP Ping failed: no answer (count={})", server.ping_failures);
+            self.fx.log(Level::Warn, Some(&server.label), line);
+            let streams = matches!(&server.link, Link::Http(link) if link.kind == HttpKind::Sse);
+            if streams && server.ping_failures >= self.fx.limits.ping_failures_max {
+                return self.lose(id, &Fault::environment(Code::UpstreamTimeout, "it answers no ping"));
+            }
+        }
+        server.arm(&mut self.fx, |limits| limits.ping_ms, TimerKind::Ping);
+        let ping = self.submit_own(id, Own::Ping, "ping", "");
+        if let Some(server) = self.server(id) {
+            server.ping = ping;
+        }
+    }
+
+    fn on_ping_answered(&mut self, id: UpstreamId, key: Key) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        if server.ping.take_if(|ping| *ping == key).is_some() && server.ping_failures > 0 {
+            let line = format!("MCP Ping recovered after {} failures", server.ping_failures);
+            server.ping_failures = 0;
+            self.fx.log(Level::Info, Some(&server.label), line);
+        }
+    }
+
+    pub(super) fn on_stderr(&mut self, id: UpstreamId, bytes: &[u8]) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let label = server.label.clone();
+        let Some(pipes) = server.link.child().and_then(|link| link.pipes.as_mut()) else { return };
+        pipes.stderr.push(bytes);
+        loop {
+            match pipes.stderr.next() {
+                Ok(Some(line)) => {
+                    let line = printable(line);
+                    self.fx.log(Level::Info, Some(&label), line);
+                }
+                Ok(None) => return,
+                Err(_) => self.fx.log(Level::Info, Some(&label), "(a very long line of stderr was skipped)"),
+            }
+        }
+    }
+
+    pub(super) fn on_exited(&mut self, id: UpstreamId, conn: ConnId, status: ExitStatus) {
+        let how = match status {
+            ExitStatus::Code(code) => format!("it exited with code {code}"),
+            ExitStatus::Signal(signal) => format!("it was ended by signal {signal}"),
+            ExitStatus::Unknown => "it ended".to_owned(),
+        };
+        self.on_child_gone(id, conn, Fault::environment(Code::UpstreamLost, how));
+    }
+
+    /// A child is gone for good: the upstream is lost if it was not already, and a new child may be started.
+    pub(super) fn on_child_gone(&mut self, id: UpstreamId, conn: ConnId, fault: Fault) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(link) = server.link.child() else { return };
+        if link.child.as_ref().is_none_or(|child| child.conn != conn) {
+            return;
+        }
+        if let Some(child) = link.child.take() {
+            child.exited(&mut self.fx);
+        }
+        link.pipes = None;
+        match server.phase {
+            Phase::Down if !server.is_armed() => self.start_server(id),
+            Phase::Down => {}
+            Phase::Stopped => self.check_ended(),
+            Phase::Starting | Phase::Handshake | Phase::Listing | Phase::Ready => self.lose(id, &fault),
+        }
+    }
+
+    pub(super) fn on_child_timer(&mut self, id: UpstreamId) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        if let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) {
+            child.escalate(&mut self.fx);
+        }
+    }
+}
+
+fn server_said(text: &[u8], envelope: &Envelope) -> Fault {
+    super::calls::server_error(text, envelope.outcome.unwrap_or_default())
+}
+
+const fn noun(kind: ListKind) -> &'static str {
+    match kind {
+        ListKind::Tools => "tool",
+        ListKind::Prompts => "prompt",
+        ListKind::Resources => "resource",
+        ListKind::Templates => "resource template",
+    }
+}
+
+/// A line of stderr without what could disturb a terminal.
+fn printable(line: &[u8]) -> String {
+    String::from_utf8_lossy(line).chars().filter(|c| !c.is_control() || *c == '\t').collect()
+}

@@ -1,0 +1,113 @@
+//! The end of everything (SEED-068).
+//!
+//! ```text
+//! Serving ── Stop ──▶ Draining ── no call left, or 5 s, or a second Stop ──▶ Ending ── all children gone ──▶ Stopped
+//! ```
+//! A second `Stop` while children are ending kills them.
+
+use super::{LISTENER, Proxy, Stage, stopped};
+use crate::event::Output;
+use crate::log::Level;
+use crate::timer::TimerKind;
+use crate::upstream::Phase;
+
+impl Proxy {
+    pub(super) fn on_stop(&mut self) {
+        match self.stage {
+            Stage::Serving => {
+                self.fx.log(Level::Info, None, "Shutdown signal received");
+                self.stage = Stage::Draining;
+                self.fx.output(Output::Unlisten { listener: LISTENER });
+                self.fx.after(self.fx.limits.shutdown_ms, TimerKind::Shutdown, 0);
+                self.check_drained();
+            }
+            Stage::Draining => self.end_everything(),
+            Stage::Ending => self.kill_children(),
+            Stage::Stopped => {}
+        }
+    }
+
+    pub(super) fn on_shutdown_timer(&mut self) {
+        match self.stage {
+            Stage::Draining => self.end_everything(),
+            Stage::Serving | Stage::Ending | Stage::Stopped => {}
+        }
+    }
+
+    /// Goes on when the last call has ended.
+    pub(super) fn check_drained(&mut self) {
+        if self.stage == Stage::Draining && self.mux.client_calls().is_empty() {
+            self.end_everything();
+        }
+    }
+
+    /// Something without which there is no point in going on.
+    pub(super) fn give_up(&mut self) {
+        self.stage = Stage::Ending;
+        self.exit_code = 1;
+        self.end_everything();
+    }
+
+    fn end_everything(&mut self) {
+        self.stage = Stage::Ending;
+        for key in self.down.session_keys() {
+            self.end_session(key);
+        }
+        self.settle();
+        for index in 0..self.servers.len() {
+            self.stop_server(index);
+        }
+        self.check_ended();
+    }
+
+    fn stop_server(&mut self, index: usize) {
+        let Some(server) = self.servers.get_mut(index) else { return };
+        if server.phase == Phase::Stopped {
+            return;
+        }
+        server.phase = Phase::Stopped;
+        server.disarm(&mut self.fx);
+        self.fx.log(Level::Info, Some(&server.label), "Shutting down");
+        if let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) {
+            child.stop(&mut self.fx);
+        }
+        if let Some(link) = server.link.http() {
+            link.finish(&mut self.fx);
+        }
+    }
+
+    fn kill_children(&mut self) {
+        for server in &mut self.servers {
+            if let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) {
+                child.kill(&mut self.fx);
+            }
+            if let Some(link) = server.link.http() {
+                link.close_all(&mut self.fx);
+            }
+        }
+        self.check_ended();
+    }
+
+    /// Reports the end once nothing is left that has to be waited for.
+    pub(super) fn check_ended(&mut self) {
+        if self.stage != Stage::Ending {
+            return;
+        }
+        let busy = self.servers.iter_mut().any(|server| {
+            let child = server.link.child().is_some_and(|link| link.child.is_some());
+            child || server.link.http().is_some_and(|link| link.is_finishing())
+        });
+        if !busy {
+            self.stage = Stage::Stopped;
+            for conn in self.fx.open_conns() {
+                // Responses that are still queued are written first.
+                if self.fx.owner(conn).is_some() || self.fx.queued(conn) == 0 {
+                    self.fx.close(conn);
+                } else {
+                    self.fx.shutdown(conn);
+                }
+            }
+            stopped(&mut self.fx, self.exit_code);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! A child process from spawn to exit.
+//!
+//! ```text
+//! Running ──stop──▶ stdin closed ──wait──▶ TERM to its group ──wait──▶ KILL to its group ──▶ exited
+//! ```
+//!
+//! Invariants: a child that was spawned is followed until it exited; at every moment it either runs for its
+//! upstream or a timer will make the next step towards its end. (MCP basic/lifecycle § Shutdown.)
+
+use crate::effects::Effects;
+use crate::event::{ChildSpec, Output, Signal};
+use crate::id::ConnId;
+use crate::timer::{Timer, TimerKind};
+use std::sync::Arc;
+
+/// One child.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) conn: ConnId,
+    stage: Stage,
+    timer: Option<Timer>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    InputClosed,
+    Terminated,
+    Killed,
+}
+
+impl Child {
+    /// Asks for a new child.
+    pub(crate) fn spawn(fx: &mut Effects, spec: Arc<ChildSpec>) -> Self {
+        let conn = fx.mint();
+        fx.output(Output::Spawn { conn, spec });
+        Self { conn, stage: Stage::Running, timer: None }
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.stage == Stage::Running
+    }
+
+    /// Starts the end. What is queued for its stdin is still written.
+    pub(crate) fn stop(&mut self, fx: &mut Effects) {
+        if self.stage == Stage::Running {
+            self.stage = Stage::InputClosed;
+            fx.shutdown(self.conn);
+            self.arm(fx);
+        }
+    }
+
+    /// The time for the present step is over: the next, firmer one.
+    pub(crate) fn escalate(&mut self, fx: &mut Effects) {
+        let conn = self.conn;
+        match self.stage {
+            Stage::Running => {}
+            Stage::InputClosed => {
+                self.stage = Stage::Terminated;
+                fx.output(Output::Signal { conn, signal: Signal::Terminate });
+                self.arm(fx);
+            }
+            Stage::Terminated | Stage::Killed => {
+                self.stage = Stage::Killed;
+                fx.output(Output::Signal { conn, signal: Signal::Kill });
+                self.arm(fx);
+            }
+        }
+    }
+
+    /// Skips to the last step.
+    pub(crate) fn kill(&mut self, fx: &mut Effects) {
+        self.stage = Stage::Terminated;
+        self.escalate(fx);
+    }
+
+    /// It is gone.
+    pub(crate) fn exited(self, fx: &mut Effects) {
+        if let Some(timer) = self.timer {
+            fx.timers.cancel(timer);
+        }
+        fx.forget(self.conn);
+    }
+
+    fn arm(&mut self, fx: &mut Effects) {
+        if let Some(timer) = self.timer.take() {
+            fx.timers.cancel(timer);
+        }
+        self.timer = Some(fx.after(fx.limits.child_stop_ms, TimerKind::ChildStop, self.conn.0));
+    }
+}

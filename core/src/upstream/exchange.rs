@@ -1,0 +1,153 @@
+//! One HTTP connection to an upstream, and the exchange it is busy with.
+//!
+//! The request stays in the send queue until the head of its response has come, so that a request the server
+//! refused unexecuted, or never read, can be sent again.
+
+use crate::effects::Effects;
+use crate::event::Output;
+use crate::http;
+use crate::id::{ConnId, Key};
+use crate::sse;
+use crate::timer::{Timer, TimerKind};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What a connection is busy with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Job {
+    /// Nothing: it is in the pool.
+    Idle,
+    /// A call: POSTed, or its broken answer stream asked for again.
+    Call(Key),
+    /// A notification or a response of ours.
+    Note,
+    /// `notifications/initialized`: listing starts when the server took it.
+    Initialized,
+    /// The standalone stream (Streamable HTTP).
+    Listen,
+    /// The stream that is the session (HTTP+SSE).
+    Stream,
+    /// The end of a session.
+    Delete,
+    /// A response that nobody waits for any more.
+    Drain,
+}
+
+/// One connection.
+pub(crate) struct Exchange {
+    pub(crate) conn: ConnId,
+    pub(crate) job: Job,
+    pub(crate) client: http::Client,
+    /// Present while the response is an event stream.
+    pub(crate) events: Option<sse::Decoder>,
+    /// The response body so far, if it is not an event stream.
+    pub(crate) body: Vec<u8>,
+    /// Length of the request body, which ends the request.
+    pub(crate) request_body_len: usize,
+    /// The connection had served an exchange before this one.
+    pub(crate) reused: bool,
+    /// The request named a session.
+    pub(crate) named_session: bool,
+    /// The latest `retry` of the event stream.
+    pub(crate) retry_ms: Option<u64>,
+    /// Addresses not tried yet; `None` once connected.
+    dialling: Option<VecDeque<SocketAddr>>,
+    port: u16,
+    tls: Option<Arc<str>>,
+    timer: Option<Timer>,
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange").field("conn", &self.conn).field("job", &self.job).finish_non_exhaustive()
+    }
+}
+
+/// Where to dial.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) name: Arc<str>,
+    pub(crate) port: u16,
+    pub(crate) tls: bool,
+}
+
+impl Exchange {
+    /// Dials a new connection. `known` are addresses looked up a moment ago, if any.
+    pub(crate) fn dial(fx: &mut Effects, conn: ConnId, origin: &Origin, known: &[SocketAddr]) -> Self {
+        let limits = http::Limits { head_bytes_max: fx.limits.head_bytes_max, ..http::Limits::default() };
+        let mut exchange = Self {
+            conn,
+            job: Job::Idle,
+            client: http::Client::new(limits),
+            events: None,
+            body: Vec::new(),
+            request_body_len: 0,
+            reused: false,
+            named_session: false,
+            retry_ms: None,
+            dialling: Some(VecDeque::new()),
+            port: origin.port,
+            tls: origin.tls.then(|| origin.name.clone()),
+            timer: None,
+        };
+        exchange.arm(fx, fx.limits.connect_ms);
+        if !known.is_empty() {
+            exchange.resolved(fx, known);
+        } else {
+            fx.output(Output::Resolve { conn, name: origin.name.clone(), port: origin.port });
+        }
+        exchange
+    }
+
+    /// The name was looked up. Returns false when there is nothing to connect to.
+    pub(crate) fn resolved(&mut self, fx: &mut Effects, addrs: &[SocketAddr]) -> bool {
+        let Some(left) = &mut self.dialling else { return true };
+        left.extend(addrs.iter().map(|addr| SocketAddr::new(addr.ip(), self.port)));
+        self.connect_next(fx)
+    }
+
+    /// Tries the next address. Returns false when none is left.
+    pub(crate) fn connect_next(&mut self, fx: &mut Effects) -> bool {
+        let Some(addr) = self.dialling.as_mut().and_then(VecDeque::pop_front) else { return false };
+        fx.output(Output::Connect { conn: self.conn, addr, tls: self.tls.clone() });
+        true
+    }
+
+    pub(crate) fn connected(&mut self, fx: &mut Effects) {
+        self.dialling = None;
+        self.disarm(fx);
+    }
+
+    pub(crate) fn is_dialling(&self) -> bool {
+        self.dialling.is_some()
+    }
+
+    pub(crate) fn arm(&mut self, fx: &mut Effects, ms: u64) {
+        self.disarm(fx);
+        self.timer = Some(fx.after(ms, TimerKind::Exchange, self.conn.0));
+    }
+
+    pub(crate) fn disarm(&mut self, fx: &mut Effects) {
+        if let Some(timer) = self.timer.take() {
+            fx.timers.cancel(timer);
+        }
+    }
+
+    /// The id after which a broken event stream can be continued.
+    pub(crate) fn event_id(&self) -> Option<&str> {
+        self.events.as_ref().and_then(sse::Decoder::last_event_id)
+    }
+
+    /// The body of the request, while it is still held.
+    pub(crate) fn request_body(&self, fx: &Effects) -> Vec<u8> {
+        let (held, _) = fx.held(self.conn);
+        let start = held.len().saturating_sub(self.request_body_len);
+        held.get(start..).unwrap_or_default().to_vec()
+    }
+
+    /// Whether the server cannot have read any of the request.
+    pub(crate) fn is_unwritten(&self, fx: &Effects) -> bool {
+        fx.held(self.conn).1 == 0 && !self.client.started()
+    }
+}

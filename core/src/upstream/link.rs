@@ -1,0 +1,425 @@
+//! How messages get to a server: the pipes of a child, or HTTP in one of its two shapes.
+//!
+//! A [`Link`] sends; what comes back is taken apart by whoever drives it (`proxy`), which takes the
+//! reading part out, works on it, and puts it back.
+
+use super::child::Child;
+use super::exchange::{Exchange, Job, Origin};
+use crate::config::{HttpKind, Transport};
+use crate::effects::Effects;
+use crate::event::ChildSpec;
+use crate::fault::{Code, Fault};
+use crate::http::{Method, encode_request_head};
+use crate::id::{ConnId, Key, UpstreamId};
+use crate::json::Pieces;
+use crate::line::LineDecoder;
+use crate::mcp::Revision;
+use crate::redacted::Redacted;
+use crate::time::Mono;
+use crate::timer::TimerKind;
+use crate::url::Url;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// One of the two.
+#[derive(Debug)]
+pub(crate) enum Link {
+    /// Over the pipes of a child.
+    Child(ChildLink),
+    /// Over HTTP.
+    Http(Box<HttpLink>),
+}
+
+/// A child and the reading side of its pipes.
+#[derive(Debug)]
+pub(crate) struct ChildLink {
+    pub(crate) spec: Arc<ChildSpec>,
+    pub(crate) child: Option<Child>,
+    /// Taken out while its lines are worked on.
+    pub(crate) pipes: Option<Box<Pipes>>,
+}
+
+/// What a child writes.
+pub(crate) struct Pipes {
+    pub(crate) stdout: LineDecoder,
+    pub(crate) stderr: LineDecoder,
+}
+
+impl std::fmt::Debug for Pipes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pipes")
+    }
+}
+
+/// A server behind HTTP.
+#[derive(Debug)]
+pub(crate) struct HttpLink {
+    upstream: UpstreamId,
+    pub(crate) url: Url,
+    pub(crate) kind: HttpKind,
+    /// The other kind was tried since the server was last ready.
+    pub(crate) switched: bool,
+    /// `Mcp-Session-Id` of the server.
+    pub(crate) session: Option<Box<str>>,
+    /// To be named in requests, once negotiated.
+    pub(crate) revision: Option<Revision>,
+    /// Where messages are POSTed: the URL itself, or what the `endpoint` event said.
+    pub(crate) endpoint: Option<String>,
+    /// Where the standalone stream broke off.
+    pub(crate) listen_id: Option<Box<str>>,
+    headers: Vec<(String, Redacted<String>)>,
+    origin: Origin,
+    target: String,
+    authority: String,
+    exchanges: BTreeMap<ConnId, Box<Exchange>>,
+    idle: Vec<(ConnId, Mono)>,
+    pool_timer: bool,
+    addrs: Vec<SocketAddr>,
+    addrs_at: Mono,
+    queue: VecDeque<Queued>,
+    queued_bytes: usize,
+}
+
+/// A request that waits for a connection.
+#[derive(Debug)]
+struct Queued {
+    job: Job,
+    body: Vec<u8>,
+}
+
+/// How long looked-up addresses are used without asking again.
+const ADDRS_MS: u64 = 30_000;
+/// A notification that is not acknowledged by then never will be.
+const NOTE_MS: u64 = 30_000;
+
+impl Link {
+    pub(crate) fn new(upstream: UpstreamId, transport: &Transport) -> Self {
+        match transport {
+            Transport::Stdio { command, args, env, cwd } => {
+                let (command, args) = (command.clone(), args.clone());
+                let spec = ChildSpec { command, args, env: env.clone(), cwd: cwd.clone() };
+                Self::Child(ChildLink { spec: Arc::new(spec), child: None, pipes: None })
+            }
+            Transport::Http { url, headers, first, .. } => {
+                Self::Http(Box::new(HttpLink::new(upstream, url.clone(), headers.clone(), *first)))
+            }
+        }
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] when too much is queued already, [`Code::UpstreamLost`] when the child is gone.
+    pub(crate) fn send_call(
+        &mut self,
+        fx: &mut Effects,
+        call: Key,
+        message: &Pieces<'_>,
+    ) -> Result<(), Fault> {
+        match self {
+            Self::Child(link) => link.send(fx, message),
+            Self::Http(link) => link.post(fx, Job::Call(call), message),
+        }
+    }
+
+    /// Sends a notification or a response of ours. What cannot be sent is lost, as notifications may be.
+    pub(crate) fn send_note(&mut self, fx: &mut Effects, job: Job, message: &Pieces<'_>) {
+        let _lost = match self {
+            Self::Child(link) => link.send(fx, message),
+            Self::Http(link) => link.post(fx, job, message),
+        };
+    }
+
+    pub(crate) fn http(&mut self) -> Option<&mut HttpLink> {
+        match self {
+            Self::Http(link) => Some(link),
+            Self::Child(_) => None,
+        }
+    }
+
+    pub(crate) fn child(&mut self) -> Option<&mut ChildLink> {
+        match self {
+            Self::Child(link) => Some(link),
+            Self::Http(_) => None,
+        }
+    }
+}
+
+impl ChildLink {
+    /// Starts a child, unless the one before has not ended yet.
+    pub(crate) fn start(&mut self, fx: &mut Effects, upstream: UpstreamId) -> bool {
+        if self.child.is_some() {
+            return false;
+        }
+        let child = Child::spawn(fx, self.spec.clone());
+        fx.own(child.conn, upstream);
+        self.child = Some(child);
+        self.pipes = Some(Box::new(Pipes {
+            stdout: LineDecoder::new(fx.limits.message_bytes_max),
+            stderr: LineDecoder::new(fx.limits.stderr_line_bytes_max),
+        }));
+        true
+    }
+
+    fn send(&mut self, fx: &mut Effects, message: &Pieces<'_>) -> Result<(), Fault> {
+        let Some(child) = self.child.as_ref().filter(|child| child.is_running()) else {
+            return Err(Fault::environment(Code::UpstreamLost, "the server has ended"));
+        };
+        if fx.queued(child.conn).saturating_add(message.len()) > fx.limits.upstream_send_cap_bytes {
+            return Err(Fault::environment(Code::Overloaded, "the server does not read its input"));
+        }
+        fx.send(child.conn, message.len().saturating_add(1), |out| {
+            message.write(out);
+            out.push(b'\n');
+        });
+        Ok(())
+    }
+}
+
+impl HttpLink {
+    fn new(upstream: UpstreamId, url: Url, headers: Vec<(String, Redacted<String>)>, kind: HttpKind) -> Self {
+        let origin = Origin { name: url.host().into(), port: url.port(), tls: url.is_secure() };
+        Self {
+            upstream,
+            target: url.target(),
+            authority: url.authority(),
+            origin,
+            url,
+            kind,
+            switched: false,
+            session: None,
+            revision: None,
+            endpoint: None,
+            listen_id: None,
+            headers,
+            exchanges: BTreeMap::new(),
+            idle: Vec::new(),
+            pool_timer: false,
+            addrs: Vec::new(),
+            addrs_at: Mono::default(),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+        }
+    }
+
+    /// Takes an exchange out to work on it; to be put back with [`HttpLink::put`].
+    pub(crate) fn take(&mut self, conn: ConnId) -> Option<Box<Exchange>> {
+        self.exchanges.remove(&conn)
+    }
+
+    pub(crate) fn put(&mut self, exchange: Box<Exchange>) {
+        self.exchanges.insert(exchange.conn, exchange);
+    }
+
+    /// The connection that is busy with this job.
+    pub(crate) fn find(&mut self, job: Job) -> Option<&mut Exchange> {
+        self.exchanges.values_mut().find(|exchange| exchange.job == job).map(|exchange| &mut **exchange)
+    }
+
+    /// Remembers looked-up addresses.
+    pub(crate) fn learn(&mut self, fx: &Effects, addrs: &[SocketAddr]) {
+        self.addrs = addrs.to_vec();
+        self.addrs_at = fx.mono();
+    }
+
+    /// Forgets them, since none of them answered.
+    pub(crate) fn unlearn(&mut self) {
+        self.addrs.clear();
+    }
+
+    /// POSTs a message.
+    pub(crate) fn post(&mut self, fx: &mut Effects, job: Job, message: &Pieces<'_>) -> Result<(), Fault> {
+        match self.connection(fx) {
+            Some(conn) => {
+                self.begin(fx, conn, job, Method::Post, Some(message), None);
+                Ok(())
+            }
+            None if self.queued_bytes.saturating_add(message.len()) <= fx.limits.upstream_queue_bytes_max => {
+                let mut body = Vec::with_capacity(message.len());
+                message.write(&mut body);
+                self.queued_bytes = self.queued_bytes.saturating_add(body.len());
+                self.queue.push_back(Queued { job, body });
+                Ok(())
+            }
+            None => Err(Fault::local(Code::Overloaded, "too many calls wait for a connection to the server")),
+        }
+    }
+
+    /// Sends a request without a body: GET of a stream, or DELETE.
+    pub(crate) fn ask(&mut self, fx: &mut Effects, job: Job, method: Method, event_id: Option<&str>) {
+        let conn = self.connection(fx).unwrap_or_else(|| self.dial(fx));
+        self.begin(fx, conn, job, method, None, event_id);
+    }
+
+    /// A connection that can take a request: from the pool, or a new one if there may be more.
+    fn connection(&mut self, fx: &mut Effects) -> Option<ConnId> {
+        while let Some((conn, _)) = self.idle.pop() {
+            if fx.is_open(conn) && fx.queued(conn) == 0 {
+                return Some(conn);
+            }
+        }
+        (self.exchanges.len() < fx.limits.pool_conns_max).then(|| self.dial(fx))
+    }
+
+    fn dial(&mut self, fx: &mut Effects) -> ConnId {
+        let conn = fx.mint();
+        fx.own(conn, self.upstream);
+        let fresh = fx.mono().ms_since(self.addrs_at) < ADDRS_MS;
+        let known: &[SocketAddr] = if fresh { &self.addrs } else { &[] };
+        let exchange = Exchange::dial(fx, conn, &self.origin, known);
+        self.exchanges.insert(conn, Box::new(exchange));
+        conn
+    }
+
+    /// Writes a request on a connection.
+    fn begin(
+        &mut self,
+        fx: &mut Effects,
+        conn: ConnId,
+        job: Job,
+        method: Method,
+        message: Option<&Pieces<'_>>,
+        event_id: Option<&str>,
+    ) {
+        let Some(exchange) = self.exchanges.get_mut(&conn) else { return };
+        exchange.job = job;
+        exchange.named_session = self.session.is_some();
+        exchange.request_body_len = message.map_or(0, Pieces::len);
+        exchange.client.begin(method);
+        if matches!(job, Job::Note | Job::Initialized | Job::Delete) {
+            exchange.arm(fx, NOTE_MS);
+        }
+        let (name, accept) = match method {
+            Method::Post => ("POST", "application/json, text/event-stream"),
+            Method::Delete => ("DELETE", "*/*"),
+            Method::Get | Method::Head | Method::Put | Method::Options | Method::Other => {
+                ("GET", "text/event-stream")
+            }
+        };
+        let version = self.revision.filter(|revision| *revision >= Revision::V2025_03_26);
+        let own = [
+            Some(("Accept", accept)),
+            message.map(|_| ("Content-Type", "application/json")),
+            self.session.as_deref().map(|id| ("Mcp-Session-Id", id)),
+            version.map(|revision| ("MCP-Protocol-Version", revision.name())),
+            event_id.map(|id| ("Last-Event-ID", id)),
+        ];
+        let configured = self.headers.iter().map(|(name, value)| (name.as_str(), value.expose().as_str()));
+        let configured =
+            configured.filter(|(name, _)| !OWN_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own)));
+        let target = self.endpoint.as_ref().filter(|_| method == Method::Post).unwrap_or(&self.target);
+        let len = message.map(Pieces::len);
+        fx.hold(conn);
+        fx.send(conn, len.unwrap_or(0).saturating_add(512), |out| {
+            let headers = own.into_iter().flatten().chain(configured);
+            encode_request_head(out, name, target, &self.authority, headers, len);
+            if let Some(message) = message {
+                message.write(out);
+            }
+        });
+    }
+
+    /// An exchange is complete: its connection goes back to the pool, or on to the next request that waits.
+    pub(crate) fn recycle(&mut self, fx: &mut Effects, mut exchange: Box<Exchange>) {
+        exchange.disarm(fx);
+        let conn = exchange.conn;
+        if !exchange.client.is_reusable() || !fx.is_open(conn) {
+            fx.close(conn);
+            drop(exchange);
+            return self.send_queued(fx);
+        }
+        exchange.job = Job::Idle;
+        exchange.events = None;
+        exchange.body = Vec::new();
+        exchange.retry_ms = None;
+        exchange.reused = true;
+        fx.release(conn);
+        self.exchanges.insert(conn, exchange);
+        self.idle.push((conn, fx.mono()));
+        self.send_queued(fx);
+        self.watch_pool(fx);
+    }
+
+    /// Gives waiting requests the connections that became free.
+    fn send_queued(&mut self, fx: &mut Effects) {
+        while !self.queue.is_empty() {
+            let Some(conn) = self.connection(fx) else { return };
+            let Some(Queued { job, body }) = self.queue.pop_front() else { return };
+            self.queued_bytes = self.queued_bytes.saturating_sub(body.len());
+            self.begin(fx, conn, job, Method::Post, Some(&Pieces::of(&[&body])), None);
+        }
+    }
+
+    /// Drops a waiting request. Returns whether it was waiting.
+    pub(crate) fn forget_queued(&mut self, call: Key) -> bool {
+        let Some(place) = self.queue.iter().position(|queued| queued.job == Job::Call(call)) else {
+            return false;
+        };
+        let gone = self.queue.remove(place);
+        self.queued_bytes = self.queued_bytes.saturating_sub(gone.map_or(0, |queued| queued.body.len()));
+        true
+    }
+
+    fn watch_pool(&mut self, fx: &mut Effects) {
+        if !self.pool_timer && !self.idle.is_empty() {
+            self.pool_timer = true;
+            fx.after(fx.limits.pool_idle_ms, TimerKind::PoolIdle, u64::from(self.upstream.0));
+        }
+    }
+
+    /// Closes pooled connections that have idled too long: servers close them too, and racing them loses requests.
+    pub(crate) fn on_pool_timer(&mut self, fx: &mut Effects) {
+        self.pool_timer = false;
+        let now = fx.mono();
+        let max = fx.limits.pool_idle_ms;
+        let (old, young) = self.idle.iter().partition(|(_, since)| now.ms_since(*since) >= max);
+        let old: Vec<(ConnId, Mono)> = old;
+        self.idle = young;
+        for (conn, _) in old {
+            self.exchanges.remove(&conn);
+            fx.close(conn);
+        }
+        self.watch_pool(fx);
+    }
+
+    /// A connection is gone.
+    pub(crate) fn forget(&mut self, conn: ConnId) {
+        self.idle.retain(|(idle, _)| *idle != conn);
+    }
+
+    /// The last words: ends the session on the server, if there is one, and closes the rest.
+    pub(crate) fn finish(&mut self, fx: &mut Effects) {
+        let (session, revision) = (self.session.take(), self.revision);
+        self.close_all(fx);
+        if session.is_some() && self.kind == HttpKind::Streamable {
+            self.session = session;
+            self.revision = revision;
+            self.ask(fx, Job::Delete, Method::Delete, None);
+        }
+    }
+
+    /// Whether the end of the session is still under way.
+    pub(crate) fn is_finishing(&mut self) -> bool {
+        self.find(Job::Delete).is_some()
+    }
+
+    /// Closes everything: the calls of these connections are answered elsewhere.
+    pub(crate) fn close_all(&mut self, fx: &mut Effects) {
+        for (conn, mut exchange) in std::mem::take(&mut self.exchanges) {
+            exchange.disarm(fx);
+            fx.close(conn);
+        }
+        self.idle.clear();
+        self.queue.clear();
+        self.queued_bytes = 0;
+        self.session = None;
+        self.revision = None;
+        self.endpoint = None;
+        self.listen_id = None;
+    }
+}
+
+/// Headers that a configuration cannot set, because their value belongs to the protocol.
+const OWN_HEADERS: [&str; 6] =
+    ["accept", "content-type", "mcp-session-id", "mcp-protocol-version", "last-event-id", "connection"];

@@ -1,0 +1,229 @@
+//! The server side: one configured server each, from its start to its end.
+//!
+//! ```text
+//!            link up          result of         all lists
+//!  Down ──▶ Starting ──▶ Handshake ──▶ Listing ──▶ Ready
+//!   ▲ backoff  │  initialize   │  tools/list …  │    │ session lost: Handshake again
+//!   └──────────┴───────────────┴────────────────┴────┘ child exits, stream ends, no answer
+//! ```
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`child`] | a process from spawn to exit: stdin closed, TERM, KILL |
+//! | [`exchange`] | one HTTP connection and what it is busy with |
+//! | [`link`] | how messages get to the server: a child, or HTTP in one of its two shapes |
+//! | [`peer`] | what the server said of itself in the handshake |
+//!
+//! Invariants: nothing but the handshake is sent before the server is ready; calls wait in a bounded queue while
+//! a server that was ready before comes back; a server is told of no client capability. Deliberately absent: who
+//! made a call, which only the mux knows.
+
+pub(crate) mod child;
+pub(crate) mod exchange;
+pub(crate) mod link;
+pub(crate) mod peer;
+
+use crate::catalog::{Catalog, Reading};
+use crate::config::{self, Transport};
+use crate::effects::Effects;
+use crate::fault::{Code, Fault};
+use crate::id::{Key, UpstreamId};
+use crate::json::Pieces;
+use crate::limits::Limits;
+use crate::mcp::ListKind;
+use crate::time::Mono;
+use crate::timer::{Timer, TimerKind};
+use link::Link;
+use peer::Peer;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// One configured server.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) id: UpstreamId,
+    /// Its key in the configuration.
+    pub(crate) name: Arc<str>,
+    /// The key as logs may show it.
+    pub(crate) label: Arc<str>,
+    pub(crate) config: config::Server,
+    pub(crate) phase: Phase,
+    pub(crate) peer: Peer,
+    pub(crate) catalog: Catalog,
+    pub(crate) link: Link,
+    /// It was ready once: from then on calls wait for it instead of being refused.
+    pub(crate) was_ready: bool,
+    /// Lists being read, each with the call that asks for the next page.
+    pub(crate) readings: [Option<(Key, Reading)>; 4],
+    /// Lists that changed while they were being read.
+    pub(crate) stale: [bool; 4],
+    pub(crate) refresh: Option<Timer>,
+    /// The ping that is not answered yet, and how many before it were not.
+    pub(crate) ping: Option<Key>,
+    pub(crate) ping_failures: u32,
+    waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
+    timer: Option<Timer>,
+    attempts: u32,
+    ready_at: Mono,
+}
+
+/// Where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Not connected; a timer or the exit of the old child starts it.
+    Down,
+    /// The child is being spawned, or the event stream opened.
+    Starting,
+    /// `initialize` is under way.
+    Handshake,
+    /// The lists are being read for the first time.
+    Listing,
+    /// In use.
+    Ready,
+    /// Stopped for good.
+    Stopped,
+}
+
+/// A call that waits for its server.
+#[derive(Debug)]
+struct Waiting {
+    call: Key,
+    body: Vec<u8>,
+}
+
+impl Upstream {
+    pub(crate) fn new(id: UpstreamId, config: config::Server) -> Self {
+        Self {
+            id,
+            name: config.name.as_str().into(),
+            label: config.label().into(),
+            phase: Phase::Down,
+            peer: Peer::default(),
+            catalog: Catalog::default(),
+            link: Link::new(id, &config.transport),
+            was_ready: false,
+            readings: [const { None }; 4],
+            stale: [false; 4],
+            refresh: None,
+            ping: None,
+            ping_failures: 0,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            timer: None,
+            attempts: 0,
+            ready_at: Mono::default(),
+            config,
+        }
+    }
+
+    /// The time limit of one call without a sign of life.
+    pub(crate) fn call_ms(&self, fx: &Effects) -> u64 {
+        match &self.config.transport {
+            Transport::Http { timeout_ms: Some(ms), .. } => *ms,
+            Transport::Http { .. } | Transport::Stdio { .. } => fx.limits.call_ms,
+        }
+    }
+
+    /// Sends a call, or keeps it until the server is back.
+    ///
+    /// # Errors
+    /// [`Code::NotReady`] when it never was there, [`Code::Overloaded`] when too much waits already.
+    pub(crate) fn submit(&mut self, fx: &mut Effects, call: Key, message: &Pieces<'_>) -> Result<(), Fault> {
+        if self.phase == Phase::Ready {
+            return self.link.send_call(fx, call, message);
+        }
+        if !self.was_ready || self.phase == Phase::Stopped {
+            return Err(self.not_ready());
+        }
+        let full = self.waiting.len() >= fx.limits.upstream_queue_max
+            || self.waiting_bytes.saturating_add(message.len()) > fx.limits.upstream_queue_bytes_max;
+        if full {
+            let detail = format!("server {} is away and too many calls wait for it", self.label);
+            return Err(Fault::local(Code::Overloaded, detail));
+        }
+        let mut body = Vec::with_capacity(message.len());
+        message.write(&mut body);
+        self.wait(call, body);
+        Ok(())
+    }
+
+    /// Keeps a call that was refused unexecuted, ahead of nothing: order among waiting calls does not matter.
+    pub(crate) fn wait(&mut self, call: Key, body: Vec<u8>) {
+        self.waiting_bytes = self.waiting_bytes.saturating_add(body.len());
+        self.waiting.push_back(Waiting { call, body });
+    }
+
+    /// The next waiting call.
+    pub(crate) fn next_waiting(&mut self) -> Option<(Key, Vec<u8>)> {
+        let next = self.waiting.pop_front()?;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(next.body.len());
+        Some((next.call, next.body))
+    }
+
+    /// Forgets a waiting call. Returns whether it was waiting.
+    pub(crate) fn forget_waiting(&mut self, call: Key) -> bool {
+        let Some(place) = self.waiting.iter().position(|waiting| waiting.call == call) else { return false };
+        if let Some(gone) = self.waiting.remove(place) {
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(gone.body.len());
+        }
+        true
+    }
+
+    pub(crate) fn is_waiting(&self, call: Key) -> bool {
+        self.waiting.iter().any(|waiting| waiting.call == call)
+    }
+
+    /// Whether it has not been tried more than once.
+    pub(crate) fn is_first_attempt(&self) -> bool {
+        self.attempts <= 1
+    }
+
+    pub(crate) fn is_armed(&self) -> bool {
+        self.timer.is_some()
+    }
+
+    pub(crate) fn not_ready(&self) -> Fault {
+        Fault::environment(Code::NotReady, format!("server {} is not connected yet", self.label))
+    }
+
+    /// Arms the one timer of the present phase; the one before is disarmed.
+    pub(crate) fn arm(&mut self, fx: &mut Effects, ms: impl Fn(&Limits) -> u64, kind: TimerKind) {
+        self.disarm(fx);
+        self.timer = Some(fx.after(ms(&fx.limits), kind, u64::from(self.id.0)));
+    }
+
+    pub(crate) fn disarm(&mut self, fx: &mut Effects) {
+        if let Some(timer) = self.timer.take() {
+            fx.timers.cancel(timer);
+        }
+    }
+
+    /// It came up.
+    pub(crate) fn mark_ready(&mut self, fx: &mut Effects) {
+        self.phase = Phase::Ready;
+        self.was_ready = true;
+        self.ready_at = fx.mono();
+        self.ping_failures = 0;
+        self.arm(fx, |limits| limits.ping_ms, TimerKind::Ping);
+    }
+
+    /// It went down: how long to wait before the next attempt. Doubles from try to try, with jitter of a quarter,
+    /// and starts small again after a good while of service.
+    pub(crate) fn next_backoff(&mut self, fx: &mut Effects) -> u64 {
+        if self.phase == Phase::Ready && fx.mono().ms_since(self.ready_at) >= fx.limits.backoff_reset_ms {
+            self.attempts = 0;
+        }
+        let factor = 1u64.checked_shl(self.attempts.min(16)).unwrap_or(u64::MAX);
+        let ms = fx.limits.backoff_ms.saturating_mul(factor).min(fx.limits.backoff_max_ms);
+        self.attempts = self.attempts.saturating_add(1);
+        (ms - ms / 4).saturating_add(fx.rng.below(ms / 2 + 1))
+    }
+
+    /// Whether a list may be out of date without the server having said so.
+    pub(crate) fn is_aged(&self, fx: &Effects, kind: ListKind) -> bool {
+        !self.peer.announces(kind)
+            && self.peer.has(kind)
+            && fx.mono().ms_since(self.catalog.list(kind).read_at) >= fx.limits.list_age_ms
+    }
+}

@@ -1,0 +1,130 @@
+//! What a server said of itself in the handshake.
+
+use crate::fault::{Code, Fault};
+use crate::json::{self, Span};
+use crate::mcp::{ListKind, Revision};
+
+/// The useful parts of an `initialize` result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) revision: Revision,
+    tools: Offer,
+    prompts: Offer,
+    resources: Offer,
+    pub(crate) completions: bool,
+    /// Raw JSON string.
+    pub(crate) instructions: Option<Box<[u8]>>,
+}
+
+/// One capability.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Offer {
+    there: bool,
+    announces: bool,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Self {
+            revision: Revision::NEWEST,
+            tools: Offer::default(),
+            prompts: Offer::default(),
+            resources: Offer::default(),
+            completions: false,
+            instructions: None,
+        }
+    }
+}
+
+impl Peer {
+    /// Reads the `result` of `initialize`.
+    ///
+    /// # Errors
+    /// [`Code::UpstreamBroken`] when this is no such result or names a revision that is not spoken here.
+    pub(crate) fn parse(text: &[u8], result: Span) -> Result<Self, Fault> {
+        let [version, capabilities, instructions] =
+            json::members(text, result, ["protocolVersion", "capabilities", "instructions"])?;
+        let version = version.and_then(|span| json::unquote(span.of(text))).unwrap_or_default();
+        let Some(revision) = Revision::from_name(&version) else {
+            let detail =
+                format!("the server speaks protocol revision `{}`", Fault::quoted(version.as_bytes()));
+            return Err(Fault::peer(Code::UpstreamBroken, detail + ", which is not supported"));
+        };
+        let capabilities = capabilities.unwrap_or_default();
+        let names = ["tools", "prompts", "resources", "completions"];
+        let [tools, prompts, resources, completions] = json::members(text, capabilities, names)?;
+        Ok(Self {
+            revision,
+            tools: offer(text, tools)?,
+            prompts: offer(text, prompts)?,
+            resources: offer(text, resources)?,
+            // The first revision has the method but no capability for it.
+            completions: completions.is_some() || revision == Revision::V2024_11_05,
+            instructions: instructions
+                .map(|span| span.of(text))
+                .filter(|raw| raw.first() == Some(&b'"'))
+                .map(Into::into),
+        })
+    }
+
+    fn offer(&self, kind: ListKind) -> Offer {
+        match kind {
+            ListKind::Tools => self.tools,
+            ListKind::Prompts => self.prompts,
+            ListKind::Resources | ListKind::Templates => self.resources,
+        }
+    }
+
+    /// Whether the server has this kind of list.
+    pub(crate) fn has(&self, kind: ListKind) -> bool {
+        self.offer(kind).there
+    }
+
+    /// Whether it says when the list changes.
+    pub(crate) fn announces(&self, kind: ListKind) -> bool {
+        self.offer(kind).announces
+    }
+}
+
+fn offer(text: &[u8], span: Option<Span>) -> Result<Offer, Fault> {
+    let Some(span) = span.filter(|span| span.of(text) != b"null") else { return Ok(Offer::default()) };
+    let announces = json::member(text, span, "listChanged")?.is_some_and(|value| value.of(text) == b"true");
+    Ok(Offer { there: true, announces })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Peer, Code> {
+        Peer::parse(text.as_bytes(), Span { start: 0, end: text.len() }).map_err(|fault| fault.code)
+    }
+
+    #[test]
+    fn capabilities_are_what_the_server_declared() {
+        let peer = parse(
+            r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{"listChanged":true},"prompts":{}},
+                "instructions":"use \"it\""}"#,
+        )
+        .unwrap();
+        assert_eq!(peer.revision, Revision::V2025_06_18);
+        assert!(peer.has(ListKind::Tools) && peer.announces(ListKind::Tools));
+        assert!(peer.has(ListKind::Prompts) && !peer.announces(ListKind::Prompts));
+        assert!(!peer.has(ListKind::Resources) && !peer.has(ListKind::Templates));
+        assert!(!peer.completions);
+        assert_eq!(peer.instructions.as_deref(), Some(br#""use \"it\"""#.as_slice()));
+    }
+
+    #[test]
+    fn an_unknown_revision_is_refused() {
+        for text in [r#"{"protocolVersion":"2099-01-01","capabilities":{}}"#, r#"{"capabilities":{}}"#, "{}"]
+        {
+            assert_eq!(parse(text), Err(Code::UpstreamBroken), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_revision_may_complete_without_saying_so() {
+        assert!(parse(r#"{"protocolVersion":"2024-11-05","capabilities":{}}"#).unwrap().completions); // UP-59
+    }
+}

@@ -1,0 +1,181 @@
+//! Runs the `mcp-proxy` engine on smol: sockets, child processes, signals and the clock.
+//!
+//! ```text
+//!   run ── Runtime ─┬─ Shard<SmolHost>   the engine; every input goes through Runtime::turn
+//!                   ├─ LocalExecutor     one task per listener, connection, child; one timer, one for signals
+//!                   └─ buffers           one read buffer for everybody
+//! ```
+//!
+//! Invariants:
+//! - One thread. `smol::block_on` polls the executor and, when there is nothing to do, the operating system.
+//! - A borrow of the shard never spans an await, and [`Host::perform`](mcp_proxy_core::Host::perform) never
+//!   calls back: it spawns a task, drops one, or sets a flag and wakes.
+//! - A connection or child is one task with one poll function that tries all directions each time, so that
+//!   no direction can starve or block another.
+//! - The fewest system calls: a write is tried before anybody waits for writability, a short read means that
+//!   there is nothing more until the system says so, and no message crosses a channel.
+//! - A panic in a task ends the process.
+//!
+//! Deliberately absent: policy, protocols, retries and time limits, all of which are the engine's; several
+//! shards; and reading the environment or any file.
+
+use std::cell::{Ref, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::Poll;
+
+use mcp_proxy_core::log::{Level, Record};
+use mcp_proxy_core::time::Unix;
+use mcp_proxy_core::{Input, Proxy, Shard};
+use smol::LocalExecutor;
+
+use crate::host::SmolHost;
+
+mod child;
+mod conn;
+mod dial;
+mod fetch;
+mod guard;
+mod host;
+mod link;
+mod listen;
+mod ready;
+mod signal;
+mod timer;
+mod tls;
+
+pub use fetch::fetch;
+pub use guard::GuardCommand;
+
+/// What an embedder may set beside the engine.
+pub struct Options {
+    /// Gets every log record, with the time of its turn. Must not block for long.
+    pub log: Box<dyn FnMut(&Record, Unix)>,
+    /// How to start the guard process that kills the children if this process dies without a word; none is
+    /// started without it.
+    pub guard: Option<GuardCommand>,
+    /// Root certificates (PEM) trusted beside the built-in ones.
+    pub extra_roots_pem: Option<Vec<u8>>,
+    /// Whether SIGINT and SIGTERM stop the proxy. An embedder with handlers of its own says no.
+    pub stop_signals: bool,
+}
+
+/// Drives the engine until it has stopped, and returns the exit code it asks for.
+///
+/// # Errors
+/// The operating system refuses what nothing works without, such as signal handlers.
+pub fn run(proxy: Proxy, options: Options) -> io::Result<u8> {
+    let stop_signals = options.stop_signals;
+    let runtime = Runtime::new(proxy, options);
+    let code = smol::block_on(runtime.executor.run(serve(&runtime, stop_signals)))?;
+    runtime.clear();
+    Ok(code)
+}
+
+/// Gives 32 random bytes of the operating system, for [`Proxy::new`].
+///
+/// # Errors
+/// The system has no randomness to give.
+pub fn seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    Ok(seed)
+}
+
+async fn serve(runtime: &Rc<Runtime>, stop_signals: bool) -> io::Result<u8> {
+    let mut tasks = vec![
+        runtime.executor.spawn(timer::fire(runtime.clone())),
+        runtime.executor.spawn(async { match async_process::driver().await {} }),
+    ];
+    if stop_signals {
+        let signals = signal::handler()?;
+        tasks.push(runtime.executor.spawn(signal::stop_on(runtime.clone(), signals)));
+    }
+    runtime.start();
+    let code = poll_fn(|cx| match runtime.with_host(|host| host.poll_stopped(cx)) {
+        Some(code) => Poll::Ready(code),
+        None => Poll::Pending,
+    })
+    .await;
+    let guard = runtime.with_host(SmolHost::end);
+    if let Some(guard) = guard {
+        guard.dismiss().await;
+    }
+    drop(tasks);
+    Ok(code)
+}
+
+/// What all tasks share.
+pub(crate) struct Runtime {
+    executor: LocalExecutor<'static>,
+    shard: RefCell<Shard<SmolHost>>,
+    buffers: RefCell<Buffers>,
+}
+
+/// Storage that is only used within one poll, so that an idle connection needs none.
+pub(crate) struct Buffers {
+    /// What one read may give.
+    pub(crate) chunk: Box<[u8]>,
+    /// What was decrypted of it.
+    pub(crate) plain: Vec<u8>,
+}
+
+impl Runtime {
+    fn new(proxy: Proxy, options: Options) -> Rc<Self> {
+        Rc::new_cyclic(|runtime| Self {
+            executor: LocalExecutor::new(),
+            shard: RefCell::new(Shard::new(proxy, SmolHost::new(runtime.clone(), options))),
+            buffers: RefCell::new(Buffers {
+                chunk: vec![0; READ_BYTES].into_boxed_slice(),
+                plain: Vec::new(),
+            }),
+        })
+    }
+
+    pub(crate) fn executor(&self) -> &LocalExecutor<'static> {
+        &self.executor
+    }
+
+    pub(crate) fn buffers(&self) -> &RefCell<Buffers> {
+        &self.buffers
+    }
+
+    /// Hands an input to the engine and starts everything that follows from it.
+    pub(crate) fn turn(&self, input: Input<'_>) {
+        let mut shard = self.shard.borrow_mut();
+        shard.turn(input);
+        let (proxy, host) = (shard.proxy(), shard.host());
+        host.resume_listeners(|listener| proxy.wants_accept(listener));
+    }
+
+    /// The engine, for its getters. Not to be held across [`Runtime::turn`].
+    pub(crate) fn proxy(&self) -> Ref<'_, Proxy> {
+        Ref::map(self.shard.borrow(), Shard::proxy)
+    }
+
+    /// Lets the host be changed. The closure must not take a turn.
+    pub(crate) fn with_host<T>(&self, change: impl FnOnce(&mut SmolHost) -> T) -> T {
+        change(self.shard.borrow_mut().host_mut())
+    }
+
+    /// Writes a log line of the adapter's own.
+    pub(crate) fn log(&self, level: Level, message: String) {
+        self.with_host(|host| host.log(&Record { level, server: None, message }));
+    }
+
+    fn start(&self) {
+        self.shard.borrow_mut().start();
+    }
+
+    /// Drops the futures of cancelled tasks, which hold this runtime.
+    fn clear(&self) {
+        while self.executor.try_tick() {}
+    }
+}
+
+/// One read from a socket or pipe: what a pipe of the usual size holds.
+const READ_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests;

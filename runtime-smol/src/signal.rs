@@ -1,0 +1,31 @@
+//! SIGINT and SIGTERM become the command to stop.
+//!
+//! SIGPIPE is ignored by Rust's runtime already. SIGHUP keeps its default: whoever closes the terminal of a
+//! proxy in the foreground wants it to end, and the guard ends its children.
+
+use std::io;
+use std::rc::Rc;
+
+use async_signal::{Signal, Signals};
+use mcp_proxy_core::Input;
+use mcp_proxy_core::event::Command;
+use smol::stream::StreamExt;
+
+use crate::Runtime;
+
+/// Takes the signals over.
+///
+/// # Errors
+/// The system refuses the handlers.
+pub(crate) fn handler() -> io::Result<Signals> {
+    Signals::new([Signal::Int, Signal::Term])
+}
+
+/// Hands every one of them to the engine: the second stops at once.
+pub(crate) async fn stop_on(runtime: Rc<Runtime>, mut signals: Signals) {
+    while let Some(signal) = signals.next().await {
+        if signal.is_ok() {
+            runtime.turn(Input::Command(Command::Stop));
+        }
+    }
+}
