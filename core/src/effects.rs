@@ -35,6 +35,7 @@ pub(crate) struct Effects {
 struct Conn {
     queue: SendQueue,
     owner: Option<UpstreamId>,
+    gone: bool,
     woken: bool,
     paused: bool,
 }
@@ -74,7 +75,7 @@ impl Effects {
             return Some(output);
         }
         while let Some(conn) = self.woken.pop() {
-            if let Some(state) = self.conns.get_mut(&conn) {
+            if let Some(state) = self.conns.get_mut(&conn).filter(|state| !state.gone) {
                 state.woken = false;
                 return Some(Output::Wake { conn });
             }
@@ -108,7 +109,7 @@ impl Effects {
     }
 
     pub(crate) fn is_open(&self, conn: ConnId) -> bool {
-        self.conns.contains_key(&conn)
+        self.conns.get(&conn).is_some_and(|state| !state.gone)
     }
 
     /// Forgets a connection that the host already reported gone.
@@ -116,16 +117,24 @@ impl Effects {
         self.conns.remove(&conn);
     }
 
+    /// Notes that the host reported a connection gone: nothing more is said about it, though what was queued for
+    /// it can still be looked at until it is closed here too.
+    pub(crate) fn mark_gone(&mut self, conn: ConnId) {
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.gone = true;
+        }
+    }
+
     /// Drops a connection now. Nothing happens when it is gone already.
     pub(crate) fn close(&mut self, conn: ConnId) {
-        if self.conns.remove(&conn).is_some() {
+        if self.conns.remove(&conn).is_some_and(|state| !state.gone) {
             self.output(Output::Close { conn });
         }
     }
 
     /// Ends our direction once everything queued is written.
     pub(crate) fn shutdown(&mut self, conn: ConnId) {
-        if self.is_open(conn) {
+        if self.conns.get(&conn).is_some_and(|state| !state.gone) {
             self.output(Output::Shutdown { conn });
         }
     }

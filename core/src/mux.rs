@@ -107,7 +107,10 @@ impl Mux {
     }
 
     /// The call that an upstream means by this raw id, if it is one of its own.
+    ///
+    /// Servers that turn integers into strings exist; what they mean is plain.
     pub(crate) fn find(&self, upstream: UpstreamId, raw: &[u8]) -> Option<Key> {
+        let raw = raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")).unwrap_or(raw);
         let key = Key::from_wire(crate::json::Decimal::parse(raw)?)?;
         self.calls.get(key).filter(|call| call.upstream == upstream).map(|_| key)
     }

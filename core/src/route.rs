@@ -44,9 +44,29 @@ impl Routes {
         routes
     }
 
+    /// The route of a request path. Escapes are resolved, since clients escape what browsers would.
     pub(crate) fn find(&self, path: &str) -> Option<Route> {
-        self.table.get(path).copied()
+        if !path.contains('%') {
+            return self.table.get(path).copied();
+        }
+        self.table.get(&unescape(path)?).copied()
     }
+}
+
+/// RFC 3986 §2.1. `None` when the result is no UTF-8 or an escape is broken.
+fn unescape(path: &str) -> Option<String> {
+    let mut bytes = path.bytes();
+    let mut out = Vec::with_capacity(path.len());
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(bytes.next()?).to_digit(16);
+        let (high, low) = (digit()?, digit()?);
+        out.push(u8::try_from(high * 16 + low).ok()?);
+    }
+    String::from_utf8(out).ok()
 }
 
 /// The paths of one server.
@@ -82,4 +102,70 @@ pub fn public_paths(config: &Config, name: &str) -> Vec<String> {
 fn is_reserved(name: &str) -> bool {
     const OWN: [&str; 7] = ["mcp", "sse", "message", "authorize", "token", "register", "health"];
     OWN.contains(&name.split('/').next().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, parse};
+
+    fn routes(kind: &str, names: &[&str]) -> Routes {
+        let servers: Vec<String> =
+            names.iter().map(|name| format!("\"{name}\": {{\"command\": \"x\"}}")).collect();
+        let text = format!(
+            "{{\"mcpProxy\": {{\"baseURL\": \"https://a.example/pre/\", \"type\": \"{kind}\"}}, \"mcpServers\": {{{}}}}}",
+            servers.join(",")
+        );
+        let loaded = parse(&Source { text: &text, name: "test", strict: false, env: None }).unwrap();
+        Routes::new(&loaded.config)
+    }
+
+    fn endpoint(routes: &Routes, path: &str) -> Option<(usize, Endpoint)> {
+        routes.find(path).map(|route| (route.view, route.endpoint))
+    }
+
+    #[test]
+    fn streamable_http_has_three_spellings_and_no_redirect() {
+        let routes = routes("streamable-http", &["a", "fetch/secret"]); // SEED-042, SEED-081
+        for path in ["/pre/a", "/pre/a/", "/pre/a/mcp"] {
+            assert_eq!(endpoint(&routes, path), Some((0, Endpoint::Mcp)), "{path}");
+        }
+        assert_eq!(endpoint(&routes, "/pre/fetch/secret/mcp"), Some((1, Endpoint::Mcp)));
+        for path in [
+            "/a/mcp",
+            "/pre/a/sse",
+            "/pre/a/message",
+            "/pre/fetch/mcp",
+            "/pre/fetch",
+            "/",
+            "/pre",
+            "/pre/a/mcp/",
+        ] {
+            assert_eq!(endpoint(&routes, path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn http_sse_has_a_stream_and_a_message_endpoint() {
+        let routes = routes("sse", &["a"]); // SEED-080
+        assert_eq!(endpoint(&routes, "/pre/a/sse"), Some((0, Endpoint::Sse)));
+        assert_eq!(endpoint(&routes, "/pre/a/message"), Some((0, Endpoint::Message)));
+        assert_eq!(endpoint(&routes, "/pre/a/mcp"), None);
+    }
+
+    #[test]
+    fn a_server_named_like_an_own_path_loses_its_short_forms() {
+        let routes = routes("both", &["mcp"]);
+        assert_eq!(endpoint(&routes, "/pre/mcp/mcp"), Some((0, Endpoint::Mcp)));
+        assert_eq!(endpoint(&routes, "/pre/mcp"), None);
+    }
+
+    #[test]
+    fn escapes_in_a_path_are_resolved() {
+        let routes = routes("both", &["my server"]);
+        assert_eq!(endpoint(&routes, "/pre/my%20server/mcp"), Some((0, Endpoint::Mcp)));
+        for broken in ["/pre/my%2", "/pre/my%zz", "/pre/%ff/mcp"] {
+            assert_eq!(endpoint(&routes, broken), None);
+        }
+    }
 }

@@ -150,7 +150,7 @@ impl TlsCodec {
     fn fault(&self, error: &Error) -> TlsFault {
         let mut fault = TlsFault::from(error.clone());
         if fault.kind == TlsFaultKind::Certificate {
-            fault.detail = format!("{} (server {})", fault.detail, self.name).into();
+            fault.detail = format!("{}: {}", self.name, fault.detail).into();
         }
         fault
     }
@@ -217,19 +217,21 @@ fn roots(extra_pem: &[&[u8]]) -> Result<RootCertStore, TlsFault> {
     Ok(store)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the list of rustls is open")]
 fn describe(error: &Error) -> Cow<'static, str> {
     if let Error::InvalidCertificate(why) = error {
         return describe_certificate(why);
     }
     match error {
         Error::NoCertificatesPresented => "server sent no certificate".into(),
-        Error::InvalidMessage(_) => "server does not speak TLS on this port".into(),
+        Error::InvalidMessage(_) => "server does not speak TLS, or breaks it".into(),
         Error::AlertReceived(alert) => format!("server refused the TLS connection: {alert:?}").into(),
         Error::PeerIncompatible(why) => format!("server and proxy have no TLS in common: {why:?}").into(),
         other => format!("TLS failed: {other}").into(),
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the list of rustls is open")]
 fn describe_certificate(why: &CertificateError) -> Cow<'static, str> {
     use CertificateError as Why;
     match why {

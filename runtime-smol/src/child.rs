@@ -57,6 +57,7 @@ impl Process {
         }
     }
 
+    /// The leader has ended: nobody of its group outlives it.
     fn ended(&self) {
         self.signal(Signal::Kill);
         self.group.set(None);
@@ -92,7 +93,6 @@ pub(crate) async fn run(
 struct Child {
     runtime: Rc<Runtime>,
     id: ConnId,
-    pid: u32,
     link: Rc<Link>,
     process: Rc<Process>,
     stdin: Option<Ready<PipeWriter>>,
@@ -123,9 +123,12 @@ impl Child {
         process.started(i32::try_from(pid).ok().and_then(Pid::from_raw));
         let status = child.status();
         let waiter = runtime.executor().spawn({
-            let (link, process) = (link.clone(), process.clone());
+            let (runtime, link, process) = (runtime.clone(), link.clone(), process.clone());
             async move {
                 let status = status.await.map_or(ExitStatus::Unknown, exit_status);
+                // At once, for from here on the number of an empty group may be given to somebody else.
+                process.ended();
+                runtime.with_host(|host| host.guard.remove(pid));
                 process.exit.set(Some(status));
                 link.wake();
             }
@@ -133,7 +136,6 @@ impl Child {
         let child = Self {
             runtime: runtime.clone(),
             id,
-            pid,
             link,
             process,
             stdin: Some(stdin),
@@ -214,9 +216,8 @@ impl Child {
         true
     }
 
-    /// Kills who is left of the group, reports what still lies in the pipes, and says goodbye.
+    /// Reports what still lies in the pipes, and says goodbye.
     fn end(&mut self, status: ExitStatus) {
-        self.process.ended();
         let conn = self.id;
         if let Some(mut stdout) = self.stdout.take() {
             self.drain(&mut stdout, |bytes| Input::Received { conn, bytes });
@@ -224,10 +225,7 @@ impl Child {
         if let Some(mut stderr) = self.stderr.take() {
             self.drain(&mut stderr, |bytes| Input::Stderr { conn, bytes });
         }
-        self.runtime.with_host(|host| {
-            host.guard.remove(self.pid);
-            host.forget(conn);
-        });
+        self.runtime.with_host(|host| host.forget(conn));
         self.runtime.turn(Input::Exited { conn, status });
     }
 

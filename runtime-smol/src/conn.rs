@@ -265,6 +265,3 @@ const ROUNDS_MAX: usize = 8;
 
 /// Decrypted bytes never exceed what was read, but a vector may have grown beyond it.
 const PLAIN_BYTES_MAX: usize = 128 * 1024;
-
-#[cfg(test)]
-mod tests;

@@ -23,12 +23,12 @@ use crate::link::Link;
 use crate::listen::{self, Gate};
 use crate::timer::Alarm;
 use crate::tls::Trust;
-use crate::{Options, Runtime, dial};
+use crate::{Log, Options, Runtime, dial};
 
 /// The smol side of a shard.
 pub(crate) struct SmolHost {
     runtime: Weak<Runtime>,
-    log: Box<dyn FnMut(&Record, Unix)>,
+    log: Log,
     origin: Instant,
     unix: Unix,
     accepted: u64,
@@ -124,14 +124,14 @@ impl SmolHost {
 
     /// Ends what the engine has left behind: nothing after an orderly stop, everything after a hard one.
     /// Gives the guard back, which is still to be dismissed.
-    pub(crate) fn end(&mut self) -> Option<Guard> {
+    pub(crate) fn end(&mut self) -> Guard {
         for (_, slot) in std::mem::take(&mut self.conns) {
             if let Some(process) = slot.process {
                 process.signal(Signal::Kill);
             }
         }
         self.listeners.clear();
-        Some(std::mem::replace(&mut self.guard, Guard::new(None)))
+        std::mem::replace(&mut self.guard, Guard::new(None))
     }
 
     fn unlisten(&mut self, listener: ListenerId) {

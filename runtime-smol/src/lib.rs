@@ -48,10 +48,13 @@ mod tls;
 pub use fetch::fetch;
 pub use guard::GuardCommand;
 
+/// Takes the log lines. Must not block for long.
+pub type Log = Box<dyn FnMut(&Record, Unix)>;
+
 /// What an embedder may set beside the engine.
 pub struct Options {
-    /// Gets every log record, with the time of its turn. Must not block for long.
-    pub log: Box<dyn FnMut(&Record, Unix)>,
+    /// Gets every log record, with the time of its turn.
+    pub log: Log,
     /// How to start the guard process that kills the children if this process dies without a word; none is
     /// started without it.
     pub guard: Option<GuardCommand>,
@@ -98,10 +101,12 @@ async fn serve(runtime: &Rc<Runtime>, stop_signals: bool) -> io::Result<u8> {
         None => Poll::Pending,
     })
     .await;
-    let guard = runtime.with_host(SmolHost::end);
-    if let Some(guard) = guard {
-        guard.dismiss().await;
+    // Connections that were given last words write them in their next poll.
+    for _ in 0..LAST_WORDS_PASSES {
+        smol::future::yield_now().await;
     }
+    let guard = runtime.with_host(SmolHost::end);
+    guard.dismiss().await;
     drop(tasks);
     Ok(code)
 }
@@ -173,6 +178,9 @@ impl Runtime {
         while self.executor.try_tick() {}
     }
 }
+
+/// A pass of the executor runs 200 tasks; this is for a thousand clients that hear goodbye at once.
+const LAST_WORDS_PASSES: usize = 5;
 
 /// One read from a socket or pipe: what a pipe of the usual size holds.
 const READ_BYTES: usize = 64 * 1024;

@@ -120,8 +120,16 @@ impl Downstream {
         session.last_used = fx.mono();
         let key = self.sessions.insert(session).ok()?;
         self.by_token.insert(token, key);
-        fx.after(fx.limits.stream_retention_ms, TimerKind::SessionIdle, key.to_wire());
+        self.watch(fx, key);
         Some(key)
+    }
+
+    /// Arms the timer of a session: often enough for its old streams and for its idling.
+    pub(crate) fn watch(&mut self, fx: &mut Effects, key: Key) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            let ms = fx.limits.stream_retention_ms.min(fx.limits.session_idle_ms);
+            session.timer = Some(fx.after(ms, TimerKind::SessionIdle, key.to_wire()));
+        }
     }
 
     /// The session that has been idle longest and has nothing going on, to make room for another.
@@ -134,6 +142,9 @@ impl Downstream {
     pub(crate) fn end_session(&mut self, fx: &mut Effects, key: Key) -> Vec<Key> {
         let Some(session) = self.sessions.remove(key) else { return Vec::new() };
         self.by_token.remove(&session.token);
+        if let Some(timer) = session.timer {
+            fx.timers.cancel(timer);
+        }
         for stream in session.streams.values() {
             if let Some(client) = stream.conn.and_then(|conn| self.clients.get_mut(&conn)) {
                 client.end_stream(fx);

@@ -9,6 +9,7 @@ use crate::id::Key;
 use crate::mcp::{ListKind, Revision};
 use crate::policy::Principal;
 use crate::time::Mono;
+use crate::timer::Timer;
 use std::collections::BTreeMap;
 
 /// How the client is connected.
@@ -38,6 +39,8 @@ pub(crate) struct Session {
     pub(crate) streams: BTreeMap<u32, Stream>,
     pub(crate) next_stream: u32,
     pub(crate) last_used: Mono,
+    /// Its next look at idling and old streams.
+    pub(crate) timer: Option<Timer>,
     changes: u8,
 }
 
@@ -57,6 +60,7 @@ impl Session {
             streams: BTreeMap::new(),
             next_stream: 0,
             last_used: Mono::default(),
+            timer: None,
             changes: 0,
         }
     }
@@ -113,7 +117,7 @@ impl Session {
         }
     }
 
-    /// Forgets streams that lost their connection too long ago; returns whether one of them still owed an answer.
+    /// Forgets streams that lost their connection too long ago; returns their numbers.
     pub(crate) fn sweep(&mut self, fx: &Effects) -> Vec<u32> {
         let now = fx.mono();
         let old = |stream: &Stream| {

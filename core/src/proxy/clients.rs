@@ -347,8 +347,7 @@ impl Proxy {
         for number in lost {
             self.cancel_stream_calls(key, number);
         }
-        let ms = self.fx.limits.stream_retention_ms.min(self.fx.limits.session_idle_ms);
-        self.fx.after(ms, crate::timer::TimerKind::SessionIdle, key.to_wire());
+        self.down.watch(&mut self.fx, key);
     }
 
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! | the exchange | ends well when | otherwise |
 //! |---|---|---|
-//! | a call | its answer came, as JSON or as an event | continued by event id, sent again if it cannot have been executed, or failed |
+//! | a call | its answer came, as JSON or as an event; over HTTP+SSE, it was accepted | continued by event id, sent again if it cannot have been executed, or failed |
 //! | a notification | 2xx | logged |
 //! | the standalone stream | never | opened again after a while; not at all after 405 |
 //! | the stream of HTTP+SSE | never | the server is lost |
@@ -97,8 +97,18 @@ impl Proxy {
         exchange.disarm(&mut self.fx);
         self.fx.close(exchange.conn);
         if let Some(server) = self.servers.get_mut(id.0 as usize) {
-            if let Some(link) = server.link.http() {
+            let alive = server.link.http().is_some_and(|link| {
                 link.unlearn();
+                link.is_alive()
+            });
+            // It does not take another connection, but is busy with others: no reason to give those up.
+            if alive && server.phase == Phase::Ready {
+                match exchange.job {
+                    Job::Call(key) => self.fail(key, fault),
+                    Job::Listen => self.on_listen_ended(id, &exchange, 200),
+                    Job::Note | Job::Initialized | Job::Stream | Job::Delete | Job::Drain | Job::Idle => {}
+                }
+                return;
             }
             if let Job::Call(key) = exchange.job
                 && server.was_ready
@@ -255,6 +265,8 @@ impl Proxy {
                     return self.on_stream_broken(id, exchange, key);
                 }
             }
+            // HTTP+SSE: only an acknowledgement, the answer comes on the stream.
+            Job::Call(_) if good && self.answers_on_stream(id) => {}
             Job::Call(key) if good => self.on_json_answer(id, &exchange, key),
             Job::Call(key) => return self.on_refused(id, exchange, key, status),
             Job::Initialized if good => self.read_all_lists(id),
@@ -286,6 +298,11 @@ impl Proxy {
             }
         }
         self.check_ended();
+    }
+
+    fn answers_on_stream(&mut self, id: UpstreamId) -> bool {
+        let link = self.server(id).and_then(|server| server.link.http());
+        link.is_some_and(|link| link.kind == HttpKind::Sse)
     }
 
     /// The JSON body of a call: its answer, or (2025-03-26) an array with it.

@@ -160,7 +160,10 @@ impl Proxy {
             },
             Input::Closed { conn, cause } => match self.fx.owner(conn) {
                 Some(owner) => self.on_server_closed(owner, conn, cause),
-                None => self.drop_client(conn),
+                None => {
+                    self.fx.mark_gone(conn);
+                    self.drop_client(conn);
+                }
             },
             Input::Resolved { conn, result } => {
                 self.with_owner(conn, |proxy, id| proxy.on_resolved(id, conn, result))
@@ -259,6 +262,9 @@ impl Proxy {
         let high = self.fx.limits.send_high_bytes;
         let before = self.fx.queued(conn);
         self.fx.sent(conn, len);
+        if self.stage == Stage::Ending {
+            self.check_ended();
+        }
         // A client that was not read because it did not read is looked at again.
         if before > high && before - len.min(before) <= high && self.fx.owner(conn).is_none() {
             self.look_again(conn);
@@ -307,6 +313,9 @@ impl Proxy {
             CloseCause::Tls => "TLS broke",
             CloseCause::Error => "the connection broke",
         };
+        if self.server(id).is_some_and(|server| server.link.http().is_some()) {
+            self.fx.mark_gone(conn);
+        }
         self.on_server_eof(id, conn, reason);
     }
 

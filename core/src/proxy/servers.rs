@@ -305,7 +305,10 @@ impl Proxy {
     }
 
     fn count_started(&mut self) {
-        self.starting = self.starting.saturating_sub(1);
+        if self.starting == 0 {
+            return;
+        }
+        self.starting -= 1;
         if self.starting == 0 {
             self.fx.log(Level::Info, None, "All clients initialized");
         }

@@ -30,8 +30,19 @@ impl Proxy {
     pub(super) fn on_shutdown_timer(&mut self) {
         match self.stage {
             Stage::Draining => self.end_everything(),
-            Stage::Serving | Stage::Ending | Stage::Stopped => {}
+            // Clients that do not read their last bytes are not waited for.
+            Stage::Ending => self.abandon_clients(),
+            Stage::Serving | Stage::Stopped => {}
         }
+    }
+
+    fn abandon_clients(&mut self) {
+        for conn in self.fx.open_conns() {
+            if self.fx.owner(conn).is_none() {
+                self.drop_client(conn);
+            }
+        }
+        self.check_ended();
     }
 
     /// Goes on when the last call has ended.
@@ -54,6 +65,7 @@ impl Proxy {
             self.end_session(key);
         }
         self.settle();
+        self.fx.after(self.fx.limits.shutdown_ms, TimerKind::Shutdown, 1);
         for index in 0..self.servers.len() {
             self.stop_server(index);
         }
@@ -85,7 +97,7 @@ impl Proxy {
                 link.close_all(&mut self.fx);
             }
         }
-        self.check_ended();
+        self.abandon_clients();
     }
 
     /// Reports the end once nothing is left that has to be waited for.
@@ -97,15 +109,13 @@ impl Proxy {
             let child = server.link.child().is_some_and(|link| link.child.is_some());
             child || server.link.http().is_some_and(|link| link.is_finishing())
         });
-        if !busy {
+        // Answers that are still queued are written first.
+        let conns = self.fx.open_conns();
+        let owed = conns.iter().any(|conn| self.fx.owner(*conn).is_none() && self.fx.queued(*conn) > 0);
+        if !busy && !owed {
             self.stage = Stage::Stopped;
-            for conn in self.fx.open_conns() {
-                // Responses that are still queued are written first.
-                if self.fx.owner(conn).is_some() || self.fx.queued(conn) == 0 {
-                    self.fx.close(conn);
-                } else {
-                    self.fx.shutdown(conn);
-                }
+            for conn in conns {
+                self.fx.close(conn);
             }
             stopped(&mut self.fx, self.exit_code);
         }

@@ -217,6 +217,11 @@ impl HttpLink {
         self.exchanges.values_mut().find(|exchange| exchange.job == job).map(|exchange| &mut **exchange)
     }
 
+    /// Whether a connection to the server stands and is in use, which shows that the server is there.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.exchanges.values().any(|exchange| !exchange.is_dialling() && exchange.job != Job::Idle)
+    }
+
     /// Remembers looked-up addresses.
     pub(crate) fn learn(&mut self, fx: &Effects, addrs: &[SocketAddr]) {
         self.addrs = addrs.to_vec();
@@ -255,7 +260,7 @@ impl HttpLink {
     /// A connection that can take a request: from the pool, or a new one if there may be more.
     fn connection(&mut self, fx: &mut Effects) -> Option<ConnId> {
         while let Some((conn, _)) = self.idle.pop() {
-            if fx.is_open(conn) && fx.queued(conn) == 0 {
+            if self.exchanges.contains_key(&conn) && fx.is_open(conn) && fx.queued(conn) == 0 {
                 return Some(conn);
             }
         }
