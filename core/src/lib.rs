@@ -1,4 +1,73 @@
-//! The sans-IO engine of mcp-proxy.
+//! The sans-IO engine of mcp-proxy: any MCP client in front, any MCP server behind, and not one system call.
+//!
+//! [`Proxy`] is a deterministic state machine. What happens in the world goes in as an [`Input`], what should happen
+//! comes out as an [`Output`], time and entropy are arguments. The same inputs give the same outputs, so a log of
+//! inputs is a reproduction, and a simulator is just another runtime.
+//!
+//! # How to drive it
+//!
+//! Implement the three methods of [`Host`], put the engine on it with a [`Shard`], call [`Shard::start`] once and then
+//! [`Shard::turn`] with whatever happened. The shard drains all outputs after each input and arms one timer. Beside
+//! that a runtime looks, whenever [`Output::Wake`] names a connection, at [`Proxy::outgoing`] (bytes to write; report
+//! them with [`Input::Sent`]) and at [`Proxy::wants_read`]. [`event`] says what life a connection and a child have.
+//!
+//! ```
+//! use mcp_proxy_core::config::{Source, parse};
+//! use mcp_proxy_core::id::{ConnId, ListenerId};
+//! use mcp_proxy_core::time::{Mono, Now, Unix};
+//! use mcp_proxy_core::timer::Deadline;
+//! use mcp_proxy_core::{Host, Input, Options, Output, Proxy, Shard};
+//! use std::sync::Arc;
+//!
+//! /// A runtime without a world: it notes what the engine wants.
+//! #[derive(Default)]
+//! struct Notes(Vec<Output>);
+//!
+//! impl Host for Notes {
+//!     fn now(&mut self) -> Now {
+//!         Now { mono: Mono(1), unix: Unix(0) }
+//!     }
+//!     fn perform(&mut self, output: Output) {
+//!         self.0.push(output);
+//!     }
+//!     fn wake_at(&mut self, _deadline: Option<Deadline>) {}
+//! }
+//!
+//! let text = r#"{"mcpProxy": {"type": "streamable-http"}, "mcpServers": {"time": {"command": "mcp-server-time"}}}"#;
+//! let loaded = parse(&Source { text, name: "config.json", strict: true, env: None }).expect("a good configuration");
+//! let proxy = Proxy::new(Arc::new(loaded.config), Options::default(), [7; 32]);
+//! let mut shard = Shard::new(proxy, Notes::default());
+//! shard.start();
+//! assert!(shard.host().0.iter().any(|output| matches!(output, Output::Listen { .. })));
+//! assert!(shard.host().0.iter().any(|output| matches!(output, Output::Spawn { .. })));
+//!
+//! let conn = ConnId::accepted(1);
+//! let peer = "127.0.0.1:50000".parse().expect("an address");
+//! shard.turn(Input::Accepted { conn, listener: ListenerId(0), peer });
+//! shard.turn(Input::Received { conn, bytes: b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n" });
+//! let answer = shard.proxy().outgoing(conn);
+//! assert!(answer.starts_with(b"HTTP/1.1 404 "));
+//! let len = answer.len();
+//! shard.turn(Input::Sent { conn, len });
+//! assert!(shard.proxy().outgoing(conn).is_empty());
+//! ```
+//!
+//! # Layers
+//!
+//! ```text
+//!  http · sse · line        bytes ⇄ heads, bodies, events, lines          each usable and testable alone
+//!  json                     a message as byte ranges: checked once, spliced, never parsed into a tree
+//!  downstream · upstream    clients, sessions, streams · servers, children, exchanges
+//!  mux · view · catalog     calls in flight · what an endpoint shows · what a server offers
+//!  policy · route · config  may it in · which path is what · checked configuration
+//!  proxy                    owns all of it and moves what happens from one to the next
+//! ```
+//! A layer never calls upward: its owner asks it and forwards what it says.
+//!
+//! # What is absent
+//!
+//! Clocks, sockets, files, threads, the environment, the system's randomness; TLS inside the engine (the codec of
+//! `tls` is run by runtimes); panics on anything a peer sent; unbounded queues (see [`limits`]).
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

@@ -79,7 +79,7 @@ pub(crate) fn authenticate(tokens: &[Redacted<String>], header: Option<&str>) ->
             found = Some(Principal::Token(place));
         }
     }
-    found.ok_or(Fault::peer(Code::Unauthorized, "Unauthorized"))
+    found.ok_or_else(|| Fault::peer(Code::Unauthorized, "Unauthorized"))
 }
 
 fn without_port(host: &str) -> &str {

@@ -2,12 +2,15 @@
 //!
 //! | module | what it decides |
 //! |---|---|
-//! | [`clients`] | what a client's HTTP request is: which endpoint, may it in, which session |
-//! | [`requests`] | what a client's JSON-RPC message is: answered here, or a call |
-//! | [`calls`] | a call from submission to its one end: answer, error, cancellation, time limit |
-//! | [`servers`] | a server's life: start, handshake, lists, loss, restart |
-//! | [`exchanges`] | what comes back over HTTP from a server |
-//! | [`stop`] | the end of everything |
+//! | `clients` | what a client's HTTP request is: which endpoint, may it in, which session |
+//! | `requests` | what a client's JSON-RPC message is: answered here, or a call |
+//! | `calls` | a call from submission to its one end: answer, error, cancellation, time limit |
+//! | `servers` | a server's life: start, handshake, loss, restart |
+//! | `lists` | what a server offers, read and read again |
+//! | `messages` | what a server says |
+//! | `exchanges` | what comes back over HTTP from a server |
+//! | `recovery` | an exchange that went wrong: sent again, continued, failed |
+//! | `stop` | the end of everything |
 //!
 //! Invariants: [`Proxy::handle`] is the only way in and cannot fail; a fault concerns one connection, call or
 //! server; nothing here reads a clock, a file, a socket or the environment.
@@ -15,6 +18,9 @@
 mod calls;
 mod clients;
 mod exchanges;
+mod lists;
+mod messages;
+mod recovery;
 mod requests;
 mod servers;
 mod stop;

@@ -124,11 +124,11 @@ impl Proxy {
             return Ok(());
         }
         let id = Raw::new(envelope.id.map_or(b"".as_slice(), |span| span.of(text)));
-        match served {
+        match &served {
             Served::Now(body) if json => {
                 client.answer_json(&mut self.fx, &result_pieces(id.as_bytes(), body.bytes()))
             }
-            served => {
+            Served::Now(_) | Served::Refused(_) | Served::Later => {
                 let answer = served.text(id.as_bytes()).unwrap_or_default();
                 client.answer_text(&mut self.fx, &answer, json, &[]);
             }

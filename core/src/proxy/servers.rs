@@ -1,15 +1,14 @@
 //! A server's life: start, handshake, lists, service, loss, restart. See the picture in [`crate::upstream`].
 
 use super::{Proxy, Stage};
-use crate::catalog::{Page, Reading};
-use crate::config::{HttpKind, ToolFilter};
+use crate::config::HttpKind;
 use crate::event::ExitStatus;
 use crate::fault::{Code, Fault};
 use crate::http::Method as HttpMethod;
 use crate::id::{ConnId, Key, UpstreamId};
-use crate::json::{self, Envelope, Kind, Pieces, Span, quote};
+use crate::json::{Pieces, Span, quote};
 use crate::log::Level;
-use crate::mcp::{ListKind, Method, Revision};
+use crate::mcp::Revision;
 use crate::mux::{Origin, Own};
 use crate::timer::TimerKind;
 use crate::upstream::Phase;
@@ -170,141 +169,7 @@ impl Proxy {
         }
     }
 
-    pub(super) fn read_all_lists(&mut self, id: UpstreamId) {
-        let Some(server) = self.server(id) else { return };
-        server.phase = Phase::Listing;
-        server.stale = [false; 4];
-        for kind in ListKind::ALL {
-            self.read_list(id, kind);
-        }
-        self.check_listed(id);
-    }
-
-    fn read_list(&mut self, id: UpstreamId, kind: ListKind) {
-        let Some(server) = self.server(id) else { return };
-        if server.peer.has(kind) {
-            self.ask_page(id, Reading::new(kind), "");
-        }
-    }
-
-    fn ask_page(&mut self, id: UpstreamId, reading: Reading, params: &str) {
-        let kind = reading.kind();
-        let key = self.submit_own(id, Own::List(kind), kind.method(), params);
-        let Some(slot) = self.server(id).and_then(|server| server.readings.get_mut(kind.index())) else {
-            return;
-        };
-        *slot = key.map(|key| (key, reading));
-    }
-
-    fn on_list_page(&mut self, id: UpstreamId, kind: ListKind, key: Key, text: &[u8], result: Span) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
-        let Some(slot) = server.readings.get_mut(kind.index()) else { return };
-        let Some((_, mut reading)) = slot.take_if(|(asked, _)| *asked == key) else { return };
-        match reading.page(text, result, &self.fx.limits) {
-            Ok(Page::More(cursor)) => {
-                let cursor = String::from_utf8_lossy(&cursor);
-                self.ask_page(id, reading, &format!(",\"params\":{{\"cursor\":{cursor}}}"));
-                return;
-            }
-            Ok(Page::Done(items)) => self.finish_reading(id, kind, Some(items)),
-            Ok(Page::Cut(items, reason)) => {
-                let line = format!("the list of {} was cut: {reason}", kind.member());
-                self.fx.log(Level::Warn, Some(&server.label), line);
-                self.finish_reading(id, kind, Some(items));
-            }
-            Err(fault) => {
-                let line = format!("Failed to list {}: {fault}", kind.member());
-                self.fx.log(Level::Warn, Some(&server.label), line);
-                self.finish_reading(id, kind, None);
-            }
-        }
-    }
-
-    /// A list was read, or could not be.
-    fn finish_reading(&mut self, id: UpstreamId, kind: ListKind, items: Option<Vec<crate::catalog::Item>>) {
-        let now = self.fx.mono();
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
-        if let Some(slot) = server.readings.get_mut(kind.index()) {
-            *slot = None;
-        }
-        if let Some(items) = items {
-            let first = !server.was_ready;
-            let changed = server.catalog.replace(kind, items, now);
-            if first || changed {
-                self.announce(id, kind);
-            }
-        }
-        self.check_listed(id);
-        self.refresh_stale(id);
-    }
-
-    /// Says what a list holds: to the log, and that it changed to the clients that see it.
-    fn announce(&mut self, id: UpstreamId, kind: ListKind) {
-        let Some(server) = self.servers.get(id.0 as usize) else { return };
-        let items = &server.catalog.list(kind).items;
-        if kind == ListKind::Tools {
-            self.fx.log(
-                Level::Info,
-                Some(&server.label),
-                format!("Successfully listed {} tools", items.len()),
-            );
-        }
-        let told: &[crate::catalog::Item] = if self.fx.logs(Level::Info) { items } else { &[] };
-        for item in told {
-            let name = Fault::quoted(item.name.as_bytes());
-            let line = match (&server.config.filter, server.config.filter.admits(&item.name)) {
-                (ToolFilter::Allow(_), false) if kind == ListKind::Tools => {
-                    format!("Ignoring tool {name} as it is not in allow list")
-                }
-                (ToolFilter::Block(_), false) if kind == ListKind::Tools => {
-                    format!("Ignoring tool {name} as it is in block list")
-                }
-                _ => format!("Adding {} {name}", noun(kind)),
-            };
-            self.fx.log(Level::Info, Some(&server.label), line);
-        }
-        for (index, view) in self.views.iter_mut().enumerate() {
-            if view.upstream() != id || !view.refresh(kind, &server.catalog) || !server.was_ready {
-                continue;
-            }
-            for key in self.down.session_keys() {
-                if let Some(session) = self.down.session(key).filter(|session| session.view == index) {
-                    session.note_change(kind);
-                    self.changed.push(key);
-                }
-            }
-        }
-    }
-
-    /// Goes into service when the last list is there.
-    fn check_listed(&mut self, id: UpstreamId) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
-        if server.phase != Phase::Listing || server.readings.iter().any(Option::is_some) {
-            return;
-        }
-        let first = !server.was_ready;
-        server.mark_ready(&mut self.fx);
-        self.fx.log(Level::Info, Some(&server.label), "Connected");
-        while let Some((key, body)) = server.next_waiting() {
-            let sent = match self.mux.get(key) {
-                Some(_) => server.link.send_call(&mut self.fx, key, &Pieces::of(&[&body])),
-                None => Ok(()),
-            };
-            if sent.is_err() {
-                server.wait(key, body);
-                break;
-            }
-        }
-        let (name, label) = (server.name.clone(), server.label.clone());
-        if first {
-            let routes = self.shown_routes(&name, &label);
-            self.fx.log(Level::Info, Some(&label), format!("Handling requests at {routes}"));
-            self.count_started();
-        }
-        self.open_standalone(id);
-    }
-
-    fn count_started(&mut self) {
+    pub(super) fn count_started(&mut self) {
         if self.starting == 0 {
             return;
         }
@@ -372,154 +237,6 @@ impl Proxy {
         }
     }
 
-    /// Bytes from a child's stdout, or from an HTTP connection.
-    pub(super) fn on_server_bytes(&mut self, id: UpstreamId, conn: ConnId, bytes: &[u8]) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
-        let Link::Child(link) = &mut server.link else { return self.on_exchange_bytes(id, conn, bytes) };
-        let Some(mut pipes) = link.pipes.take() else { return };
-        pipes.stdout.push(bytes);
-        loop {
-            match pipes.stdout.next() {
-                Ok(Some(line)) => self.on_server_text(id, None, line),
-                Ok(None) => break,
-                Err(fault) => {
-                    if let Some(server) = self.servers.get(id.0 as usize) {
-                        self.fx.log(
-                            Level::Warn,
-                            Some(&server.label),
-                            format!("a line of output was skipped: {fault}"),
-                        );
-                    }
-                }
-            }
-        }
-        if let Some(link) = self.server(id).and_then(|server| server.link.child()) {
-            link.pipes = Some(pipes);
-        }
-    }
-
-    /// One message of a server. `call` is the call whose own answer stream it came on.
-    pub(super) fn on_server_text(&mut self, id: UpstreamId, call: Option<Key>, text: &[u8]) {
-        let depth = self.fx.limits.json_depth_max;
-        let Some(server) = self.servers.get(id.0 as usize) else { return };
-        if text.first() == Some(&b'[') && server.peer.revision == Revision::V2025_03_26 {
-            return self.on_server_batch(id, call, text);
-        }
-        let envelope = match Envelope::parse(text, depth) {
-            Ok(envelope) => envelope,
-            Err(fault) => {
-                let label = server.label.clone();
-                let line =
-                    format!("output that is no message was skipped ({fault}): {}", Fault::quoted(text));
-                return self.fx.log(Level::Info, Some(&label), line);
-            }
-        };
-        match envelope.kind {
-            Kind::Result | Kind::Error => self.on_server_answer(id, call, &envelope, text),
-            Kind::Request => self.on_server_request(id, &envelope, text),
-            Kind::Notification => match Method::from_name(&envelope.method_name(text)) {
-                Method::Progress => self.on_progress(id, &envelope, text),
-                Method::ListChanged(kind) => self.on_list_changed(id, kind),
-                Method::Initialize
-                | Method::Ping
-                | Method::List(_)
-                | Method::ToolsCall
-                | Method::PromptsGet
-                | Method::ResourcesRead
-                | Method::Complete
-                | Method::Initialized
-                | Method::Cancelled
-                | Method::Other => {}
-            },
-        }
-    }
-
-    fn on_server_batch(&mut self, id: UpstreamId, call: Option<Key>, text: &[u8]) {
-        if json::scan::check(text, 0, self.fx.limits.json_depth_max).is_err() {
-            return;
-        }
-        for span in json::elements(text, Span { start: 0, end: text.len() }) {
-            let element = span.of(text);
-            if element.first() == Some(&b'{') {
-                self.on_server_text(id, call, element);
-            }
-        }
-    }
-
-    fn on_server_answer(&mut self, id: UpstreamId, call: Option<Key>, envelope: &Envelope, text: &[u8]) {
-        let raw = envelope.id.map_or(b"null".as_slice(), |span| span.of(text));
-        match self.mux.find(id, raw) {
-            Some(key) => self.complete(key, envelope, text),
-            // An error that could not name its request, on the stream of that request.
-            None if call.is_some() && raw == b"null" => {
-                if let Some(key) = call {
-                    self.fail(key, &server_said(text, envelope));
-                }
-            }
-            None => {
-                if let Some(server) = self.servers.get(id.0 as usize) {
-                    let line = format!("an answer to no call was dropped (id {})", Fault::quoted(raw));
-                    self.fx.log(Level::Debug, Some(&server.label), line);
-                }
-            }
-        }
-    }
-
-    /// A request of a server. It was told of no client capability, so only `ping` is in order.
-    fn on_server_request(&mut self, id: UpstreamId, envelope: &Envelope, text: &[u8]) {
-        let raw = envelope.id.map_or(b"null".as_slice(), |span| span.of(text));
-        let ping = Method::from_name(&envelope.method_name(text)) == Method::Ping;
-        let rest: &[u8] = match ping {
-            true => b",\"result\":{}}",
-            false => b",\"error\":{\"code\":-32601,\"message\":\"method not found\"}}",
-        };
-        let message = Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"id\":", raw, rest]);
-        if let Some(server) = self.servers.get_mut(id.0 as usize) {
-            server.link.send_note(&mut self.fx, Job::Note, &message);
-        }
-    }
-
-    fn on_list_changed(&mut self, id: UpstreamId, kind: ListKind) {
-        self.refresh(id, kind);
-        if kind == ListKind::Resources {
-            self.refresh(id, ListKind::Templates);
-        }
-    }
-
-    /// A list is out of date: it is read again in a moment, once for many reasons.
-    pub(super) fn refresh(&mut self, id: UpstreamId, kind: ListKind) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
-        if let Some(stale) = server.stale.get_mut(kind.index()) {
-            *stale = true;
-        }
-        if server.refresh.is_none() {
-            server.refresh =
-                Some(self.fx.after(self.fx.limits.debounce_ms, TimerKind::Refresh, u64::from(id.0)));
-        }
-    }
-
-    pub(super) fn on_refresh_timer(&mut self, id: UpstreamId) {
-        if let Some(server) = self.server(id) {
-            server.refresh = None;
-        }
-        self.refresh_stale(id);
-    }
-
-    fn refresh_stale(&mut self, id: UpstreamId) {
-        for kind in ListKind::ALL {
-            let Some(server) = self.server(id) else { return };
-            if server.phase != Phase::Ready || server.refresh.is_some() {
-                return;
-            }
-            let idle = server.readings.get(kind.index()).is_some_and(Option::is_none);
-            let stale = server.stale.get_mut(kind.index()).filter(|stale| idle && **stale);
-            if let Some(stale) = stale {
-                *stale = false;
-                self.read_list(id, kind);
-            }
-        }
-    }
-
     pub(super) fn on_ping_timer(&mut self, id: UpstreamId) {
         let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
         if server.phase != Phase::Ready {
@@ -548,23 +265,6 @@ impl Proxy {
             let line = format!("MCP Ping recovered after {} failures", server.ping_failures);
             server.ping_failures = 0;
             self.fx.log(Level::Info, Some(&server.label), line);
-        }
-    }
-
-    pub(super) fn on_stderr(&mut self, id: UpstreamId, bytes: &[u8]) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
-        let label = server.label.clone();
-        let Some(pipes) = server.link.child().and_then(|link| link.pipes.as_mut()) else { return };
-        pipes.stderr.push(bytes);
-        loop {
-            match pipes.stderr.next() {
-                Ok(Some(line)) => {
-                    let line = printable(line);
-                    self.fx.log(Level::Info, Some(&label), line);
-                }
-                Ok(None) => return,
-                Err(_) => self.fx.log(Level::Info, Some(&label), "(a very long line of stderr was skipped)"),
-            }
         }
     }
 
@@ -602,22 +302,4 @@ impl Proxy {
             child.escalate(&mut self.fx);
         }
     }
-}
-
-fn server_said(text: &[u8], envelope: &Envelope) -> Fault {
-    super::calls::server_error(text, envelope.outcome.unwrap_or_default())
-}
-
-const fn noun(kind: ListKind) -> &'static str {
-    match kind {
-        ListKind::Tools => "tool",
-        ListKind::Prompts => "prompt",
-        ListKind::Resources => "resource",
-        ListKind::Templates => "resource template",
-    }
-}
-
-/// A line of stderr without what could disturb a terminal.
-fn printable(line: &[u8]) -> String {
-    String::from_utf8_lossy(line).chars().filter(|c| !c.is_control() || *c == '\t').collect()
 }

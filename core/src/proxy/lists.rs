@@ -1,0 +1,209 @@
+//! What a server offers: its lists, read page by page, and read again when they change.
+//!
+//! Reading starts after the handshake, when the server says that a list changed (many such notices are one
+//! reading), and when a client asks for a list that is old and whose server never says. Clients are told of a change
+//! only if what they see differs.
+
+use super::Proxy;
+use crate::catalog::{Item, Page, Reading};
+use crate::config::ToolFilter;
+use crate::fault::Fault;
+use crate::id::{Key, UpstreamId};
+use crate::json::{Pieces, Span};
+use crate::log::Level;
+use crate::mcp::ListKind;
+use crate::mux::Own;
+use crate::timer::TimerKind;
+use crate::upstream::Phase;
+
+impl Proxy {
+    pub(super) fn read_all_lists(&mut self, id: UpstreamId) {
+        let Some(server) = self.server(id) else { return };
+        server.phase = Phase::Listing;
+        server.stale = [false; 4];
+        for kind in ListKind::ALL {
+            self.read_list(id, kind);
+        }
+        self.check_listed(id);
+    }
+
+    fn read_list(&mut self, id: UpstreamId, kind: ListKind) {
+        let Some(server) = self.server(id) else { return };
+        if server.peer.has(kind) {
+            self.ask_page(id, Reading::new(kind), "");
+        }
+    }
+
+    fn ask_page(&mut self, id: UpstreamId, reading: Reading, params: &str) {
+        let kind = reading.kind();
+        let key = self.submit_own(id, Own::List(kind), kind.method(), params);
+        let Some(slot) = self.server(id).and_then(|server| server.readings.get_mut(kind.index())) else {
+            return;
+        };
+        *slot = key.map(|key| (key, reading));
+    }
+
+    pub(super) fn on_list_page(
+        &mut self,
+        id: UpstreamId,
+        kind: ListKind,
+        key: Key,
+        text: &[u8],
+        result: Span,
+    ) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(slot) = server.readings.get_mut(kind.index()) else { return };
+        let Some((_, mut reading)) = slot.take_if(|(asked, _)| *asked == key) else { return };
+        match reading.page(text, result, &self.fx.limits) {
+            Ok(Page::More(cursor)) => {
+                let cursor = String::from_utf8_lossy(&cursor);
+                self.ask_page(id, reading, &format!(",\"params\":{{\"cursor\":{cursor}}}"));
+            }
+            Ok(Page::Done(items)) => self.finish_reading(id, kind, Some(items)),
+            Ok(Page::Cut(items, reason)) => {
+                let line = format!("the list of {} was cut: {reason}", kind.member());
+                self.fx.log(Level::Warn, Some(&server.label), line);
+                self.finish_reading(id, kind, Some(items));
+            }
+            Err(fault) => {
+                let line = format!("Failed to list {}: {fault}", kind.member());
+                self.fx.log(Level::Warn, Some(&server.label), line);
+                self.finish_reading(id, kind, None);
+            }
+        }
+    }
+
+    /// A list was read, or could not be.
+    pub(super) fn finish_reading(&mut self, id: UpstreamId, kind: ListKind, items: Option<Vec<Item>>) {
+        let now = self.fx.mono();
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        if let Some(slot) = server.readings.get_mut(kind.index()) {
+            *slot = None;
+        }
+        if let Some(items) = items {
+            let first = !server.was_ready;
+            let changed = server.catalog.replace(kind, items, now);
+            if first || changed {
+                self.announce(id, kind);
+            }
+        }
+        self.check_listed(id);
+        self.refresh_stale(id);
+    }
+
+    /// Says what a list holds: to the log, and that it changed to the clients that see it.
+    fn announce(&mut self, id: UpstreamId, kind: ListKind) {
+        let Some(server) = self.servers.get(id.0 as usize) else { return };
+        let items = &server.catalog.list(kind).items;
+        if kind == ListKind::Tools {
+            self.fx.log(
+                Level::Info,
+                Some(&server.label),
+                format!("Successfully listed {} tools", items.len()),
+            );
+        }
+        let told: &[Item] = if self.fx.logs(Level::Info) { items } else { &[] };
+        for item in told {
+            let name = Fault::quoted(item.name.as_bytes());
+            let line = match (&server.config.filter, server.config.filter.admits(&item.name)) {
+                (ToolFilter::Allow(_), false) if kind == ListKind::Tools => {
+                    format!("Ignoring tool {name} as it is not in allow list")
+                }
+                (ToolFilter::Block(_), false) if kind == ListKind::Tools => {
+                    format!("Ignoring tool {name} as it is in block list")
+                }
+                _ => format!("Adding {} {name}", noun(kind)),
+            };
+            self.fx.log(Level::Info, Some(&server.label), line);
+        }
+        for (index, view) in self.views.iter_mut().enumerate() {
+            if view.upstream() != id || !view.refresh(kind, &server.catalog) || !server.was_ready {
+                continue;
+            }
+            for key in self.down.session_keys() {
+                if let Some(session) = self.down.session(key).filter(|session| session.view == index) {
+                    session.note_change(kind);
+                    self.changed.push(key);
+                }
+            }
+        }
+    }
+
+    /// Goes into service when the last list is there.
+    fn check_listed(&mut self, id: UpstreamId) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        if server.phase != Phase::Listing || server.readings.iter().any(Option::is_some) {
+            return;
+        }
+        let first = !server.was_ready;
+        server.mark_ready(&mut self.fx);
+        self.fx.log(Level::Info, Some(&server.label), "Connected");
+        while let Some((key, body)) = server.next_waiting() {
+            let sent = match self.mux.get(key) {
+                Some(_) => server.link.send_call(&mut self.fx, key, &Pieces::of(&[&body])),
+                None => Ok(()),
+            };
+            if sent.is_err() {
+                server.wait(key, body);
+                break;
+            }
+        }
+        let (name, label) = (server.name.clone(), server.label.clone());
+        if first {
+            let routes = self.shown_routes(&name, &label);
+            self.fx.log(Level::Info, Some(&label), format!("Handling requests at {routes}"));
+            self.count_started();
+        }
+        self.open_standalone(id);
+    }
+
+    pub(super) fn on_list_changed(&mut self, id: UpstreamId, kind: ListKind) {
+        self.refresh(id, kind);
+        if kind == ListKind::Resources {
+            self.refresh(id, ListKind::Templates);
+        }
+    }
+
+    /// A list is out of date: it is read again in a moment, once for many reasons.
+    pub(super) fn refresh(&mut self, id: UpstreamId, kind: ListKind) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        if let Some(stale) = server.stale.get_mut(kind.index()) {
+            *stale = true;
+        }
+        if server.refresh.is_none() {
+            server.refresh =
+                Some(self.fx.after(self.fx.limits.debounce_ms, TimerKind::Refresh, u64::from(id.0)));
+        }
+    }
+
+    pub(super) fn on_refresh_timer(&mut self, id: UpstreamId) {
+        if let Some(server) = self.server(id) {
+            server.refresh = None;
+        }
+        self.refresh_stale(id);
+    }
+
+    fn refresh_stale(&mut self, id: UpstreamId) {
+        for kind in ListKind::ALL {
+            let Some(server) = self.server(id) else { return };
+            if server.phase != Phase::Ready || server.refresh.is_some() {
+                return;
+            }
+            let idle = server.readings.get(kind.index()).is_some_and(Option::is_none);
+            let stale = server.stale.get_mut(kind.index()).filter(|stale| idle && **stale);
+            if let Some(stale) = stale {
+                *stale = false;
+                self.read_list(id, kind);
+            }
+        }
+    }
+}
+
+const fn noun(kind: ListKind) -> &'static str {
+    match kind {
+        ListKind::Tools => "tool",
+        ListKind::Prompts => "prompt",
+        ListKind::Resources => "resource",
+        ListKind::Templates => "resource template",
+    }
+}

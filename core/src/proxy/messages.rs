@@ -1,0 +1,144 @@
+//! What a server says: bytes of a child's pipes to messages, messages to what they mean.
+//!
+//! Whatever is no message is logged and skipped; a server that prints to its output by mistake goes on working.
+
+use super::Proxy;
+use super::calls::server_error;
+use crate::fault::Fault;
+use crate::id::{ConnId, Key, UpstreamId};
+use crate::json::{self, Envelope, Kind, Pieces, Span};
+use crate::log::Level;
+use crate::mcp::{Method, Revision};
+use crate::upstream::exchange::Job;
+use crate::upstream::link::Link;
+
+impl Proxy {
+    /// Bytes from a child's stdout, or from an HTTP connection.
+    pub(super) fn on_server_bytes(&mut self, id: UpstreamId, conn: ConnId, bytes: &[u8]) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Link::Child(link) = &mut server.link else { return self.on_exchange_bytes(id, conn, bytes) };
+        let Some(mut pipes) = link.pipes.take() else { return };
+        pipes.stdout.push(bytes);
+        loop {
+            match pipes.stdout.next() {
+                Ok(Some(line)) => self.on_server_text(id, None, line),
+                Ok(None) => break,
+                Err(fault) => {
+                    if let Some(server) = self.servers.get(id.0 as usize) {
+                        self.fx.log(
+                            Level::Warn,
+                            Some(&server.label),
+                            format!("a line of output was skipped: {fault}"),
+                        );
+                    }
+                }
+            }
+        }
+        if let Some(link) = self.server(id).and_then(|server| server.link.child()) {
+            link.pipes = Some(pipes);
+        }
+    }
+
+    /// One message of a server. `call` is the call whose own answer stream it came on.
+    pub(super) fn on_server_text(&mut self, id: UpstreamId, call: Option<Key>, text: &[u8]) {
+        let depth = self.fx.limits.json_depth_max;
+        let Some(server) = self.servers.get(id.0 as usize) else { return };
+        if text.first() == Some(&b'[') && server.peer.revision == Revision::V2025_03_26 {
+            return self.on_server_batch(id, call, text);
+        }
+        let envelope = match Envelope::parse(text, depth) {
+            Ok(envelope) => envelope,
+            Err(fault) => {
+                let label = server.label.clone();
+                let line =
+                    format!("output that is no message was skipped ({fault}): {}", Fault::quoted(text));
+                return self.fx.log(Level::Info, Some(&label), line);
+            }
+        };
+        match envelope.kind {
+            Kind::Result | Kind::Error => self.on_server_answer(id, call, &envelope, text),
+            Kind::Request => self.on_server_request(id, &envelope, text),
+            Kind::Notification => match Method::from_name(&envelope.method_name(text)) {
+                Method::Progress => self.on_progress(id, &envelope, text),
+                Method::ListChanged(kind) => self.on_list_changed(id, kind),
+                Method::Initialize
+                | Method::Ping
+                | Method::List(_)
+                | Method::ToolsCall
+                | Method::PromptsGet
+                | Method::ResourcesRead
+                | Method::Complete
+                | Method::Initialized
+                | Method::Cancelled
+                | Method::Other => {}
+            },
+        }
+    }
+
+    fn on_server_batch(&mut self, id: UpstreamId, call: Option<Key>, text: &[u8]) {
+        if json::scan::check(text, 0, self.fx.limits.json_depth_max).is_err() {
+            return;
+        }
+        for span in json::elements(text, Span { start: 0, end: text.len() }) {
+            let element = span.of(text);
+            if element.first() == Some(&b'{') {
+                self.on_server_text(id, call, element);
+            }
+        }
+    }
+
+    fn on_server_answer(&mut self, id: UpstreamId, call: Option<Key>, envelope: &Envelope, text: &[u8]) {
+        let raw = envelope.id.map_or(b"null".as_slice(), |span| span.of(text));
+        match self.mux.find(id, raw) {
+            Some(key) => self.complete(key, envelope, text),
+            // An error that could not name its request, on the stream of that request.
+            None if call.is_some() && raw == b"null" => {
+                if let Some(key) = call {
+                    self.fail(key, &server_error(text, envelope.outcome.unwrap_or_default()));
+                }
+            }
+            None => {
+                if let Some(server) = self.servers.get(id.0 as usize) {
+                    let line = format!("an answer to no call was dropped (id {})", Fault::quoted(raw));
+                    self.fx.log(Level::Debug, Some(&server.label), line);
+                }
+            }
+        }
+    }
+
+    /// A request of a server. It was told of no client capability, so only `ping` is in order.
+    fn on_server_request(&mut self, id: UpstreamId, envelope: &Envelope, text: &[u8]) {
+        let raw = envelope.id.map_or(b"null".as_slice(), |span| span.of(text));
+        let ping = Method::from_name(&envelope.method_name(text)) == Method::Ping;
+        let rest: &[u8] = match ping {
+            true => b",\"result\":{}}",
+            false => b",\"error\":{\"code\":-32601,\"message\":\"method not found\"}}",
+        };
+        let message = Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"id\":", raw, rest]);
+        if let Some(server) = self.servers.get_mut(id.0 as usize) {
+            server.link.send_note(&mut self.fx, Job::Note, &message);
+        }
+    }
+
+    pub(super) fn on_stderr(&mut self, id: UpstreamId, bytes: &[u8]) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let label = server.label.clone();
+        let Some(pipes) = server.link.child().and_then(|link| link.pipes.as_mut()) else { return };
+        pipes.stderr.push(bytes);
+        loop {
+            match pipes.stderr.next() {
+                Ok(Some(line)) => {
+                    let line = printable(line);
+                    self.fx.log(Level::Info, Some(&label), line);
+                }
+                Ok(None) => return,
+                Err(_) => self.fx.log(Level::Info, Some(&label), "(a very long line of stderr was skipped)"),
+            }
+        }
+    }
+}
+
+/// A line of stderr without what could disturb a terminal.
+fn printable(line: &[u8]) -> String {
+    String::from_utf8_lossy(line).chars().filter(|c| !c.is_control() || *c == '\t').collect()
+}
