@@ -391,18 +391,30 @@ fn media_type(value: &str) -> &str {
     value.split(';').next().unwrap_or_default().trim()
 }
 
-/// Whether the client takes this media type (RFC 9110 §12.5.1, without weights). No `Accept` accepts everything.
+/// Whether the client takes this media type (RFC 9110 §12.5.1): the most specific range that covers it decides, and
+/// a weight of 0 refuses. No `Accept` accepts everything.
 pub(super) fn accepts(head: &RequestHead, wanted: &str) -> bool {
     let kind = wanted.split('/').next().unwrap_or_default();
     let mut said = false;
-    let mut yes = false;
+    let mut best = (0, false);
     for (_, value) in head.headers().filter(|(name, _)| name.eq_ignore_ascii_case("accept")) {
-        for range in value.split(',').map(media_type).filter(|range| !range.is_empty()) {
-            said = true;
-            yes |= range == "*/*"
-                || range.eq_ignore_ascii_case(wanted)
-                || range.strip_suffix("/*").is_some_and(|prefix| prefix.eq_ignore_ascii_case(kind));
+        for item in value.split(',') {
+            let range = media_type(item);
+            said |= !range.is_empty();
+            let specificity = match range.strip_suffix("/*") {
+                Some("*") => 1,
+                Some(prefix) if prefix.eq_ignore_ascii_case(kind) => 2,
+                None if range.eq_ignore_ascii_case(wanted) => 3,
+                Some(_) | None => 0,
+            };
+            best = best.max((specificity, specificity > 0 && !is_refused(item)));
         }
     }
-    yes || !said
+    best.1 || !said
+}
+
+/// Whether an element of `Accept` has the weight 0.
+fn is_refused(item: &str) -> bool {
+    let weight = item.split(';').skip(1).find_map(|parameter| parameter.trim().strip_prefix("q="));
+    weight.is_some_and(|weight| weight.trim().parse::<f32>() == Ok(0.0))
 }

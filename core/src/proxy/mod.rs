@@ -252,6 +252,9 @@ impl Proxy {
         match result {
             Ok(addr) => {
                 self.bound = Some(addr);
+                if self.stage != Stage::Serving {
+                    return self.unlisten();
+                }
                 self.gate.loopback_only = addr.ip().is_loopback();
                 let kind = self.config.serve.name();
                 self.fx.log(Level::Info, None, format!("{kind} server listening on {addr}"));

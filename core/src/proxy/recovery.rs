@@ -30,10 +30,18 @@ impl Proxy {
     pub(super) fn on_refused(&mut self, id: UpstreamId, exchange: Box<Exchange>, key: Key, status: u16) {
         let answer = Envelope::parse(&exchange.body, self.fx.limits.json_depth_max).ok();
         let body = exchange.request_body(&self.fx);
+        // A resumed stream has no body to send again: its call was executed.
+        let repeatable = !body.is_empty();
         let session_lost = exchange.named_session && is_session_loss(status, &exchange.body, answer.as_ref());
         let method = self.mux.get(key).map(|call| call.method);
-        if session_lost {
+        if session_lost && repeatable {
             self.on_session_lost(id, key, body);
+        } else if session_lost {
+            self.fail(
+                key,
+                &Fault::environment(Code::UpstreamLost, "the server lost its session and the answer with it"),
+            );
+            self.renew_session(id);
         } else if let Some(envelope) = answer.filter(|answer| answer.id.is_some() && answer.outcome.is_some())
             && self.mux.find(id, envelope.id.unwrap_or_default().of(&exchange.body)) == Some(key)
         {

@@ -1,14 +1,15 @@
 //! The end of everything (SEED-068).
 //!
 //! ```text
-//! Serving ── Stop ──▶ Draining ── no call left, or 5 s, or a second Stop ──▶ Ending ── all children gone ──▶ Stopped
+//! Serving ── Stop ──▶ Draining ── no call left, or 5 s ──▶ Ending ── children and last words gone ──▶ Stopped
 //! ```
-//! A second `Stop` while children are ending kills them.
+//! A second `Stop` waits for nothing: calls are dropped and children killed.
 
 use super::{LISTENER, Proxy, Stage, stopped};
 use crate::event::Output;
+use crate::fault::{Code, Fault};
 use crate::log::Level;
-use crate::timer::TimerKind;
+use crate::timer::{TimerKind, Timers};
 use crate::upstream::Phase;
 
 impl Proxy {
@@ -17,11 +18,14 @@ impl Proxy {
             Stage::Serving => {
                 self.fx.log(Level::Info, None, "Shutdown signal received");
                 self.stage = Stage::Draining;
-                self.fx.output(Output::Unlisten { listener: LISTENER });
+                self.unlisten();
                 self.fx.after(self.fx.limits.shutdown_ms, TimerKind::Shutdown, 0);
                 self.check_drained();
             }
-            Stage::Draining => self.end_everything(),
+            Stage::Draining => {
+                self.end_everything();
+                self.kill_children();
+            }
             Stage::Ending => self.kill_children(),
             Stage::Stopped => {}
         }
@@ -59,8 +63,20 @@ impl Proxy {
         self.end_everything();
     }
 
+    /// No new connections from now on.
+    pub(super) fn unlisten(&mut self) {
+        if self.bound.take().is_some() {
+            self.fx.output(Output::Unlisten { listener: LISTENER });
+        }
+    }
+
     fn end_everything(&mut self) {
         self.stage = Stage::Ending;
+        self.unlisten();
+        let fault = Fault::local(Code::UpstreamLost, "the proxy is shutting down");
+        for call in self.mux.client_calls() {
+            self.give_up_call(call, &fault);
+        }
         for key in self.down.session_keys() {
             self.end_session(key);
         }
@@ -89,6 +105,9 @@ impl Proxy {
     }
 
     fn kill_children(&mut self) {
+        if self.stage == Stage::Stopped {
+            return;
+        }
         for server in &mut self.servers {
             if let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) {
                 child.kill(&mut self.fx);
@@ -117,6 +136,7 @@ impl Proxy {
             for conn in conns {
                 self.fx.close(conn);
             }
+            self.fx.timers = Timers::default();
             stopped(&mut self.fx, self.exit_code);
         }
     }

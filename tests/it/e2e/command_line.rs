@@ -1,0 +1,154 @@
+//! Flags, exit codes, and where configurations come from.
+
+use super::client::Client;
+use super::proxy::{Proxy, config, run, run_with};
+use super::upstream::{serve, stdio};
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::get;
+use serde_json::json;
+use std::net::TcpListener;
+
+#[tokio::test]
+async fn the_version_is_one_line_on_stdout() {
+    for flag in ["-version", "--version", "-version=true"] {
+        let run = run(&[flag]).await;
+        assert_eq!(run.code, Some(0));
+        assert!(run.stdout.starts_with("mcp-proxy "), "{}", run.stdout);
+        assert_eq!(run.stdout.lines().count(), 1);
+        assert_eq!(run.stderr, "");
+    }
+}
+
+#[tokio::test]
+async fn help_names_the_flags_on_stdout() {
+    for flag in ["-help", "--help", "-h"] {
+        let run = run(&[flag]).await;
+        assert_eq!(run.code, Some(0));
+        for known in ["-config", "-check", "-demo", "-http-headers"] {
+            assert!(run.stdout.contains(known), "no {known} in {}", run.stdout);
+        }
+        assert_eq!(run.stderr, "");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_flag_is_misuse() {
+    let run = run(&["-confg", "x.json"]).await;
+    assert_eq!(run.code, Some(2));
+    assert_eq!(run.stdout, "");
+    assert!(run.stderr.contains("-confg") && run.stderr.contains("-config"), "{}", run.stderr);
+}
+
+#[tokio::test]
+async fn a_missing_configuration_is_a_failure() {
+    let run = run(&["-config", "/no/such/file.json"]).await;
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("/no/such/file.json"), "{}", run.stderr);
+}
+
+#[tokio::test]
+async fn check_shows_servers_and_routes_but_no_secret() {
+    let config = json!({
+        "mcpProxy": {"addr": "127.0.0.1:0", "baseURL": "https://mcp.example.com/x", "type": "both"},
+        "mcpServers": {
+            "one": {
+                "command": "/no/such/program",
+                "args": ["--key", "s3cret-argument"],
+                "env": {"KEY": "s3cret-env"},
+                "options": {"authTokens": ["s3cret-token"]},
+            },
+            "two": {"url": "http://127.0.0.1:1/sse", "headers": {"X-Key": "s3cret-header"}},
+        },
+    });
+    let run = run_with(&config.to_string(), &["--check"]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let shown = [
+        "/no/such/program",
+        "1 token",
+        "https://mcp.example.com/x/one/mcp",
+        "https://mcp.example.com/x/one/sse",
+        "https://mcp.example.com/x/two/mcp",
+        "http://127.0.0.1:1/sse",
+    ];
+    for words in shown {
+        assert!(run.stdout.contains(words), "no {words} in {}", run.stdout);
+    }
+    assert!(!run.stdout.contains("s3cret") && !run.stderr.contains("s3cret"), "{}{}", run.stdout, run.stderr);
+}
+
+#[tokio::test]
+async fn check_reports_every_problem_with_its_place() {
+    let text = "{\n  \"mcpProxy\": {\"addr\": \"nonsense\"},\n  \"mcpServers\": {\n    \"a\": {},\n    \"b\": {\"url\": \"ftp://x\"}\n  }\n}\n";
+    let run = run_with(text, &["--check"]).await;
+    assert_eq!(run.code, Some(1));
+    assert_eq!(run.stdout, "");
+    for place in ["config.json:2:", "config.json:4:", "config.json:5:"] {
+        assert!(run.stderr.contains(place), "no {place} in {}", run.stderr);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_key_warns_unless_strict() {
+    let text = r#"{"mcpProxy": {"adr": ":1"}, "mcpServers": {}}"#;
+    let lenient = run_with(text, &["--check"]).await;
+    assert_eq!(lenient.code, Some(0));
+    assert!(lenient.stderr.contains("adr"), "{}", lenient.stderr);
+    assert_eq!(run_with(text, &["--check", "--strict"]).await.code, Some(1));
+}
+
+#[tokio::test]
+async fn a_taken_port_is_a_failure() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = config(json!({"everything": stdio()}));
+    config["mcpProxy"]["addr"] = json!(taken.local_addr().unwrap().to_string());
+    let run = run_with(&config.to_string(), &[]).await;
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    let port = taken.local_addr().unwrap().port().to_string();
+    assert!(run.stderr.contains(&port), "{}", run.stderr);
+}
+
+#[tokio::test]
+async fn the_first_format_works() {
+    let config = json!({
+        "server": {"addr": "127.0.0.1:0", "name": "old", "version": "1", "globalAuthTokens": ["all"]},
+        "clients": {
+            "everything": {"type": "stdio", "config": stdio(), "authTokens": ["own"]},
+            "broken": {"type": "stdio"},
+        },
+    });
+    let proxy = Proxy::start(config, &[]).await; // SEED-050 to SEED-056
+    proxy.logged("All clients initialized").await;
+    for token in ["own", "all"] {
+        let client = Client::connect(&proxy.url("/everything/sse"), Some(token)).await;
+        assert_eq!(client.text("echo", json!({"text": token})).await, token);
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_is_fetched_with_the_given_headers() {
+    let config =
+        json!({"mcpProxy": {"addr": "127.0.0.1:0"}, "mcpServers": {"far": {"command": "x"}}}).to_string();
+    let answer = async move |headers: HeaderMap| match headers.get("x-key").map(|key| key.as_bytes()) {
+        Some(b"a key") if headers.get("x-more").is_some() => (StatusCode::OK, config.clone()),
+        _ => (StatusCode::FORBIDDEN, String::new()),
+    };
+    let (url, task) = serve(Router::new().route("/config.json", get(answer))).await;
+    let url = format!("{url}/config.json");
+    let fetched = run(&["-config", &url, "-http-headers", "X-Key: a key; X-More: 1", "-check"]).await;
+    assert_eq!(fetched.code, Some(0), "{}", fetched.stderr);
+    assert!(fetched.stdout.contains("far"), "{}", fetched.stdout);
+    let refused = run(&["-config", &url, "-check"]).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("403"), "{}", refused.stderr);
+    task.abort();
+}
+
+#[tokio::test]
+async fn the_environment_is_expanded_in_the_configuration() {
+    let text = r#"{"mcpProxy": {}, "mcpServers": {"a": {"command": "${E2E_WORDS}"}}}"#;
+    let run = run_with(text, &["--check"]).await; // SEED-013
+    assert!(run.stdout.contains("starts from the environment"), "{}{}", run.stdout, run.stderr);
+    let plain = run_with(text, &["--check", "-expand-env=false"]).await;
+    assert!(plain.stdout.contains("starts ${E2E_WORDS}"), "{}{}", plain.stdout, plain.stderr);
+}

@@ -1,0 +1,51 @@
+//! The real program, end to end: started as a process, spoken to by the official Rust SDK, in front of servers on
+//! the same SDK.
+//!
+//! | file | what is told there |
+//! |---|---|
+//! | [`pairings`] | every client transport with every server transport |
+//! | [`children`] | children: crash, orderly stop, sudden death of the proxy |
+//! | [`access`] | tokens, filters, routes, sessions |
+//! | [`command_line`] | flags, exit codes, configurations |
+//!
+//! The rest is the stage: [`program`] finds what is to be started, [`proxy`] runs it, [`upstream`] has the servers,
+//! [`client`] the clients, [`event_stream`] HTTP+SSE (which the SDK no longer speaks), [`meeting`] lets a test hold
+//! a call in the air, [`process`] looks at processes.
+//!
+//! Invariants: nothing waits for a time to pass. What is waited for is a line of the log, a connection, a message or
+//! a process; [`within`] bounds it. Ports are chosen by the system. Everything started is killed with its test.
+//!
+//! Unix only: these tests send signals and look at process groups.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first broken expectation")]
+
+mod access;
+mod children;
+mod client;
+mod command_line;
+mod event_stream;
+#[path = "everything/server.rs"]
+mod everything;
+mod meeting;
+mod pairings;
+mod process;
+mod program;
+mod proxy;
+mod upstream;
+
+use std::time::Duration;
+
+/// Longer than anything here takes on a slow and busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What `future` gives; panics when it takes longer than anything should.
+#[track_caller]
+fn within<F: Future>(what: impl Into<String>, future: F) -> impl Future<Output = F::Output> {
+    let (caller, what) = (std::panic::Location::caller(), what.into());
+    async move {
+        match tokio::time::timeout(LIMIT, future).await {
+            Ok(output) => output,
+            Err(_) => panic!("at {caller}: {what} did not happen within {LIMIT:?}"),
+        }
+    }
+}

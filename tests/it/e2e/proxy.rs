@@ -1,0 +1,158 @@
+//! A running proxy: its configuration in a directory of its own, its log, its end.
+
+use super::{process, program, within};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+/// A proxy that is killed when the test ends.
+pub(crate) struct Proxy {
+    child: Child,
+    pid: u32,
+    port: u16,
+    log: Log,
+    _config: Scratch,
+}
+
+impl Proxy {
+    /// Starts a proxy in front of `servers` (the value of `mcpServers`) and waits until each has been tried.
+    pub(crate) async fn in_front_of(servers: Value) -> Self {
+        let proxy = Self::start(config(servers), &[]).await;
+        proxy.log.line("All clients initialized").await;
+        proxy
+    }
+
+    /// Starts a proxy and waits until it listens.
+    pub(crate) async fn start(config: Value, args: &[&str]) -> Self {
+        let file = Scratch::file("config.json", &config.to_string());
+        let mut child = command(&file, args).kill_on_drop(true).spawn().unwrap();
+        let pid = child.id().unwrap();
+        let log = Log::of(&mut child);
+        let line = log.line(" listening on 127.0.0.1:").await;
+        let port = line.rsplit(':').next().unwrap().parse().unwrap();
+        Self { child, pid, port, log, _config: file }
+    }
+
+    /// The URL of a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// The first line of the log, now or later, that contains `words`.
+    pub(crate) async fn logged(&self, words: &str) -> String {
+        self.log.line(words).await
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        process::signal(self.pid, signal);
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        within("the end of the proxy", self.child.wait()).await.unwrap()
+    }
+}
+
+/// A run of the program that ends by itself.
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs the program with a configuration to its end.
+pub(crate) async fn run_with(config: &str, args: &[&str]) -> Run {
+    let file = Scratch::file("config.json", config);
+    finish(command(&file, args)).await
+}
+
+/// Runs the program to its end.
+pub(crate) async fn run(args: &[&str]) -> Run {
+    let mut command = Command::new(program::proxy());
+    command.args(args).stdin(Stdio::null());
+    finish(command).await
+}
+
+async fn finish(mut command: Command) -> Run {
+    let output = within("the end of the program", command.kill_on_drop(true).output()).await.unwrap();
+    Run {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn command(config: &Scratch, args: &[&str]) -> Command {
+    let mut command = Command::new(program::proxy());
+    command.arg("-config").arg(&config.path).args(args);
+    command.env("E2E_WORDS", "from the environment");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A configuration that serves both transports on a free port of the loopback.
+pub(crate) fn config(servers: Value) -> Value {
+    json!({
+        "mcpProxy": {"addr": "127.0.0.1:0", "name": "proxy under test", "version": "4.5.6", "type": "both"},
+        "mcpServers": servers,
+    })
+}
+
+/// What a process writes to stderr, line by line.
+struct Log {
+    lines: watch::Receiver<Vec<String>>,
+}
+
+impl Log {
+    fn of(child: &mut Child) -> Self {
+        let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (told, lines) = watch::channel(Vec::new());
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = stderr.next_line().await {
+                told.send_modify(|lines: &mut Vec<String>| lines.push(line));
+            }
+        });
+        Self { lines }
+    }
+
+    #[track_caller]
+    fn line(&self, words: &str) -> impl Future<Output = String> {
+        let mut lines = self.lines.clone();
+        let wanted = words.to_owned();
+        within(format!("the log line {words:?}"), async move {
+            let found = lines.wait_for(|lines| lines.iter().any(|line| line.contains(&wanted))).await;
+            let found = found.map(|lines| lines.iter().find(|line| line.contains(&wanted)).cloned());
+            found.ok().flatten().unwrap_or_else(|| panic!("no {wanted:?} in the log: {:#?}", lines.borrow()))
+        })
+    }
+}
+
+/// A directory with one file; gone with the value.
+pub(crate) struct Scratch {
+    dir: PathBuf,
+    path: PathBuf,
+}
+
+impl Scratch {
+    fn file(name: &str, text: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("mcp-proxy-e2e-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join(name);
+        std::fs::write(&path, text).unwrap();
+        Self { dir, path }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.dir);
+    }
+}

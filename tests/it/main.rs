@@ -1,0 +1,4 @@
+//! All integration tests of the workspace, in one binary.
+
+mod e2e;
+mod sim;

@@ -1,0 +1,31 @@
+//! Scenarios over the simulated world. Each name says the behaviour; each story runs under several seeds, that is
+//! several weathers of the network, with all checkers of the simulator on.
+
+mod calls;
+mod children;
+mod hostile;
+mod http_upstreams;
+mod lists;
+mod negotiation;
+mod passage;
+mod policy;
+mod sessions;
+mod soak;
+mod stopping;
+mod streams;
+
+use mcp_proxy_tests::cast::Cast;
+use mcp_proxy_tests::client::Kind;
+
+/// Both downstream transports.
+const KINDS: [Kind; 2] = [Kind::Streamable, Kind::Sse];
+
+/// One stdio server, `fs`.
+fn one() -> Cast {
+    Cast::default().stdio("fs")
+}
+
+/// One server of each kind: `fs` over stdio, `web` over Streamable HTTP, `old` over HTTP+SSE.
+fn three() -> Cast {
+    Cast::default().stdio("fs").streamable("web").sse("old")
+}

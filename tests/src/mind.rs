@@ -1,0 +1,357 @@
+//! What a scripted MCP server thinks: messages in, deeds out, whatever carries them.
+//!
+//! Written for legacy revisions (`initialize`); any other method it does not know is -32601. What it heard is
+//! kept, in raw text too, for scenarios to look at. Tools of its own, chosen by name:
+//!
+//! | tool | does |
+//! |---|---|
+//! | `echo` | gives its `text` back, and its arguments byte for byte as `structuredContent` |
+//! | `slow` | answers after `ms` |
+//! | `stubborn` | the same, cancelled or not |
+//! | `progress` | `n` times progress, every `ms`, then the answer |
+//! | `log` | a log message, then the answer |
+//! | `fail` | a JSON-RPC error |
+//! | `big` | a text of `bytes` characters |
+//! | `never` | does not answer |
+//! | `twice` | answers twice |
+//! | `foreign` | first answers a request nobody sent |
+//! | `crash` | exits with code 3 |
+//! | `cut` | breaks the stream the answer belongs to (HTTP only), answers after `ms` |
+//! | `change` | says that its tools changed, then answers |
+//! | `ask` | asks its client (`method`, `params` of the arguments), answers with what it was told |
+//!
+//! Tags: the client plants `_meta."sim/tag"`, answers and progress carry it back, so nobody can take another's.
+
+use mcp_proxy_core::id::ConnId;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A message as it came in.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// Its text.
+    pub raw: String,
+    /// Its meaning.
+    pub value: Value,
+    /// Virtual time, nanoseconds.
+    pub at: u64,
+}
+
+/// Something a server will do.
+#[derive(Debug, Clone)]
+pub struct Deed {
+    /// How long from now, milliseconds.
+    pub after_ms: u64,
+    /// The request it belongs to: the raw text of its id.
+    pub about: Option<String>,
+    /// The session (HTTP) it happened in.
+    pub session: Option<String>,
+    /// Do it even when the request was cancelled.
+    pub stubborn: bool,
+    /// What.
+    pub what: What,
+}
+
+/// Kinds of deeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// A message that is not the answer.
+    Say(String),
+    /// The answer to `about`.
+    Answer(String),
+    /// The process exits.
+    Exit(i32),
+    /// Break the stream of `about`, keeping the request.
+    Cut,
+    /// Answer a request on this connection with 404 (HTTP only).
+    Refuse(ConnId),
+}
+
+/// The memory and habits of one MCP server.
+#[derive(Debug, Clone)]
+pub struct Mind {
+    /// Goes into everything it publishes.
+    pub name: String,
+    /// The revision it insists on; `None` accepts what is asked for.
+    pub revision: Option<&'static str>,
+    /// Names of its tools.
+    pub tools: Vec<String>,
+    /// How many prompts, resources and templates it has (each kind).
+    pub others: usize,
+    /// Items on a page; 0 for all.
+    pub page: usize,
+    /// Each page points to itself.
+    pub page_loop: bool,
+    /// Declares `listChanged`.
+    pub list_changed: bool,
+    /// Never answers anything.
+    pub mute: bool,
+    /// Does not answer `ping`.
+    pub ping_mute: bool,
+    /// Waits so long with each answer, milliseconds.
+    pub delay_ms: u64,
+    /// Refuses `initialize` with an error.
+    pub refuses: bool,
+    /// Everything it was told.
+    pub heard: Vec<Heard>,
+    cancelled: BTreeSet<String>,
+    asked: BTreeMap<String, (String, String)>,
+    run: u64,
+    counter: u64,
+}
+
+/// Tools every mind has unless told otherwise.
+pub const TOOLS: [&str; 14] = [
+    "echo", "slow", "stubborn", "progress", "log", "fail", "big", "never", "twice", "foreign", "crash",
+    "cut", "change", "ask",
+];
+
+impl Mind {
+    /// A well-behaved server with all tools, two prompts, two resources and two templates.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            revision: None,
+            tools: TOOLS.map(str::to_owned).to_vec(),
+            others: 2,
+            page: 0,
+            page_loop: false,
+            list_changed: true,
+            mute: false,
+            ping_mute: false,
+            delay_ms: 0,
+            refuses: false,
+            heard: Vec::new(),
+            cancelled: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            run: 0,
+            counter: 0,
+        }
+    }
+
+    /// How often it heard a method.
+    pub fn count(&self, method: &str) -> usize {
+        self.heard.iter().filter(|heard| heard.value["method"] == method).count()
+    }
+
+    /// The last message with this method.
+    pub fn last(&self, method: &str) -> Option<&Heard> {
+        self.heard.iter().rev().find(|heard| heard.value["method"] == method)
+    }
+
+    /// How often it heard a call of this tool.
+    pub fn calls(&self, tool: &str) -> usize {
+        self.heard.iter().filter(|heard| heard.value["params"]["name"] == tool).count()
+    }
+
+    /// Whether a deed still makes sense.
+    pub fn still_wants(&self, deed: &Deed) -> bool {
+        deed.stubborn || deed.about.as_ref().is_none_or(|id| !self.cancelled.contains(id))
+    }
+
+    /// Takes one message.
+    pub fn hear(&mut self, raw: &str, now: u64) -> Vec<Deed> {
+        let value: Value = serde_json::from_str(raw).unwrap_or_else(|e| panic!("not JSON ({e}): {raw:?}"));
+        assert_eq!(value["jsonrpc"], "2.0", "not JSON-RPC: {raw:?}");
+        self.heard.push(Heard { raw: raw.to_owned(), value: value.clone(), at: now });
+        let method = value["method"].as_str().unwrap_or_default().to_owned();
+        if method == "notifications/cancelled" {
+            self.cancelled.insert(value["params"]["requestId"].to_string());
+        }
+        let Some(id) = members(raw).get("id").map(|id| id.get().to_owned()) else { return Vec::new() };
+        if method.is_empty() {
+            return self.told(&id, &value);
+        }
+        if self.mute || (self.ping_mute && method == "ping") {
+            return Vec::new();
+        }
+        let mut deeds = if method == "tools/call" {
+            self.call(&id, raw, &value["params"])
+        } else {
+            vec![answer(&id, self.respond(&method, &value["params"]))]
+        };
+        for deed in &mut deeds {
+            deed.after_ms += self.delay_ms;
+        }
+        deeds
+    }
+
+    /// Tells one process from the next of the same program.
+    pub fn name_run(&mut self, run: u64) {
+        self.run = run;
+    }
+
+    /// A text that no other message of any server has.
+    pub fn unique(&mut self) -> String {
+        self.counter += 1;
+        format!("#{}.{}.{}#", self.name, self.run, self.counter)
+    }
+
+    fn respond(&self, method: &str, params: &Value) -> String {
+        let tag = &params["_meta"]["sim/tag"];
+        let result = match method {
+            "initialize" if self.refuses => {
+                return r#""error":{"code":-32600,"message":"go away"}"#.to_owned();
+            }
+            "initialize" => self.greeting(params),
+            "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => json!({}),
+            "tools/list" => self.page("tools", self.tools.len(), params),
+            "prompts/list" => self.page("prompts", self.others, params),
+            "resources/list" => self.page("resources", self.others, params),
+            "resources/templates/list" => self.page("resourceTemplates", self.others, params),
+            "prompts/get" => json!({"messages": [{"role": "user", "content": {"type": "text",
+                "text": format!("{}:{}", self.name, params["name"].as_str().unwrap_or_default())}}],
+                "_meta": {"sim/tag": tag}}),
+            "resources/read" => {
+                json!({"contents": [{"uri": params["uri"], "text": format!("of {}", self.name)}],
+                "_meta": {"sim/tag": tag}})
+            }
+            "completion/complete" => json!({"completion": {"values": [format!("{}-value", self.name)]},
+                "_meta": {"sim/tag": tag}}),
+            _ => return r#""error":{"code":-32601,"message":"no such method"}"#.to_owned(),
+        };
+        format!(r#""result":{result}"#)
+    }
+
+    fn greeting(&self, params: &Value) -> Value {
+        let revision = self.revision.map_or_else(|| params["protocolVersion"].clone(), Value::from);
+        let list = json!({"listChanged": self.list_changed});
+        let mut capabilities = json!({"logging": {}, "completions": {}, "tools": list});
+        if self.others > 0 {
+            capabilities["prompts"] = capabilities["tools"].clone();
+            capabilities["resources"] = json!({"listChanged": self.list_changed, "subscribe": true});
+        }
+        json!({"protocolVersion": revision, "capabilities": capabilities,
+            "serverInfo": {"name": self.name, "version": "1"}, "instructions": format!("use {}", self.name)})
+    }
+
+    fn page(&self, kind: &str, total: usize, params: &Value) -> Value {
+        let from = params["cursor"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0usize);
+        let to = if self.page == 0 { total } else { total.min(from + self.page) };
+        let items: Vec<Value> = (from..to).map(|n| self.item(kind, n)).collect();
+        let mut page = json!({ kind: items });
+        if self.page_loop {
+            page["nextCursor"] = json!(from.to_string());
+        } else if to < total {
+            page["nextCursor"] = json!(to.to_string());
+        }
+        page
+    }
+
+    fn item(&self, kind: &str, n: usize) -> Value {
+        let name = &self.name;
+        match kind {
+            "tools" => {
+                json!({"name": self.tools[n], "description": format!("{name} {n}"), "x-unknown": [n, 1.0],
+                "inputSchema": {"type": "object"}})
+            }
+            "prompts" => json!({"name": format!("prompt{n}"), "arguments": []}),
+            "resources" => json!({"uri": format!("sim://{name}/{n}"), "name": format!("res{n}")}),
+            _ => json!({"uriTemplate": format!("sim://{name}/t{n}/{{x}}"), "name": format!("tpl{n}")}),
+        }
+    }
+
+    fn call(&mut self, id: &str, raw: &str, params: &Value) -> Vec<Deed> {
+        let raw_params = members(raw).remove("params").map(|p| p.get().to_owned()).unwrap_or_default();
+        let raw_arguments = members(&raw_params).remove("arguments");
+        let raw_arguments = raw_arguments.as_ref().map_or("{}", |a| a.get());
+        let arguments = &params["arguments"];
+        let (ms, n) = (arguments["ms"].as_u64().unwrap_or(0), arguments["n"].as_u64().unwrap_or(3));
+        let meta = json!({"sim/tag": params["_meta"]["sim/tag"], "sim/uid": self.unique()});
+        let text = match params["name"].as_str() {
+            Some("big") => "x".repeat(arguments["bytes"].as_u64().unwrap_or(1) as usize),
+            _ => arguments["text"].as_str().unwrap_or("done").to_owned(),
+        };
+        let content = json!([{"type": "text", "text": text}]);
+        let done = answer(
+            id,
+            format!(r#""result":{{"content":{content},"structuredContent":{raw_arguments},"_meta":{meta}}}"#),
+        );
+        let later = |deed: &Deed, ms: u64| Deed { after_ms: ms, ..deed.clone() };
+        match params["name"].as_str().unwrap_or_default() {
+            "slow" => vec![later(&done, ms)],
+            "stubborn" => vec![Deed { stubborn: true, ..later(&done, ms) }],
+            "progress" => {
+                self.progress(id, params, ms, n).into_iter().chain([later(&done, ms * (n + 1))]).collect()
+            }
+            "log" => {
+                let data = json!({"sim/tag": params["_meta"]["sim/tag"], "sim/uid": self.unique()});
+                let note = json!({"jsonrpc": "2.0", "method": "notifications/message",
+                    "params": {"level": arguments["level"].as_str().unwrap_or("info"), "data": data}});
+                vec![say(id, note.to_string()), done]
+            }
+            "fail" => {
+                vec![answer(id, r#""error":{"code":-5,"message":"as you wish","data":{"n":1}}"#.to_owned())]
+            }
+            "never" => vec![],
+            "twice" => vec![done.clone(), later(&done, ms)],
+            "foreign" => vec![say(id, r#"{"jsonrpc":"2.0","id":987654321,"result":{}}"#.to_owned()), done],
+            "crash" => vec![Deed { what: What::Exit(3), ..done }],
+            "cut" => vec![Deed { what: What::Cut, ..done.clone() }, later(&done, ms)],
+            "change" => vec![
+                note(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#.to_owned()),
+                done,
+            ],
+            "ask" => vec![self.question(id, arguments)],
+            name if self.tools.iter().any(|tool| tool == name) => vec![done],
+            _ => vec![answer(id, r#""error":{"code":-32602,"message":"unknown tool"}"#.to_owned())],
+        }
+    }
+
+    fn progress(&mut self, id: &str, params: &Value, ms: u64, n: u64) -> Vec<Deed> {
+        let token = &params["_meta"]["progressToken"];
+        if token.is_null() {
+            return Vec::new();
+        }
+        let tag = params["_meta"]["sim/tag"].as_str().unwrap_or_default().to_owned();
+        (1..=n)
+            .map(|step| {
+                let message = format!("{tag} {}", self.unique());
+                let note = json!({"jsonrpc": "2.0", "method": "notifications/progress",
+                    "params": {"progressToken": token, "progress": step, "total": n, "message": message}});
+                Deed { after_ms: ms * step, ..say(id, note.to_string()) }
+            })
+            .collect()
+    }
+
+    fn question(&mut self, id: &str, arguments: &Value) -> Deed {
+        self.counter += 1;
+        let own = format!("\"q{}\"", self.counter);
+        let method = arguments["method"].as_str().unwrap_or("roots/list").to_owned();
+        let request = format!(
+            r#"{{"jsonrpc":"2.0","id":{own},"method":"{method}","params":{}}}"#,
+            if arguments["params"].is_null() { json!({}) } else { arguments["params"].clone() }
+        );
+        self.asked.insert(own, (id.to_owned(), method));
+        say(id, request)
+    }
+
+    /// Its own question was answered: that becomes the result of the call that caused it.
+    fn told(&mut self, own: &str, value: &Value) -> Vec<Deed> {
+        let Some((id, _)) = self.asked.remove(own) else { return Vec::new() };
+        let text =
+            if value["error"].is_null() { value["result"].to_string() } else { value["error"].to_string() };
+        let content = json!({"content": [{"type": "text", "text": text}]});
+        vec![answer(&id, format!(r#""result":{content}"#))]
+    }
+}
+
+/// The members of a JSON object as raw text.
+pub fn members(raw: &str) -> BTreeMap<String, Box<RawValue>> {
+    serde_json::from_str(raw).unwrap_or_default()
+}
+
+fn answer(id: &str, rest: String) -> Deed {
+    let text = format!(r#"{{"jsonrpc":"2.0","id":{id},{rest}}}"#);
+    Deed { what: What::Answer(text), ..say(id, String::new()) }
+}
+
+fn say(about: &str, text: String) -> Deed {
+    Deed { about: Some(about.to_owned()), ..note(text) }
+}
+
+/// A message that belongs to no request.
+pub fn note(text: String) -> Deed {
+    Deed { after_ms: 0, about: None, session: None, stubborn: false, what: What::Say(text) }
+}

@@ -1,0 +1,451 @@
+//! Scripted HTTP servers: Streamable HTTP and HTTP+SSE, with their lapses.
+//!
+//! Checked on every request of the proxy: a media type and an `Accept` as the transports demand, the session id
+//! and, from 2025-06-18 on, the negotiated revision on everything after the handshake (UP-38, UP-39), no
+//! request before the response to the one before (pipelining). Left out: TLS; `https` links are plain here.
+
+use crate::http::{Head, Part, Reader, chunk, message};
+use crate::mind::{Deed, Mind, What, note};
+use crate::net::{Event, MS, Net, Who};
+use mcp_proxy_core::id::ConnId;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// Which transport a site speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Streamable HTTP, 2025-03-26 and later.
+    Streamable,
+    /// HTTP+SSE of 2024-11-05.
+    Sse,
+}
+
+/// One request it got.
+#[derive(Debug, Clone)]
+pub struct Hit {
+    /// Head of the request.
+    pub head: Head,
+    /// Body of it.
+    pub body: String,
+    /// Virtual time, nanoseconds.
+    pub at: u64,
+}
+
+/// A server.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Its place in the world.
+    pub index: usize,
+    /// Host name.
+    pub host: String,
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// Which transport.
+    pub style: Style,
+    /// What it thinks.
+    pub mind: Mind,
+    /// Nobody can connect.
+    pub down: bool,
+    /// Its name has another address in front, where nobody listens.
+    pub decoy: bool,
+    /// Answers requests as JSON where it can.
+    pub json: bool,
+    /// Gives out session ids.
+    pub sessions: bool,
+    /// Offers the standalone stream; 405 otherwise.
+    pub offers_get: bool,
+    /// Gives its events ids, so that streams can be resumed.
+    pub event_ids: bool,
+    /// Sends `retry:` in the first event of each stream.
+    pub retry_ms: Option<u64>,
+    /// Breaks streams by closing the connection instead of ending the body.
+    pub cuts_rudely: bool,
+    /// Answers everything with this status.
+    pub fails_with: Option<u16>,
+    /// How long each refusal of a forgotten session takes, milliseconds, the next one last; 0 when none is left.
+    pub refusals_ms: Vec<u64>,
+    /// What the `endpoint` event says, without its query.
+    pub endpoint: String,
+    /// All requests so far.
+    pub hits: Vec<Hit>,
+    /// Sessions alive, with the revision each negotiated.
+    pub live: BTreeMap<String, String>,
+    conns: BTreeMap<ConnId, SiteConn>,
+    streams: Vec<Stream>,
+    session_count: u64,
+}
+
+#[derive(Debug)]
+struct SiteConn {
+    reader: Reader,
+    head: Option<Head>,
+    body: String,
+    busy: bool,
+}
+
+impl Clone for SiteConn {
+    fn clone(&self) -> Self {
+        Self { reader: Reader::requests(), head: None, body: String::new(), busy: false }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Stream {
+    request: Option<String>,
+    session: Option<String>,
+    conn: Option<ConnId>,
+    json: bool,
+    events: Vec<String>,
+    over: bool,
+}
+
+impl Site {
+    /// A well-behaved server with sessions, a standalone stream, and event ids.
+    pub fn new(index: usize, name: &str, style: Style) -> Self {
+        Self {
+            index,
+            host: format!("{name}.test"),
+            addr: SocketAddr::from(([10, 0, 0, index as u8 + 1], 80)),
+            style,
+            mind: Mind::new(name),
+            down: false,
+            decoy: false,
+            json: true,
+            sessions: true,
+            offers_get: true,
+            event_ids: true,
+            retry_ms: None,
+            cuts_rudely: false,
+            fails_with: None,
+            refusals_ms: Vec::new(),
+            endpoint: "/messages".to_owned(),
+            hits: Vec::new(),
+            live: BTreeMap::new(),
+            conns: BTreeMap::new(),
+            streams: Vec::new(),
+            session_count: 0,
+        }
+    }
+
+    /// How many requests had this method.
+    pub fn count(&self, method: &str) -> usize {
+        self.hits.iter().filter(|hit| hit.head.method() == method).count()
+    }
+
+    /// The server restarts: sessions are forgotten, connections closed.
+    pub fn restart(&mut self, net: &mut Net) {
+        self.live.clear();
+        self.streams.clear();
+        for conn in std::mem::take(&mut self.conns).into_keys() {
+            net.close(conn);
+        }
+    }
+
+    /// The proxy connected.
+    pub fn on_open(&mut self, conn: ConnId) {
+        let reader = Reader::requests();
+        self.conns.insert(conn, SiteConn { reader, head: None, body: String::new(), busy: false });
+    }
+
+    /// The proxy closed, or the connection broke.
+    pub fn on_close(&mut self, conn: ConnId, net: &mut Net) {
+        self.conns.remove(&conn);
+        for stream in self.streams.iter_mut().filter(|stream| stream.conn == Some(conn)) {
+            stream.conn = None;
+            stream.over |= self.style == Style::Sse;
+        }
+        net.close(conn);
+    }
+
+    /// Bytes from the proxy.
+    pub fn on_bytes(&mut self, conn: ConnId, bytes: &[u8], net: &mut Net) {
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        state.reader.push(bytes);
+        while let Some(state) = self.conns.get_mut(&conn) {
+            match state.reader.part() {
+                None => return,
+                Some(Part::Head(head)) => {
+                    assert!(!state.busy, "a request before the response to the one before: {head:?}");
+                    state.head = Some(head);
+                }
+                Some(Part::Body(bytes)) => {
+                    state.body.push_str(std::str::from_utf8(&bytes).expect("simulated bodies are ASCII"));
+                }
+                Some(Part::End) => {
+                    state.busy = true;
+                    let (head, body) =
+                        (state.head.take().unwrap_or_default(), std::mem::take(&mut state.body));
+                    self.hits.push(Hit { head: head.clone(), body: body.clone(), at: net.now });
+                    self.on_request(conn, &head, &body, net);
+                }
+            }
+        }
+    }
+
+    fn on_request(&mut self, conn: ConnId, head: &Head, body: &str, net: &mut Net) {
+        if let Some(status) = self.fails_with {
+            return self.reply(conn, status, &[], "", net);
+        }
+        match (self.style, head.method()) {
+            (Style::Sse, "GET") if head.target() == "/sse" => self.open_sse(conn, net),
+            (Style::Sse, "POST") if head.target().contains("sid=") => self.post_sse(conn, head, body, net),
+            (Style::Streamable, "POST") if head.target() == "/mcp" => self.post(conn, head, body, net),
+            (Style::Streamable, "GET") if head.target() == "/mcp" => self.get(conn, head, net),
+            (Style::Streamable, "DELETE") => {
+                let known = head.get("mcp-session-id").and_then(|id| self.live.remove(id)).is_some();
+                self.reply(conn, if known { 204 } else { 404 }, &[], "", net);
+            }
+            (Style::Sse, _) if head.target() == "/sse" => self.reply(conn, 405, &[], "", net),
+            _ => self.reply(conn, 404, &[], "", net),
+        }
+    }
+
+    fn post(&mut self, conn: ConnId, head: &Head, body: &str, net: &mut Net) {
+        assert_eq!(head.get("content-type"), Some("application/json"), "{head:?}");
+        let accept = head.get("accept").unwrap_or_default();
+        assert!(accept.contains("application/json") && accept.contains("text/event-stream"), "{head:?}");
+        let value: Value = serde_json::from_str(body).expect("a body is JSON");
+        assert!(value.is_object(), "one message a request: {body}");
+        let session = if value["method"] == "initialize" {
+            assert_eq!(head.get("mcp-session-id"), None, "initialize carries no session id (UP-36)");
+            self.session_count += 1;
+            format!("sess-{}-{}", self.index, self.session_count)
+        } else if self.sessions {
+            let Some(session) = head.get("mcp-session-id") else {
+                panic!("no session id on {head:?}");
+            };
+            match self.live.get(session) {
+                None => return self.refuse(conn, net),
+                Some(revision) if revision.as_str() >= "2025-06-18" => {
+                    assert_eq!(head.get("mcp-protocol-version"), Some(revision.as_str()), "UP-39");
+                }
+                Some(_) => {}
+            }
+            session.to_owned()
+        } else {
+            String::new()
+        };
+        let mut deeds = self.mind.hear(body, net.now);
+        for deed in &mut deeds {
+            deed.session = Some(session.clone());
+        }
+        if value["method"].is_null() || value["id"].is_null() {
+            self.reply(conn, 202, &[], "", net);
+        } else {
+            self.begin(conn, &value, session, &deeds, net);
+        }
+        self.plan(deeds, net);
+    }
+
+    fn refuse(&mut self, conn: ConnId, net: &mut Net) {
+        let after_ms = self.refusals_ms.pop().unwrap_or(0);
+        let deed = Deed { after_ms, ..note(String::new()) };
+        self.plan(vec![Deed { what: What::Refuse(conn), ..deed }], net);
+    }
+
+    /// Opens the answer to a request: nothing yet for a JSON one, the head of a stream otherwise.
+    fn begin(&mut self, conn: ConnId, value: &Value, session: String, deeds: &[Deed], net: &mut Net) {
+        let plain = deeds.iter().all(|deed| matches!(deed.what, What::Answer(_)));
+        let greets = value["method"] == "initialize";
+        if greets && self.sessions && !self.mind.refuses {
+            let asked = value["params"]["protocolVersion"].as_str().unwrap_or_default();
+            let revision = self.mind.revision.unwrap_or(asked).to_owned();
+            self.live.insert(session.clone(), revision);
+        }
+        let json = greets || (self.json && plain);
+        let request = Some(value["id"].to_string());
+        let (session, index) = (Some(session), self.streams.len());
+        self.streams.push(Stream {
+            request,
+            session,
+            conn: Some(conn),
+            json,
+            events: Vec::new(),
+            over: false,
+        });
+        if !json {
+            self.open_stream(conn, index, net);
+        }
+    }
+
+    fn open_stream(&mut self, conn: ConnId, index: usize, net: &mut Net) {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+        net.send(conn, head.as_bytes());
+        if let Some(ms) = self.retry_ms {
+            let id = format!("id: {index}-0\n");
+            let id = if self.event_ids { id.as_str() } else { "" };
+            net.send(conn, chunk(&format!("{id}retry: {ms}\ndata:\n\n")).as_bytes());
+        }
+    }
+
+    fn get(&mut self, conn: ConnId, head: &Head, net: &mut Net) {
+        assert!(head.get("accept").unwrap_or_default().contains("text/event-stream"), "{head:?}");
+        let session = head.get("mcp-session-id").map(str::to_owned);
+        if self.sessions && session.as_ref().is_some_and(|session| !self.live.contains_key(session)) {
+            return self.reply(conn, 404, &[], "", net);
+        }
+        if let Some(last) = head.get("last-event-id") {
+            let place = last.split_once('-').and_then(|(s, e)| Some((s.parse().ok()?, e.parse().ok()?)));
+            return self.resume(conn, place, net);
+        }
+        if !self.offers_get || (self.sessions && session.is_none()) {
+            return self.reply(conn, 405, &[("allow", "POST, DELETE")], "", net);
+        }
+        let index = self.streams.len();
+        let stream =
+            Stream { request: None, session, conn: Some(conn), json: false, events: Vec::new(), over: false };
+        self.streams.push(stream);
+        self.open_stream(conn, index, net);
+    }
+
+    fn resume(&mut self, conn: ConnId, place: Option<(usize, usize)>, net: &mut Net) {
+        let Some((index, seen)) = place.filter(|(index, _)| *index < self.streams.len()) else {
+            return self.reply(conn, 400, &[], "", net);
+        };
+        net.send(
+            conn,
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
+        );
+        let stream = &mut self.streams[index];
+        stream.conn = Some(conn);
+        for (n, text) in stream.events.iter().enumerate().skip(seen) {
+            net.send(conn, chunk(&format!("id: {index}-{}\ndata: {text}\n\n", n + 1)).as_bytes());
+        }
+        if stream.over {
+            self.end(index, net);
+        }
+    }
+
+    fn open_sse(&mut self, conn: ConnId, net: &mut Net) {
+        self.session_count += 1;
+        let session = self.session_count.to_string();
+        let endpoint = format!("event: endpoint\ndata: {}?sid={session}\n\n", self.endpoint);
+        net.send(
+            conn,
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
+        );
+        net.send(conn, chunk(&endpoint).as_bytes());
+        let (session, events) = (Some(session), Vec::new());
+        self.streams.push(Stream {
+            request: None,
+            session,
+            conn: Some(conn),
+            json: false,
+            events,
+            over: false,
+        });
+    }
+
+    fn post_sse(&mut self, conn: ConnId, head: &Head, body: &str, net: &mut Net) {
+        let session = head.target().split_once("sid=").map(|(_, sid)| sid.to_owned());
+        let open = self.streams.iter().any(|stream| stream.session == session && stream.conn.is_some());
+        self.reply(conn, if open { 202 } else { 404 }, &[], "", net);
+        let mut deeds = self.mind.hear(body, net.now);
+        for deed in &mut deeds {
+            deed.session.clone_from(&session);
+        }
+        self.plan(deeds, net);
+    }
+
+    fn plan(&self, deeds: Vec<Deed>, net: &mut Net) {
+        for deed in deeds {
+            net.plan(deed.after_ms * MS, Event::Deed(Who::Site(self.index), deed));
+        }
+    }
+
+    /// The time for something it planned has come.
+    pub fn on_deed(&mut self, deed: &Deed, net: &mut Net) {
+        if !self.mind.still_wants(deed) {
+            return;
+        }
+        if let What::Refuse(conn) = deed.what {
+            return self.reply(conn, 404, &[], "", net);
+        }
+        let Some(index) = self.stream_of(deed) else { return };
+        match &deed.what {
+            What::Say(text) => self.write(index, text, net),
+            What::Answer(text) if self.streams[index].json => {
+                let session = self.streams[index].session.clone().unwrap_or_default();
+                let greeting = self.sessions && deed.about.is_some() && text.contains("\"protocolVersion\"");
+                let fields = if greeting { vec![("mcp-session-id", session.as_str())] } else { Vec::new() };
+                self.streams[index].over = true;
+                if let Some(conn) = self.streams[index].conn {
+                    self.reply(conn, 200, &fields, text, net);
+                }
+            }
+            What::Answer(text) => {
+                self.write(index, text, net);
+                if self.style == Style::Streamable {
+                    self.streams[index].over = true;
+                    self.end(index, net);
+                }
+            }
+            What::Cut => self.cut(index, net),
+            What::Exit(_) => self.restart(net),
+            What::Refuse(_) => {}
+        }
+    }
+
+    /// The stream a deed belongs on: its request's, else the newest standalone one of the session.
+    fn stream_of(&self, deed: &Deed) -> Option<usize> {
+        let same = |stream: &Stream| deed.session.is_none() || stream.session == deed.session;
+        let find = |request: &Option<String>| {
+            self.streams.iter().rposition(|stream| !stream.over && same(stream) && stream.request == *request)
+        };
+        match self.style {
+            Style::Sse => self.streams.iter().rposition(|stream| !stream.over && same(stream)),
+            Style::Streamable if deed.about.is_some() => find(&deed.about),
+            Style::Streamable => find(&None),
+        }
+    }
+
+    fn write(&mut self, index: usize, text: &str, net: &mut Net) {
+        let (streamable, stream) = (self.style == Style::Streamable, &mut self.streams[index]);
+        stream.events.push(text.to_owned());
+        let id = if streamable && self.event_ids {
+            format!("id: {index}-{}\n", stream.events.len())
+        } else {
+            String::new()
+        };
+        if let Some(conn) = stream.conn {
+            net.send(conn, chunk(&format!("event: message\n{id}data: {text}\n\n")).as_bytes());
+        }
+    }
+
+    fn end(&mut self, index: usize, net: &mut Net) {
+        if let Some(conn) = self.streams[index].conn.take() {
+            net.send(conn, b"0\r\n\r\n");
+            if let Some(state) = self.conns.get_mut(&conn) {
+                state.busy = false;
+            }
+        }
+    }
+
+    /// Breaks a stream before its answer.
+    fn cut(&mut self, index: usize, net: &mut Net) {
+        if !self.cuts_rudely {
+            return self.end(index, net);
+        }
+        if let Some(conn) = self.streams[index].conn.take() {
+            self.conns.remove(&conn);
+            net.close(conn);
+        }
+    }
+
+    fn reply(&mut self, conn: ConnId, status: u16, fields: &[(&str, &str)], body: &str, net: &mut Net) {
+        let mut all = fields.to_vec();
+        if !body.is_empty() {
+            all.push(("content-type", "application/json"));
+        }
+        let text = if status == 204 {
+            "HTTP/1.1 204 No Content\r\n\r\n".to_owned()
+        } else {
+            message(&format!("HTTP/1.1 {status} Simulated"), &all, body)
+        };
+        net.send(conn, text.as_bytes());
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.busy = false;
+        }
+    }
+}
