@@ -67,6 +67,7 @@ impl Catalog {
 pub(crate) struct Reading {
     kind: ListKind,
     items: Vec<Item>,
+    bytes: usize,
     cursors: Vec<Box<[u8]>>,
 }
 
@@ -83,7 +84,7 @@ pub(crate) enum Page {
 
 impl Reading {
     pub(crate) fn new(kind: ListKind) -> Self {
-        Self { kind, items: Vec::new(), cursors: Vec::new() }
+        Self { kind, items: Vec::new(), bytes: 0, cursors: Vec::new() }
     }
 
     pub(crate) fn kind(&self) -> ListKind {
@@ -103,6 +104,10 @@ impl Reading {
         for span in json::elements(text, list) {
             if self.items.len() >= limits.list_items_max {
                 return Ok(Page::Cut(std::mem::take(&mut self.items), "too many items"));
+            }
+            self.bytes = self.bytes.saturating_add(span.end.saturating_sub(span.start));
+            if self.bytes > limits.list_bytes_max {
+                return Ok(Page::Cut(std::mem::take(&mut self.items), "too many bytes"));
             }
             self.items.extend(item(self.kind, text, span));
         }
@@ -138,7 +143,9 @@ fn item(kind: ListKind, text: &[u8], span: Span) -> Option<Item> {
 fn write_without(text: &[u8], object: Span, name: &str, out: &mut Vec<u8>) {
     out.push(b'{');
     for member in json::scan::each_member(text, object) {
-        if member.key.of(text) == name.as_bytes() {
+        let quoted =
+            Span { start: member.key.start.saturating_sub(1), end: member.key.end.saturating_add(1) };
+        if json::unquote(quoted.of(text)).as_deref() == Some(name) {
             continue;
         }
         if out.last() != Some(&b'{') {
@@ -160,7 +167,7 @@ mod tests {
             .page(
                 text.as_bytes(),
                 span,
-                &Limits { list_items_max: 3, list_pages_max: 3, ..Limits::default() },
+                &Limits { list_items_max: 3, list_pages_max: 3, list_bytes_max: 200, ..Limits::default() },
             )
             .map_err(|fault| fault.code)
     }
@@ -190,6 +197,12 @@ mod tests {
         let many = r#"{"tools":[{"name":"a"},{"name":"b"},{"name":"c"},{"name":"d"}]}"#;
         assert!(
             matches!(page(&mut reading, many), Ok(Page::Cut(items, "too many items")) if items.len() == 3)
+        );
+
+        let mut reading = Reading::new(ListKind::Tools);
+        let long = format!(r#"{{"tools":[{{"name":"a"}},{{"name":"b","x":"{}"}}]}}"#, "x".repeat(180));
+        assert!(
+            matches!(page(&mut reading, &long), Ok(Page::Cut(items, "too many bytes")) if items.len() == 1)
         );
 
         let mut reading = Reading::new(ListKind::Tools);

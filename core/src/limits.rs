@@ -17,7 +17,7 @@ pub struct Limits {
     pub sessions_max: usize,
     /// Calls in flight of one session.
     pub session_calls_max: usize,
-    /// Calls in flight altogether.
+    /// Calls of clients in flight altogether.
     pub calls_max: usize,
     /// Calls that wait for one upstream to come back.
     pub upstream_queue_max: usize,
@@ -35,8 +35,6 @@ pub struct Limits {
     pub replay_bytes_max: usize,
     /// Streams one session keeps.
     pub session_streams_max: usize,
-    /// Notifications kept for a session that has no stream open.
-    pub session_backlog_max: usize,
     /// Messages in a batch (2025-03-26).
     pub batch_max: usize,
     /// Connections to one origin of an HTTP upstream.
@@ -45,6 +43,8 @@ pub struct Limits {
     pub list_pages_max: usize,
     /// Items kept of one list.
     pub list_items_max: usize,
+    /// Bytes of items kept of one list.
+    pub list_bytes_max: usize,
     /// Length of one line of a child's stderr; the rest of a longer one is cut.
     pub stderr_line_bytes_max: usize,
     /// Time for a request head and body to arrive.
@@ -62,6 +62,8 @@ pub struct Limits {
     pub call_ms: u64,
     /// A call altogether, progress or not.
     pub call_total_ms: u64,
+    /// What the proxy itself asks (lists, pings) must be answered by then.
+    pub own_call_ms: u64,
     /// How long a call waits for an upstream that went away.
     pub queue_ms: u64,
     /// A session without traffic and without an open stream.
@@ -80,7 +82,7 @@ pub struct Limits {
     pub pool_idle_ms: u64,
     /// Between pings of an upstream.
     pub ping_ms: u64,
-    /// Unanswered pings after which an HTTP+SSE or stdio connection counts as dead.
+    /// Unanswered pings after which an HTTP+SSE connection counts as dead. A child that is busy is not killed for it.
     pub ping_failures_max: u32,
     /// First wait before an upstream is tried again; doubles up to `backoff_max_ms`, with jitter.
     pub backoff_ms: u64,
@@ -92,6 +94,8 @@ pub struct Limits {
     pub debounce_ms: u64,
     /// Age after which the lists of an upstream without `listChanged` are read again when asked for.
     pub list_age_ms: u64,
+    /// Before a list that could not be read is tried again.
+    pub list_retry_ms: u64,
     /// From closing a child's stdin to TERM, and from TERM to KILL.
     pub child_stop_ms: u64,
     /// Running calls may finish this long after the order to stop.
@@ -116,11 +120,11 @@ impl Default for Limits {
             replay_events_max: 256,
             replay_bytes_max: 1024 * 1024,
             session_streams_max: 1_100,
-            session_backlog_max: 64,
             batch_max: 100,
             pool_conns_max: 1_024,
             list_pages_max: 1_000,
             list_items_max: 100_000,
+            list_bytes_max: 64 * 1024 * 1024,
             stderr_line_bytes_max: 8 * 1024,
             request_ms: 30_000,
             conn_idle_ms: 75_000,
@@ -129,6 +133,7 @@ impl Default for Limits {
             keep_alive_ms: 15_000,
             call_ms: 30 * 60_000,
             call_total_ms: 4 * 60 * 60_000,
+            own_call_ms: 60_000,
             queue_ms: 30_000,
             session_idle_ms: 30 * 60_000,
             stream_retention_ms: 5 * 60_000,
@@ -144,6 +149,7 @@ impl Default for Limits {
             backoff_reset_ms: 60_000,
             debounce_ms: 100,
             list_age_ms: 60_000,
+            list_retry_ms: 10_000,
             child_stop_ms: 2_000,
             shutdown_ms: 5_000,
         }

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a line is lent from the receive buffer without a copy and forgotten at the next call; no byte
 //! is searched twice; a line over the limit costs one fault and its own text, the lines after it are
-//! unharmed; an encoded line holds exactly one line feed, at its end.
+//! unharmed.
 //! Deliberately absent: what is in a line. Bad UTF-8 and text that is no JSON are the caller's to log and skip.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -18,12 +18,24 @@ pub struct LineDecoder {
     line_bytes_max: usize,
     lent: usize,
     skipping: bool,
+    head: Vec<u8>,
+    tail: Vec<u8>,
 }
+
+/// How much is remembered of either end of a skipped line.
+const REMEMBERED: usize = 128;
 
 impl LineDecoder {
     /// A decoder for lines of at most `line_bytes_max` bytes, not counting the line feed.
     pub fn new(line_bytes_max: usize) -> Self {
-        Self { recv: RecvBuf::default(), line_bytes_max, lent: 0, skipping: false }
+        Self {
+            recv: RecvBuf::default(),
+            line_bytes_max,
+            lent: 0,
+            skipping: false,
+            head: Vec::new(),
+            tail: Vec::new(),
+        }
     }
 
     /// Takes what the pipe gave.
@@ -35,7 +47,8 @@ impl LineDecoder {
     /// The next line without its LF or CRLF; blank lines are passed over.
     ///
     /// # Errors
-    /// `BodyTooLarge`, once for each line over the limit. Go on: the next call is about the line after it.
+    /// `BodyTooLarge`, once for each line over the limit, when its end was seen; [`Self::skipped`] tells how it began
+    /// and ended. Go on: the next call is about the line after it.
     #[expect(
         clippy::should_implement_trait,
         reason = "a decoder is no iterator: nothing now may be something later"
@@ -63,26 +76,41 @@ impl LineDecoder {
         Some(self.line(self.lent))
     }
 
-    /// True when part of a line waits for the rest.
-    pub fn is_mid_line(&self) -> bool {
-        self.skipping || self.recv.len() > self.lent
+    /// The first and the last bytes of the line that was skipped last: enough to find out which message it was.
+    pub fn skipped(&self) -> (&[u8], &[u8]) {
+        (&self.head, &self.tail)
     }
 
     /// Where the line at the front ends. What is left of an overlong line is dropped on the way.
     fn find_end(&mut self) -> Result<Option<usize>, Fault> {
-        let mut found = self.recv.find(b'\n');
-        if self.skipping {
-            self.recv.consume(found.map_or(usize::MAX, |end| end.saturating_add(1)));
-            self.skipping = found.is_none();
-            found = self.recv.find(b'\n');
+        let found = self.recv.find(b'\n');
+        if !self.skipping {
+            if found.unwrap_or_else(|| self.recv.len()) <= self.line_bytes_max {
+                return Ok(found);
+            }
+            self.skipping = true;
+            self.head.clear();
+            self.tail.clear();
         }
-        if found.unwrap_or_else(|| self.recv.len()) <= self.line_bytes_max {
-            return Ok(found);
+        self.skip(found);
+        if found.is_none() {
+            return Ok(None);
         }
-        self.recv.consume(found.map_or(usize::MAX, |end| end.saturating_add(1)));
-        self.skipping = found.is_none();
+        self.skipping = false;
         let max = self.line_bytes_max;
         Err(Fault::peer(Code::BodyTooLarge, format!("line of more than {max} bytes")))
+    }
+
+    /// Drops what is here of an overlong line, remembering its ends.
+    fn skip(&mut self, end: Option<usize>) {
+        let here = self.recv.as_slice();
+        let part = here.get(..end.unwrap_or(here.len())).unwrap_or_default();
+        let room = REMEMBERED.saturating_sub(self.head.len());
+        self.head.extend_from_slice(part.get(..room.min(part.len())).unwrap_or_default());
+        self.tail.extend_from_slice(part.get(part.len().saturating_sub(REMEMBERED)..).unwrap_or_default());
+        let old = self.tail.len().saturating_sub(REMEMBERED);
+        self.tail.drain(..old);
+        self.recv.consume(end.map_or(usize::MAX, |end| end.saturating_add(1)));
     }
 
     /// The first `end` bytes without a carriage return at their end.
@@ -107,16 +135,6 @@ impl fmt::Debug for LineDecoder {
             .field("skipping", &self.skipping)
             .finish_non_exhaustive()
     }
-}
-
-/// Appends the pieces, which together are one JSON text, as one line.
-pub fn encode_line(out: &mut Vec<u8>, pieces: &[&[u8]]) {
-    let start = out.len();
-    for piece in pieces {
-        out.extend_from_slice(piece);
-    }
-    blank_newlines(out.get_mut(start..).unwrap_or_default());
-    out.push(b'\n');
 }
 
 /// Replaces CR and LF by spaces. In valid JSON they can only be white space between tokens (RFC 8259 §2), so

@@ -18,7 +18,13 @@ use crate::timer::Timer;
 #[derive(Debug)]
 pub(crate) struct Mux {
     calls: Table<Call>,
+    /// Those of clients, and how many there may be: what the proxy itself asks is never crowded out.
+    clients: usize,
+    clients_max: usize,
 }
+
+/// What the proxy itself may have in flight: a few for each server.
+const OWN_CALLS_MAX: usize = 10_000;
 
 /// One call in flight.
 #[derive(Debug)]
@@ -32,7 +38,9 @@ pub(crate) struct Call {
     pub(crate) alive: Mono,
     /// The latest progress told to the client.
     pub(crate) progress: Option<f64>,
-    /// Tries to continue its broken answer stream.
+    /// Since when it waits for its server to come back.
+    pub(crate) waiting: Option<Mono>,
+    /// Tries to continue its broken answer stream, or to send it again, without a sign of life.
     pub(crate) resumes: u32,
     /// Where its answer stream broke off.
     pub(crate) event_id: Option<Box<str>>,
@@ -69,10 +77,14 @@ pub(crate) enum Own {
 
 impl Mux {
     pub(crate) fn new(calls_max: usize) -> Self {
-        Self { calls: Table::new(calls_max) }
+        Self {
+            calls: Table::new(calls_max.saturating_add(OWN_CALLS_MAX)),
+            clients: 0,
+            clients_max: calls_max,
+        }
     }
 
-    /// Takes a call in, or gives its origin back when there are too many.
+    /// Takes a call in, unless there are too many.
     pub(crate) fn open(
         &mut self,
         origin: Origin,
@@ -80,6 +92,10 @@ impl Mux {
         method: Method,
         now: Mono,
     ) -> Option<Key> {
+        let of_client = matches!(origin, Origin::Client(_));
+        if of_client && self.clients >= self.clients_max {
+            return None;
+        }
         let call = Call {
             origin,
             upstream,
@@ -88,10 +104,13 @@ impl Mux {
             started: now,
             alive: now,
             progress: None,
+            waiting: None,
             resumes: 0,
             event_id: None,
         };
-        self.calls.insert(call).ok()
+        let key = self.calls.insert(call).ok()?;
+        self.clients += usize::from(of_client);
+        Some(key)
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&Call> {
@@ -103,7 +122,9 @@ impl Mux {
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<Call> {
-        self.calls.remove(key)
+        let call = self.calls.remove(key)?;
+        self.clients -= usize::from(matches!(call.origin, Origin::Client(_)));
+        Some(call)
     }
 
     /// The call that an upstream means by this raw id, if it is one of its own.
@@ -118,6 +139,11 @@ impl Mux {
     /// All calls of one upstream, in slot order. For its end, not for messages.
     pub(crate) fn of_upstream(&self, upstream: UpstreamId) -> Vec<Key> {
         self.calls.iter().filter(|(_, call)| call.upstream == upstream).map(|(key, _)| key).collect()
+    }
+
+    /// Whether no client waits for anything.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.clients == 0
     }
 
     /// Calls that clients wait for.

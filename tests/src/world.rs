@@ -2,7 +2,7 @@
 //!
 //! [`World::step`] takes the earliest event; an engine's deadline wins against an event of the same time.
 //! Checked here: outputs concern only connections that the engine still has (between their open and their
-//! close), ids are minted by the side that owns them, a timeout makes progress, and what [`Self::finish`] lists.
+//! close), ids are minted by the side that owns them, a timeout makes progress, and what [`World::finish`] lists.
 
 mod io;
 

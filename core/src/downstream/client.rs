@@ -31,6 +31,9 @@ pub(crate) struct Client {
     keep_alive: Option<Timer>,
     last_write: Mono,
     chunked: bool,
+    /// How much waited to be written when the timer last looked, and when that last changed.
+    queued: usize,
+    moved: Mono,
 }
 
 /// What the connection is busy with.
@@ -68,6 +71,8 @@ impl Client {
             keep_alive: None,
             last_write: fx.mono(),
             chunked: true,
+            queued: 0,
+            moved: fx.mono(),
         }
     }
 
@@ -243,13 +248,33 @@ impl Client {
         self.deadline = self.timer.at;
     }
 
-    /// Its timer fired. Returns false when the time is really up.
+    /// Bytes of it are about to be worked on. Those that begin a request start its clock.
+    pub(crate) fn on_bytes(&mut self, fx: &mut Effects) {
+        if self.task != Task::Reading || !self.http.is_idle() {
+            return;
+        }
+        self.deadline = fx.mono().plus_ms(fx.limits.request_ms);
+        if self.deadline < self.timer.at {
+            fx.timers.cancel(self.timer);
+            self.timer = fx.timers.set(self.deadline, TimerKind::DownstreamConn, self.conn.0);
+        }
+    }
+
+    /// Its timer fired. Returns false when the time is really up: a client that takes its answer slowly is not idle,
+    /// one that has taken nothing of it for the time of a request is.
     pub(crate) fn on_timer(&mut self, fx: &mut Effects) -> bool {
         let now = fx.mono();
-        if now >= self.deadline {
+        let queued = fx.queued(self.conn);
+        if queued != self.queued {
+            self.queued = queued;
+            self.moved = now;
+        }
+        let slow = queued > 0 && now.ms_since(self.moved) < fx.limits.request_ms;
+        if now >= self.deadline && !slow {
             return false;
         }
-        let at = self.deadline.min(now.plus_ms(fx.limits.conn_idle_ms));
+        let at = if slow { now.plus_ms(fx.limits.linger_ms) } else { now.plus_ms(fx.limits.conn_idle_ms) };
+        let at = if now >= self.deadline { at } else { at.min(self.deadline) };
         self.timer = fx.timers.set(at, TimerKind::DownstreamConn, self.conn.0);
         true
     }

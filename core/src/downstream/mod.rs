@@ -18,6 +18,7 @@ use crate::effects::Effects;
 use crate::http;
 use crate::id::{ConnId, IdMap, Key, Table};
 use crate::json::Pieces;
+use crate::policy::Principal;
 use crate::timer::TimerKind;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use client::{Client, Task};
@@ -132,9 +133,11 @@ impl Downstream {
         }
     }
 
-    /// The session that has been idle longest and has nothing going on, to make room for another.
-    pub(crate) fn idlest(&self) -> Option<Key> {
-        let idle = self.sessions.iter().filter(|(_, session)| session.is_quiet());
+    /// The session of this view and principal that has been idle longest and has nothing going on, to make room for
+    /// another. Those of others are not touched: nobody can drive them out.
+    pub(crate) fn idlest(&self, view: usize, principal: Principal) -> Option<Key> {
+        let same = |session: &Session| session.view == view && session.principal == principal;
+        let idle = self.sessions.iter().filter(|(_, session)| same(session) && session.is_quiet());
         idle.min_by_key(|(_, session)| session.last_used).map(|(key, _)| key)
     }
 
@@ -252,6 +255,11 @@ impl Downstream {
     pub(crate) fn flush_changes(&mut self, fx: &mut Effects, key: Key) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let Some(number) = session.standalone() else { return };
+        let conn = session.streams.get(&number).and_then(|stream| stream.conn);
+        // Told later, when something else changes or the client opens a stream, rather than dropped on the way.
+        if conn.is_some_and(|conn| fx.queued(conn) > fx.limits.send_high_bytes) {
+            return;
+        }
         for method in session.take_changes() {
             let parts: [&[u8]; 3] = [b"{\"jsonrpc\":\"2.0\",\"method\":\"", method.as_bytes(), b"\"}"];
             self.deliver(fx, key, number, &Pieces::of(&parts), Role::Note);

@@ -178,6 +178,12 @@ impl Server {
         }
     }
 
+    /// Gives up on the request in progress: nothing more is read, and the response to it, if there still is one, is the
+    /// last.
+    pub fn abort(&mut self) {
+        self.close();
+    }
+
     /// True when the connection ends with the response to the request in progress: the client asked for it
     /// or speaks HTTP/1.0, nothing can follow, a fault occurred, or too much of the body is unread.
     pub fn will_close(&self) -> bool {

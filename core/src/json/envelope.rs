@@ -121,7 +121,7 @@ impl Found {
         let Some((name, slot)) =
             place.and_then(|place| Some((NAMES.get(place)?, self.members.get_mut(place)?)))
         else {
-            return Ok(());
+            return refuse_look_alike(key, &NAMES);
         };
         if slot.replace(value).is_some() {
             return Err(invalid(format!("the member `{name}` occurs twice")));
@@ -154,6 +154,16 @@ impl Found {
             return Err(invalid("`params` must be an object"));
         }
         Ok(Envelope { kind, id, method, params, outcome: result.or(error), versioned, newlines })
+    }
+}
+
+/// Peers written in Go match member names without regard to case, so a look-alike could mean something else to
+/// them than to us.
+pub(crate) fn refuse_look_alike(key: &[u8], names: &[&str]) -> Result<(), Fault> {
+    let plain = unescape(key).unwrap_or_default();
+    match names.iter().find(|name| plain.eq_ignore_ascii_case(name) && plain != **name) {
+        Some(name) => Err(invalid(format!("a member that looks like `{name}` but is not"))),
+        None => Ok(()),
     }
 }
 

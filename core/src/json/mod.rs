@@ -15,6 +15,7 @@ pub mod envelope;
 pub mod pieces;
 pub mod scan;
 
+pub(crate) use envelope::refuse_look_alike;
 pub use envelope::{Envelope, Kind};
 pub use pieces::{Decimal, Pieces, Raw};
 pub use scan::{Span, elements, member, members, unquote};

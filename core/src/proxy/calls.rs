@@ -22,9 +22,6 @@ use crate::timer::TimerKind;
 use crate::upstream::Phase;
 use crate::upstream::exchange::Job;
 
-/// An answer stream that stays open after its answer is cut off after this time.
-pub(super) const DRAIN_MS: u64 = 5_000;
-
 impl Proxy {
     /// Sends a client's request to a server under an id of our own.
     pub(super) fn submit_client_call(
@@ -54,15 +51,17 @@ impl Proxy {
             self.mux.remove(key);
             return Err(fault);
         }
-        let waits = server.phase != Phase::Ready;
-        let first = match (streamable, waits) {
+        let now = self.fx.mono();
+        let waiting = (server.phase != Phase::Ready).then_some(now);
+        let first = match (streamable, waiting) {
             (true, _) => self.fx.limits.sse_after_ms,
-            (false, true) => self.fx.limits.queue_ms,
-            (false, false) => server.call_ms(&self.fx),
+            (false, Some(_)) => self.fx.limits.queue_ms,
+            (false, None) => server.call_ms(&self.fx),
         };
         let timer = self.fx.after(first, TimerKind::Call, key.to_wire());
         if let Some(call) = self.mux.get_mut(key) {
             call.timer = Some(timer);
+            call.waiting = waiting;
         }
         if let Some(session) = self.down.session(session) {
             session.calls.push(key);
@@ -88,7 +87,50 @@ impl Proxy {
             self.mux.remove(key);
             return None;
         }
+        // The handshake has a limit of its own, which is the server's.
+        if own != Own::Initialize {
+            let timer = self.fx.after(self.fx.limits.own_call_ms, TimerKind::Call, key.to_wire());
+            if let Some(call) = self.mux.get_mut(key) {
+                call.timer = Some(timer);
+            }
+        }
         Some(key)
+    }
+
+    /// Keeps a call that the server cannot have executed until it is back, for a while. What the proxy itself asked
+    /// is asked anew then.
+    pub(super) fn park(&mut self, id: UpstreamId, key: Key, body: Vec<u8>) {
+        let now = self.fx.mono();
+        let Some(server) = self.servers.get_mut(id.0 as usize).filter(|server| server.was_ready) else {
+            return;
+        };
+        let Some(call) = self.mux.get_mut(key) else { return };
+        if body.is_empty() || matches!(call.origin, Origin::Own(_)) || call.waiting.is_some() {
+            return;
+        }
+        call.waiting = Some(now);
+        if let Some(timer) = call.timer.take() {
+            self.fx.timers.cancel(timer);
+        }
+        call.timer = Some(self.fx.after(self.fx.limits.queue_ms, TimerKind::Call, key.to_wire()));
+        server.wait(key, body);
+    }
+
+    /// The server is back: what waited for it is sent.
+    pub(super) fn send_waiting(&mut self, id: UpstreamId) {
+        let now = self.fx.mono();
+        loop {
+            let Some(server) = self.servers.get_mut(id.0 as usize).filter(|s| s.phase == Phase::Ready) else {
+                return;
+            };
+            let Some((key, body)) = server.next_waiting() else { return };
+            let Some(call) = self.mux.get_mut(key) else { continue };
+            call.waiting = None;
+            call.alive = now;
+            if let Err(fault) = server.link.send_call(&mut self.fx, key, &Pieces::of(&[&body])) {
+                self.fail(key, &fault);
+            }
+        }
     }
 
     /// An answer of a server.
@@ -105,7 +147,7 @@ impl Proxy {
                 match envelope.kind {
                     Kind::Result => self.on_own_result(call.upstream, own, key, text, result),
                     Kind::Error | Kind::Request | Kind::Notification => {
-                        self.on_own_failed(call.upstream, own, key, server_error(text, result));
+                        self.on_own_failed(call.upstream, own, key, &server_error(text, result));
                     }
                 }
             }
@@ -115,20 +157,26 @@ impl Proxy {
 
     /// A call ends without an answer of its server.
     pub(super) fn fail(&mut self, key: Key, fault: &Fault) {
-        let Some(call) = self.close_call(key) else { return };
-        match call.origin {
+        if let Some(call) = self.close_call(key) {
+            self.tell_failed(call.origin, call.upstream, key, fault);
+        }
+    }
+
+    /// Tells whoever asked that there will be no answer.
+    fn tell_failed(&mut self, origin: Origin, upstream: UpstreamId, key: Key, fault: &Fault) {
+        match origin {
             Origin::Client(origin) => {
                 let body = error_body(origin.id.as_bytes(), fault);
                 let message = Pieces::of(&[body.as_bytes()]);
                 self.down.deliver(&mut self.fx, origin.session, origin.stream, &message, Role::Answer);
             }
-            Origin::Own(own) => self.on_own_failed(call.upstream, own, key, fault.clone()),
+            Origin::Own(own) => self.on_own_failed(upstream, own, key, fault),
         }
         self.check_drained();
     }
 
     /// Takes a call out of everything that knows it.
-    fn close_call(&mut self, key: Key) -> Option<Call> {
+    pub(super) fn close_call(&mut self, key: Key) -> Option<Call> {
         let call = self.mux.remove(key)?;
         if let Some(timer) = call.timer {
             self.fx.timers.cancel(timer);
@@ -142,14 +190,8 @@ impl Proxy {
         Some(call)
     }
 
-    /// `notifications/cancelled` of a client: the call ends, the server is told in the client's words.
-    pub(super) fn on_client_cancelled(
-        &mut self,
-        session: Key,
-        envelope: &Envelope,
-        params: Span,
-        text: &[u8],
-    ) {
+    /// `notifications/cancelled` of a client: the call ends, the server is told.
+    pub(super) fn on_client_cancelled(&mut self, session: Key, params: Span, text: &[u8]) {
         let Ok(Some(id)) = json::member(text, params, "requestId") else { return };
         let Some(session) = self.down.session(session) else { return };
         let named = |key: &&Key| match self.mux.get(**key).map(|call| &call.origin) {
@@ -157,20 +199,18 @@ impl Proxy {
             Some(Origin::Own(_)) | None => false,
         };
         let Some(key) = session.calls.iter().find(named).copied() else { return };
-        let wire = Decimal::new(key.to_wire());
-        let message = Pieces::splice(text, envelope.newlines, &[(id, wire.as_bytes())]);
-        let mut owned = Vec::with_capacity(message.len());
-        message.write(&mut owned);
+        let reason = json::member(text, params, "reason").ok().flatten();
+        let reason = reason.and_then(|reason| json::unquote(reason.of(text)));
         let Some(call) = self.mux.get(key) else { return };
         if let Origin::Client(origin) = call.origin.clone() {
-            self.cancel_upstream(key, Some(&owned));
+            self.cancel_upstream(key, reason.as_deref());
             self.down.withdraw(&mut self.fx, origin.session, origin.stream);
         }
         self.check_drained();
     }
 
-    /// Ends a call that nobody waits for any more: the server is told, with `message` or in our words.
-    pub(super) fn cancel_upstream(&mut self, key: Key, message: Option<&[u8]>) {
+    /// Ends a call that nobody waits for any more: the server is told, if it knows of the call.
+    pub(super) fn cancel_upstream(&mut self, key: Key, reason: Option<&str>) {
         let Some(call) = self.close_call(key) else { return };
         let Some(server) = self.servers.get_mut(call.upstream.0 as usize) else { return };
         if server.forget_waiting(key) {
@@ -180,20 +220,20 @@ impl Proxy {
             if link.forget_queued(key) {
                 return;
             }
-            if let Some(exchange) = link.find(Job::Call(key)) {
-                exchange.job = Job::Drain;
-                exchange.arm(&mut self.fx, DRAIN_MS);
+            if link.drain(&mut self.fx, key) {
+                return;
             }
         }
-        if server.phase == Phase::Down {
+        // Whoever comes back has forgotten the call anyway.
+        if server.phase != Phase::Ready {
             return;
         }
-        let ours = format!(
-            "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{}}}}}",
+        let reason = reason.map_or_else(String::new, |reason| format!(",\"reason\":{}", quote(reason)));
+        let text = format!(
+            "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{}{reason}}}}}",
             key.to_wire()
         );
-        let message = Pieces::of(&[message.unwrap_or(ours.as_bytes())]);
-        server.link.send_note(&mut self.fx, Job::Note, &message);
+        server.link.send_note(&mut self.fx, Job::Note, &Pieces::of(&[text.as_bytes()]));
     }
 
     /// Cancels what was asked on one stream, because its client did not come back.
@@ -236,9 +276,13 @@ impl Proxy {
         let now = self.fx.mono();
         let Some(call) = self.mux.get(key) else { return };
         let Some(server) = self.servers.get(call.upstream.0 as usize) else { return };
-        let waits = server.phase != Phase::Ready;
-        let silent_ms = if waits { self.fx.limits.queue_ms } else { server.call_ms(&self.fx) };
-        let since = if waits { call.started } else { call.alive };
+        let silent_ms = match (call.waiting, &call.origin) {
+            (Some(_), _) => self.fx.limits.queue_ms,
+            (None, Origin::Client(_)) => server.call_ms(&self.fx),
+            (None, Origin::Own(_)) => self.fx.limits.own_call_ms,
+        };
+        let waits = call.waiting.is_some();
+        let since = call.waiting.unwrap_or(call.alive);
         let limit = since.plus_ms(silent_ms).min(call.started.plus_ms(self.fx.limits.call_total_ms));
         let label = server.label.clone();
         if now >= limit {
@@ -265,14 +309,9 @@ impl Proxy {
     /// Ends a call with an error and tells the server that nobody waits.
     pub(super) fn give_up_call(&mut self, key: Key, fault: &Fault) {
         let Some(call) = self.mux.get(key) else { return };
-        let origin = call.origin.clone();
+        let (origin, upstream) = (call.origin.clone(), call.upstream);
         self.cancel_upstream(key, None);
-        if let Origin::Client(origin) = origin {
-            let body = error_body(origin.id.as_bytes(), fault);
-            let message = Pieces::of(&[body.as_bytes()]);
-            self.down.deliver(&mut self.fx, origin.session, origin.stream, &message, Role::Answer);
-        }
-        self.check_drained();
+        self.tell_failed(origin, upstream, key, fault);
     }
 }
 
@@ -281,7 +320,7 @@ pub(super) fn server_error(text: &[u8], error: Span) -> Fault {
     let [code, message] = json::members(text, error, ["code", "message"]).unwrap_or_default();
     let code = code.map_or_else(String::new, |span| String::from_utf8_lossy(span.of(text)).into_owned());
     let message = message.and_then(|span| json::unquote(span.of(text))).unwrap_or_default();
-    let detail =
-        format!("the server answered with error {code} {}", quote(&Fault::quoted(message.as_bytes())));
-    Fault::peer(Code::UpstreamBroken, detail)
+    let kind = if code == "-32601" { Code::MethodNotFound } else { Code::UpstreamBroken };
+    let message = quote(&Fault::quoted(message.as_bytes()));
+    Fault::peer(kind, format!("the server answered with error {code} {message}"))
 }

@@ -51,6 +51,7 @@ impl Proxy {
 
     pub(super) fn on_client_bytes(&mut self, conn: ConnId, bytes: &[u8]) {
         let Some(mut client) = self.down.take(conn) else { return };
+        client.on_bytes(&mut self.fx);
         client.http.push(bytes);
         self.work(client);
     }
@@ -58,9 +59,13 @@ impl Proxy {
     pub(super) fn on_client_eof(&mut self, conn: ConnId) {
         let Some(mut client) = self.down.take(conn) else { return };
         client.http.close_read();
-        let over = matches!(client.task, Task::Streaming { .. } | Task::Closing);
+        let over = match client.task {
+            // A client that only half-closes may still read its answer, but nobody reads a stream that way.
+            Task::Streaming { .. } => true,
+            Task::Closing => self.fx.queued(conn) == 0,
+            Task::Reading | Task::Waiting { .. } => false,
+        };
         self.work(client);
-        // A client that only half-closes may still wait for its answer, but nobody reads a stream that way.
         if over {
             self.drop_client(conn);
         }
@@ -81,6 +86,7 @@ impl Proxy {
             match client.http.next() {
                 Ok(Some(ServerEvent::Head)) => self.on_head(&mut client),
                 Ok(Some(ServerEvent::Request)) => self.on_request(&mut client),
+                Ok(Some(ServerEvent::Eof)) if self.fx.queued(conn) > 0 => client.close_in_order(&mut self.fx),
                 Ok(Some(ServerEvent::Eof)) => {
                     gone = true;
                     break;
@@ -89,7 +95,6 @@ impl Proxy {
                 Err(fault) => {
                     self.fx.log(Level::Debug, None, format!("bad request from {}: {fault}", client.peer()));
                     client.answer_fault(&mut self.fx, &fault, &[]);
-                    client.close_in_order(&mut self.fx);
                 }
             }
         }
@@ -108,8 +113,8 @@ impl Proxy {
         }
         if client.task == Task::Reading && client.http.is_mid_request() {
             let fault = Fault::peer(Code::PeerTimeout, "the request did not arrive in time");
+            client.http.abort();
             client.answer_fault(&mut self.fx, &fault, &[]);
-            client.close_in_order(&mut self.fx);
         } else {
             self.drop_client(conn);
         }
@@ -169,8 +174,13 @@ impl Proxy {
         else {
             return;
         };
-        let path = head.path().replacen(&*server.name, &server.label, 1);
-        let line = format!("{} {}", head.method_str(), Fault::quoted(path.as_bytes()));
+        // Not the path of the request, which may hold a secret in any spelling.
+        let suffix = match route.endpoint {
+            Endpoint::Mcp => "mcp",
+            Endpoint::Sse => "sse",
+            Endpoint::Message => "message",
+        };
+        let line = format!("{} {}/{}/{suffix}", head.method_str(), self.config.base_path, server.label);
         self.fx.log(Level::Info, Some(&server.label), line);
     }
 
@@ -217,6 +227,7 @@ impl Proxy {
             let Some(()) = self.down.resume(&mut self.fx, client, key, &id) else {
                 return Err(Fault::peer(Code::BadEventId, "this event is not known (any more)").into());
             };
+            self.changed.push(key);
             return Ok(());
         }
         let attached = self.down.attach(&mut self.fx, client, key, Stream::standalone(true), true);
@@ -321,7 +332,7 @@ impl Proxy {
         if let Some(key) = self.down.open_session(&mut self.fx, make) {
             return Ok(key);
         }
-        if let Some(idle) = self.down.idlest() {
+        if let Some(idle) = self.down.idlest(route.view, principal) {
             self.end_session(idle);
         }
         let full = || Fault::local(Code::Overloaded, "there are too many sessions");

@@ -10,20 +10,23 @@
 //! What follows when one goes wrong is in [`super::recovery`].
 
 use super::Proxy;
-use super::calls::DRAIN_MS;
-use super::recovery::status_text;
 use crate::config::HttpKind;
 use crate::fault::{Code, Fault};
 use crate::http::ClientEvent;
 use crate::id::{ConnId, Key, UpstreamId};
-use crate::mux::Origin;
 use crate::sse;
-use crate::upstream::Phase;
 use crate::upstream::exchange::{Exchange, Job};
+use crate::upstream::link::HttpLink;
+use crate::upstream::{Phase, Upstream};
 use std::net::SocketAddr;
 
 /// Longest wait a server may ask for.
 const RETRY_MS_MAX: u64 = 60_000;
+
+/// The HTTP link of a server, without borrowing the rest of the engine.
+pub(super) fn http_link(servers: &mut [Upstream], id: UpstreamId) -> Option<&mut HttpLink> {
+    servers.get_mut(id.0 as usize)?.link.http()
+}
 
 impl Proxy {
     pub(super) fn take_exchange(&mut self, id: UpstreamId, conn: ConnId) -> Option<Box<Exchange>> {
@@ -31,11 +34,8 @@ impl Proxy {
     }
 
     fn put_exchange(&mut self, id: UpstreamId, exchange: Box<Exchange>) {
-        if let Some(link) = self.servers.get_mut(id.0 as usize).and_then(|server| server.link.http()) {
-            // The server may have been lost while its bytes were worked on.
-            if self.fx.is_open(exchange.conn) {
-                link.put(exchange);
-            }
+        if let Some(link) = http_link(&mut self.servers, id) {
+            link.put(&mut self.fx, exchange);
         }
     }
 
@@ -43,8 +43,7 @@ impl Proxy {
         let Some(mut exchange) = self.take_exchange(id, conn) else { return };
         let fault = match result {
             Ok(addrs) => {
-                if let Some(link) = self.servers.get_mut(id.0 as usize).and_then(|server| server.link.http())
-                {
+                if let Some(link) = http_link(&mut self.servers, id) {
                     link.learn(&self.fx, addrs);
                 }
                 if exchange.resolved(&mut self.fx, addrs) {
@@ -60,15 +59,10 @@ impl Proxy {
     }
 
     pub(super) fn on_connected(&mut self, id: UpstreamId, conn: ConnId) {
-        let Some(link) = self.servers.get_mut(id.0 as usize).and_then(|server| server.link.http()) else {
-            return;
-        };
+        let Some(link) = http_link(&mut self.servers, id) else { return };
         if let Some(mut exchange) = link.take(conn) {
             exchange.connected(&mut self.fx);
-            if matches!(exchange.job, Job::Note | Job::Initialized | Job::Delete | Job::Drain) {
-                exchange.arm(&mut self.fx, DRAIN_MS);
-            }
-            link.put(exchange);
+            link.put(&mut self.fx, exchange);
         }
     }
 
@@ -86,32 +80,30 @@ impl Proxy {
     }
 
     /// The server cannot be reached. Nothing of the request was sent, so a call can wait for it.
-    fn on_dial_failed(&mut self, id: UpstreamId, mut exchange: Box<Exchange>, fault: &Fault) {
+    fn on_dial_failed(&mut self, id: UpstreamId, exchange: Box<Exchange>, fault: &Fault) {
         let body = exchange.request_body(&self.fx);
         exchange.disarm(&mut self.fx);
-        self.fx.close(exchange.conn);
-        if let Some(server) = self.servers.get_mut(id.0 as usize) {
-            let alive = server.link.http().is_some_and(|link| {
-                link.unlearn();
-                link.is_alive()
-            });
-            // It does not take another connection, but is busy with others: no reason to give those up.
-            if alive && server.phase == Phase::Ready {
-                match exchange.job {
-                    Job::Call(key) => self.fail(key, fault),
-                    Job::Listen => self.on_listen_ended(id, &exchange, 200),
-                    Job::Note | Job::Initialized | Job::Stream | Job::Delete | Job::Drain | Job::Idle => {}
-                }
-                return;
-            }
-            if let Job::Call(key) = exchange.job
-                && server.was_ready
-                && matches!(self.mux.get(key).map(|call| &call.origin), Some(Origin::Client(_)))
-            {
-                server.wait(key, body);
-            }
+        let Some(link) = http_link(&mut self.servers, id) else { return };
+        link.unlearn();
+        link.drop_exchange(&mut self.fx, &exchange);
+        // It does not take another connection, but is busy with others: no reason to give those up.
+        let alive =
+            link.is_alive() && self.servers.get(id.0 as usize).is_some_and(|s| s.phase == Phase::Ready);
+        match exchange.job {
+            Job::Call(key) if alive => self.fail(key, fault),
+            Job::Call(key) => self.park(id, key, body),
+            Job::Listen if alive => self.on_listen_ended(id, &exchange.summary(200)),
+            Job::Listen
+            | Job::Note
+            | Job::Initialized
+            | Job::Stream
+            | Job::Delete
+            | Job::Drain
+            | Job::Idle => {}
         }
-        self.lose(id, fault);
+        if !alive {
+            self.lose(id, fault);
+        }
         self.check_ended();
     }
 
@@ -124,13 +116,7 @@ impl Proxy {
     /// The other end closed: the pipe of a child, or an HTTP connection.
     pub(super) fn on_server_eof(&mut self, id: UpstreamId, conn: ConnId, reason: &'static str) {
         let Some(mut exchange) = self.take_exchange(id, conn) else {
-            let fault = Fault::environment(Code::UpstreamLost, reason);
-            let Some(server) = self.server(id) else { return };
-            let current = server.link.child().and_then(|link| link.child.as_ref()).map(|child| child.conn);
-            if current == Some(conn) && server.phase != Phase::Stopped {
-                self.lose(id, &fault);
-            }
-            return;
+            return self.on_pipe_closed(id, conn, reason);
         };
         if exchange.is_dialling() {
             let fault = Fault::environment(Code::UpstreamLost, reason);
@@ -148,6 +134,10 @@ impl Proxy {
     /// Works on what an exchange has buffered.
     fn read_exchange(&mut self, id: UpstreamId, mut exchange: Box<Exchange>) {
         loop {
+            // The server may have been given up while its bytes were worked on: nothing it says counts any more.
+            if http_link(&mut self.servers, id).is_none_or(|link| !link.is_current(&exchange)) {
+                return self.put_exchange(id, exchange);
+            }
             match exchange.client.next() {
                 Ok(None) => return self.put_exchange(id, exchange),
                 Ok(Some(ClientEvent::Head)) => self.on_response_head(id, &mut exchange),
@@ -185,9 +175,9 @@ impl Proxy {
             exchange.events = Some(sse::Decoder::new(self.fx.limits.message_bytes_max));
         }
         // `initialize` names the session of everything that follows.
-        if let (Job::Call(key), Some(session)) = (exchange.job, head.header("mcp-session-id"))
+        if let (Job::Call(key), Some(session), true) = (exchange.job, head.header("mcp-session-id"), good)
             && self.mux.get(key).is_some_and(|call| call.method == crate::mcp::Method::Initialize)
-            && let Some(link) = self.servers.get_mut(id.0 as usize).and_then(|server| server.link.http())
+            && let Some(link) = http_link(&mut self.servers, id)
         {
             link.session = Some(session.into());
         }
@@ -202,6 +192,13 @@ impl Proxy {
         let job = exchange.job;
         let Some(events) = &mut exchange.events else { return Ok(()) };
         while let Some(event) = events.next()? {
+            exchange.heard = true;
+            if let Job::Call(key) = job
+                && let Some(call) = self.mux.get_mut(key)
+            {
+                call.resumes = 0;
+                call.alive = self.fx.now.mono;
+            }
             if let Some(ms) = event.retry_ms {
                 exchange.retry_ms = Some(ms.min(RETRY_MS_MAX));
             }
@@ -222,8 +219,7 @@ impl Proxy {
             && self.mux.get(key).is_none()
             && exchange.job == job
         {
-            exchange.job = Job::Drain;
-            exchange.arm(&mut self.fx, DRAIN_MS);
+            exchange.begin(&mut self.fx, Job::Drain, None, 0);
         }
         Ok(())
     }
@@ -252,42 +248,37 @@ impl Proxy {
     fn on_response_end(&mut self, id: UpstreamId, mut exchange: Box<Exchange>) {
         let status = exchange.client.head().status();
         let good = (200..300).contains(&status);
-        match exchange.job {
-            Job::Call(key) if exchange.events.is_some() => {
-                if self.mux.get(key).is_some() {
-                    return self.on_stream_broken(id, exchange, key);
-                }
+        let streamed = exchange.events.is_some();
+        let job = exchange.job;
+        match job {
+            Job::Call(key) if streamed && self.mux.get(key).is_some() && !self.answers_on_stream(id) => {
+                return self.on_stream_broken(id, exchange, key);
             }
+            Job::Call(key) if !good => return self.on_refused(id, exchange, key, status),
+            Job::Stream if streamed => {
+                let fault = Fault::environment(Code::UpstreamLost, "it ended its event stream");
+                return self.on_stream_ended(id, exchange, &fault);
+            }
+            Job::Stream => return self.on_stream_refused(id, exchange, status),
+            _ => {}
+        }
+        // The connection is free before anything follows from the answer, so that it can serve that too.
+        let body = std::mem::take(&mut exchange.body);
+        let summary = exchange.summary(status);
+        self.recycle(id, exchange);
+        match job {
             // HTTP+SSE: only an acknowledgement, the answer comes on the stream.
-            Job::Call(_) if good && self.answers_on_stream(id) => {}
-            Job::Call(key) if good => self.on_json_answer(id, &exchange, key),
-            Job::Call(key) => return self.on_refused(id, exchange, key, status),
+            Job::Call(_) if self.answers_on_stream(id) => {}
+            Job::Call(key) => self.on_json_answer(id, &body, key, status),
             Job::Initialized if good => self.read_all_lists(id),
             Job::Initialized => {
                 let fault =
                     Fault::peer(Code::UpstreamBroken, format!("it refused `initialized` with HTTP {status}"));
                 self.lose(id, &fault);
             }
-            Job::Note if !good => self.on_note_refused(id, &exchange, status),
-            Job::Stream => {
-                let broken = exchange.events.is_some();
-                exchange.job = Job::Drain;
-                let fault = match broken {
-                    true => Fault::environment(Code::UpstreamLost, "it ended its event stream"),
-                    false => Fault::peer(Code::UpstreamBroken, status_text(status)),
-                };
-                return self.on_stream_ended(id, exchange, &fault, broken);
-            }
-            Job::Listen => self.on_listen_ended(id, &exchange, status),
-            Job::Note | Job::Delete | Job::Drain | Job::Idle => {}
-        }
-        if let Some(link) = self.servers.get_mut(id.0 as usize).and_then(|server| server.link.http()) {
-            if exchange.job == Job::Delete {
-                exchange.disarm(&mut self.fx);
-                self.fx.close(exchange.conn);
-            } else {
-                link.recycle(&mut self.fx, exchange);
-            }
+            Job::Note if !good => self.on_note_refused(id, &summary),
+            Job::Listen => self.on_listen_ended(id, &summary),
+            Job::Note | Job::Stream | Job::Delete | Job::Drain | Job::Idle => {}
         }
         self.check_ended();
     }
@@ -298,18 +289,12 @@ impl Proxy {
     }
 
     /// The JSON body of a call: its answer, or (2025-03-26) an array with it.
-    fn on_json_answer(&mut self, id: UpstreamId, exchange: &Exchange, key: Key) {
-        if !exchange.body.is_empty() {
-            self.on_server_text(id, Some(key), &exchange.body);
+    fn on_json_answer(&mut self, id: UpstreamId, body: &[u8], key: Key, status: u16) {
+        if !body.is_empty() {
+            self.on_server_text(id, Some(key), body);
         }
-        let status = exchange.client.head().status();
-        self.fail(
-            key,
-            &Fault::peer(
-                Code::UpstreamBroken,
-                format!("the server answered HTTP {status} without an answer"),
-            ),
-        );
+        let detail = format!("the server answered HTTP {status} without an answer");
+        self.fail(key, &Fault::peer(Code::UpstreamBroken, detail));
     }
 
     /// An exchange takes too long.
@@ -319,6 +304,10 @@ impl Proxy {
             Fault::environment(Code::UpstreamTimeout, "the connection could not be established in time");
         if exchange.is_dialling() {
             self.on_dial_failed(id, exchange, &fault);
+        } else if exchange.job == Job::Initialized && exchange.events.is_some() {
+            // Acknowledged by the head of a response that does not end.
+            self.drop_exchange(id, exchange);
+            self.read_all_lists(id);
         } else {
             let fault = Fault::environment(Code::UpstreamTimeout, "the server did not answer in time");
             self.on_broken(id, exchange, &fault);
@@ -326,7 +315,7 @@ impl Proxy {
     }
 
     pub(super) fn on_pool_timer(&mut self, id: UpstreamId) {
-        if let Some(link) = self.servers.get_mut(id.0 as usize).and_then(|server| server.link.http()) {
+        if let Some(link) = http_link(&mut self.servers, id) {
             link.on_pool_timer(&mut self.fx);
         }
     }

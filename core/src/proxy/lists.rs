@@ -9,7 +9,7 @@ use crate::catalog::{Item, Page, Reading};
 use crate::config::ToolFilter;
 use crate::fault::Fault;
 use crate::id::{Key, UpstreamId};
-use crate::json::{Pieces, Span};
+use crate::json::Span;
 use crate::log::Level;
 use crate::mcp::ListKind;
 use crate::mux::Own;
@@ -37,10 +37,10 @@ impl Proxy {
     fn ask_page(&mut self, id: UpstreamId, reading: Reading, params: &str) {
         let kind = reading.kind();
         let key = self.submit_own(id, Own::List(kind), kind.method(), params);
-        let Some(slot) = self.server(id).and_then(|server| server.readings.get_mut(kind.index())) else {
-            return;
-        };
-        *slot = key.map(|key| (key, reading));
+        let Some(key) = key else { return self.finish_reading(id, kind, None) };
+        if let Some(slot) = self.server(id).and_then(|server| server.readings.get_mut(kind.index())) {
+            *slot = Some((key, reading));
+        }
     }
 
     pub(super) fn on_list_page(
@@ -80,6 +80,10 @@ impl Proxy {
         if let Some(slot) = server.readings.get_mut(kind.index()) {
             *slot = None;
         }
+        if items.is_none() {
+            self.retry_list(id, kind);
+        }
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
         if let Some(items) = items {
             let first = !server.was_ready;
             let changed = server.catalog.replace(kind, items, now);
@@ -138,21 +142,12 @@ impl Proxy {
         let first = !server.was_ready;
         server.mark_ready(&mut self.fx);
         self.fx.log(Level::Info, Some(&server.label), "Connected");
-        while let Some((key, body)) = server.next_waiting() {
-            let sent = match self.mux.get(key) {
-                Some(_) => server.link.send_call(&mut self.fx, key, &Pieces::of(&[&body])),
-                None => Ok(()),
-            };
-            if sent.is_err() {
-                server.wait(key, body);
-                break;
-            }
-        }
         let (name, label) = (server.name.clone(), server.label.clone());
+        self.send_waiting(id);
         if first {
             let routes = self.shown_routes(&name, &label);
             self.fx.log(Level::Info, Some(&label), format!("Handling requests at {routes}"));
-            self.count_started();
+            self.count_started(id);
         }
         self.open_standalone(id);
     }
@@ -181,6 +176,19 @@ impl Proxy {
             server.refresh = None;
         }
         self.refresh_stale(id);
+    }
+
+    /// A list could not be read: it is tried again after a while, so that a server that was only slow to warm up does
+    /// not stay without tools.
+    fn retry_list(&mut self, id: UpstreamId, kind: ListKind) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        if let Some(stale) = server.stale.get_mut(kind.index()) {
+            *stale = true;
+        }
+        if server.refresh.is_none() {
+            let ms = self.fx.limits.list_retry_ms;
+            server.refresh = Some(self.fx.after(ms, TimerKind::Refresh, u64::from(id.0)));
+        }
     }
 
     fn refresh_stale(&mut self, id: UpstreamId) {

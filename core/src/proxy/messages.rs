@@ -4,11 +4,12 @@
 
 use super::Proxy;
 use super::calls::server_error;
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::id::{ConnId, Key, UpstreamId};
 use crate::json::{self, Envelope, Kind, Pieces, Span};
 use crate::log::Level;
 use crate::mcp::{Method, Revision};
+use crate::upstream::Phase;
 use crate::upstream::exchange::Job;
 use crate::upstream::link::Link;
 
@@ -23,19 +24,44 @@ impl Proxy {
             match pipes.stdout.next() {
                 Ok(Some(line)) => self.on_server_text(id, None, line),
                 Ok(None) => break,
-                Err(fault) => {
-                    if let Some(server) = self.servers.get(id.0 as usize) {
-                        self.fx.log(
-                            Level::Warn,
-                            Some(&server.label),
-                            format!("a line of output was skipped: {fault}"),
-                        );
-                    }
-                }
+                Err(fault) => self.on_line_skipped(id, &fault, pipes.stdout.skipped()),
             }
         }
         if let Some(link) = self.server(id).and_then(|server| server.link.child()) {
             link.pipes = Some(pipes);
+        }
+    }
+
+    /// A child closed its output, or its input broke: it can serve no more, whether it lives on or not.
+    pub(super) fn on_pipe_closed(&mut self, id: UpstreamId, conn: ConnId, reason: &'static str) {
+        let Some(link) = self.server(id).and_then(|server| server.link.child()) else { return };
+        if link.child.as_ref().is_none_or(|child| child.conn != conn) {
+            return;
+        }
+        // Its last line may lack its end.
+        if let Some(mut pipes) = link.pipes.take() {
+            if let Some(line) = pipes.stdout.finish() {
+                self.on_server_text(id, None, line);
+            }
+            if let Some(link) = self.server(id).and_then(|server| server.link.child()) {
+                link.pipes = Some(pipes);
+            }
+        }
+        self.lose(id, &Fault::environment(Code::UpstreamLost, reason));
+    }
+
+    /// A line was longer than a message may be. If it was the answer to a call, that call fails now.
+    fn on_line_skipped(&mut self, id: UpstreamId, fault: &Fault, ends: (&[u8], &[u8])) {
+        if let Some(server) = self.servers.get(id.0 as usize) {
+            let line = format!("output was skipped: {fault}");
+            self.fx.log(Level::Warn, Some(&server.label), line);
+        }
+        let raw = first_id(ends.0).or_else(|| last_id(ends.1));
+        if let Some(key) = raw.and_then(|raw| self.mux.find(id, raw)) {
+            self.fail(
+                key,
+                &Fault::peer(Code::UpstreamBroken, "the answer of the server is longer than is allowed"),
+            );
         }
     }
 
@@ -50,8 +76,12 @@ impl Proxy {
             Ok(envelope) => envelope,
             Err(fault) => {
                 let label = server.label.clone();
-                let line =
-                    format!("output that is no message was skipped ({fault}): {}", Fault::quoted(text));
+                // Text that may be a piece of a message is not shown: it could hold anything.
+                let looks_like_json = text.iter().any(|byte| matches!(byte, b'"' | b'{'));
+                let shown =
+                    if looks_like_json { String::new() } else { format!(": {}", Fault::quoted(text)) };
+                let line = format!("{} bytes of output are no message and were skipped{shown}", text.len());
+                self.fx.log(Level::Debug, Some(&label), fault.to_string());
                 return self.fx.log(Level::Info, Some(&label), line);
             }
         };
@@ -116,7 +146,10 @@ impl Proxy {
         };
         let message = Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"id\":", raw, rest]);
         if let Some(server) = self.servers.get_mut(id.0 as usize) {
-            server.link.send_note(&mut self.fx, Job::Note, &message);
+            // Over HTTP an answer belongs to a session, and there is none before the handshake is over.
+            if server.link.http().is_none() || server.phase != Phase::Handshake {
+                server.link.send_note(&mut self.fx, Job::Note, &message);
+            }
         }
     }
 
@@ -136,6 +169,25 @@ impl Proxy {
             }
         }
     }
+}
+
+/// The digits of the id with which a message begins, as most SDKs write it.
+fn first_id(head: &[u8]) -> Option<&[u8]> {
+    let text = std::str::from_utf8(head).unwrap_or_default();
+    digits(text.split_once("\"id\":")?.1)
+}
+
+/// The digits of the id with which a message ends, as the TypeScript SDK writes it.
+fn last_id(tail: &[u8]) -> Option<&[u8]> {
+    let at = tail.windows(5).rposition(|window| window == b"\"id\":")?;
+    let text = std::str::from_utf8(tail.get(at.saturating_add(5)..)?).ok()?;
+    digits(text)
+}
+
+fn digits(text: &str) -> Option<&[u8]> {
+    let text = text.trim_start();
+    let end = text.find(|c: char| !c.is_ascii_digit())?;
+    text.as_bytes().get(..end).filter(|digits| !digits.is_empty())
 }
 
 /// A line of stderr without what could disturb a terminal.

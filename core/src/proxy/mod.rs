@@ -70,8 +70,6 @@ pub struct Proxy {
     down: Downstream,
     mux: Mux,
     stage: Stage,
-    /// Servers whose first start has not succeeded or failed yet.
-    starting: usize,
     bound: Option<SocketAddr>,
     exit_code: u8,
     /// Messages for clients whose connection is being worked on right now.
@@ -109,7 +107,6 @@ impl Proxy {
             gate: gate(&config),
             routes: Routes::new(&config),
             views,
-            starting: servers.len(),
             servers,
             down: Downstream::new(limits.sessions_max),
             mux: Mux::new(limits.calls_max),

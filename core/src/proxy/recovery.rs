@@ -8,192 +8,197 @@
 //! | anything else | the call fails |
 
 use super::Proxy;
-use super::calls::{DRAIN_MS, server_error};
+use super::calls::server_error;
+use super::exchanges::http_link;
 use crate::config::HttpKind;
 use crate::fault::{Code, Fault};
 use crate::http::Method as HttpMethod;
 use crate::id::{Key, UpstreamId};
 use crate::json::{self, Envelope, Pieces, Span};
 use crate::log::Level;
+use crate::mcp::Method;
 use crate::mux::Origin;
 use crate::timer::TimerKind;
 use crate::upstream::Phase;
-use crate::upstream::exchange::{Exchange, Job};
+use crate::upstream::exchange::{Exchange, Job, Summary};
 
 /// Tries to continue a broken answer stream, or to repeat a refused call, without a sign of life in between.
 const TRIES_MAX: u32 = 5;
 /// Wait before a broken stream is asked for again, when the server did not say.
 const RETRY_MS: u64 = 1_000;
+/// Shortest such wait, whatever the server says.
+const RETRY_MS_MIN: u64 = 100;
+/// Times a standalone stream that answers without a stream is asked for again.
+const LISTEN_TRIES: u32 = 3;
 
 impl Proxy {
     /// A call was answered with an error status.
-    pub(super) fn on_refused(&mut self, id: UpstreamId, exchange: Box<Exchange>, key: Key, status: u16) {
-        let answer = Envelope::parse(&exchange.body, self.fx.limits.json_depth_max).ok();
-        let body = exchange.request_body(&self.fx);
-        // A resumed stream has no body to send again: its call was executed.
-        let repeatable = !body.is_empty();
-        let session_lost = exchange.named_session && is_session_loss(status, &exchange.body, answer.as_ref());
-        let method = self.mux.get(key).map(|call| call.method);
-        if session_lost && repeatable {
-            self.on_session_lost(id, key, body);
-        } else if session_lost {
+    pub(super) fn on_refused(&mut self, id: UpstreamId, mut exchange: Box<Exchange>, key: Key, status: u16) {
+        let text = std::mem::take(&mut exchange.body);
+        let request = exchange.request_body(&self.fx);
+        let session = exchange.named_session;
+        self.recycle(id, exchange);
+        let answer = Envelope::parse(&text, self.fx.limits.json_depth_max).ok();
+        let answer = answer.filter(|answer| answer.outcome.is_some());
+        let named = answer.and_then(|answer| answer.id).and_then(|span| self.mux.find(id, span.of(&text)));
+        let is_initialize = self.mux.get(key).is_some_and(|call| call.method == Method::Initialize);
+        match answer {
+            Some(envelope) if named == Some(key) => self.complete(key, &envelope, &text),
+            _ if session.is_some() && is_session_loss(status, &text, answer.as_ref()) => {
+                self.on_session_lost(id, key, session, request);
+            }
+            _ if is_initialize && is_other_transport(status) => {
+                self.drop_own_calls(id);
+                self.try_other_kind(id, &Fault::peer(Code::UpstreamBroken, status_text(status)));
+            }
+            Some(Envelope { outcome: Some(error), .. }) => self.fail(key, &server_error(&text, error)),
+            _ => self.fail(key, &Fault::peer(Code::UpstreamBroken, status_text(status))),
+        }
+        self.check_ended();
+    }
+
+    /// The connection of an exchange that is over goes back to the pool.
+    pub(super) fn recycle(&mut self, id: UpstreamId, exchange: Box<Exchange>) {
+        if let Some(link) = http_link(&mut self.servers, id) {
+            link.recycle(&mut self.fx, exchange);
+        }
+    }
+
+    pub(super) fn drop_exchange(&mut self, id: UpstreamId, exchange: Box<Exchange>) {
+        if let Some(link) = http_link(&mut self.servers, id) {
+            link.drop_exchange(&mut self.fx, &exchange);
+        }
+    }
+
+    /// The server forgot the session. The call was not executed: it waits for the new one.
+    fn on_session_lost(&mut self, id: UpstreamId, key: Key, session: Option<u32>, request: Vec<u8>) {
+        let Some(call) = self.mux.get_mut(key) else { return };
+        call.resumes += 1;
+        // A resumed stream has no request to send again: its call was executed.
+        if request.is_empty() || call.resumes >= TRIES_MAX || matches!(call.origin, Origin::Own(_)) {
             self.fail(
                 key,
                 &Fault::environment(Code::UpstreamLost, "the server lost its session and the answer with it"),
             );
-            self.renew_session(id);
-        } else if let Some(envelope) = answer.filter(|answer| answer.id.is_some() && answer.outcome.is_some())
-            && self.mux.find(id, envelope.id.unwrap_or_default().of(&exchange.body)) == Some(key)
-        {
-            self.complete(key, &envelope, &exchange.body);
-        } else if method == Some(crate::mcp::Method::Initialize) && matches!(status, 400 | 404 | 405 | 406) {
-            self.mux.remove(key);
-            self.recycle(id, exchange);
-            return self.try_other_kind(id, &Fault::peer(Code::UpstreamBroken, status_text(status)));
         } else {
-            let text = match answer.and_then(|answer| answer.outcome) {
-                Some(error) => server_error(&exchange.body, error).detail.into_owned(),
-                None => status_text(status),
-            };
-            self.fail(key, &Fault::peer(Code::UpstreamBroken, text));
+            self.park(id, key, request);
         }
-        self.recycle(id, exchange);
+        self.renew_session(id, session);
     }
 
-    pub(super) fn recycle(&mut self, id: UpstreamId, exchange: Box<Exchange>) {
-        if let Some(link) = self.servers.get_mut(id.0 as usize).and_then(|server| server.link.http()) {
-            link.recycle(&mut self.fx, exchange);
-        }
-        self.check_ended();
-    }
-
-    /// The server forgot the session. The call was not executed: it waits for the new one.
-    pub(super) fn on_session_lost(&mut self, id: UpstreamId, key: Key, body: Vec<u8>) {
-        let Some(call) = self.mux.get_mut(key) else { return };
-        call.resumes += 1;
-        let again = call.resumes < TRIES_MAX && matches!(call.origin, Origin::Client(_));
+    /// One new handshake, however many requests noticed that their session is gone.
+    fn renew_session(&mut self, id: UpstreamId, session: Option<u32>) {
         let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
-        if again {
-            server.wait(key, body);
-        } else {
-            self.fail(key, &Fault::peer(Code::UpstreamLost, "the server keeps losing its session"));
-        }
-        self.renew_session(id);
-    }
-
-    /// One new handshake, however many requests noticed that the session is gone.
-    pub(super) fn renew_session(&mut self, id: UpstreamId) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(link) = server.link.http() else { return };
         if server.phase != Phase::Ready {
             return;
         }
+        if !link.is_present(session) {
+            // There is a new one already.
+            return self.send_waiting(id);
+        }
+        link.forget_session();
+        if let Some(listen) = link.find(Job::Listen) {
+            listen.begin(&mut self.fx, Job::Drain, None, 0);
+        }
         self.fx.log(Level::Info, Some(&server.label), "the server lost its session, initializing again");
         server.readings = [const { None }; 4];
-        server.ping = None;
-        if let Some(link) = server.link.http() {
-            link.session = None;
-            link.revision = None;
-            link.listen_id = None;
-            if let Some(listen) = link.find(Job::Listen) {
-                listen.job = Job::Drain;
-                listen.arm(&mut self.fx, DRAIN_MS);
-            }
-        }
+        self.drop_own_calls(id);
         self.shake_hands(id);
     }
 
-    pub(super) fn on_note_refused(&mut self, id: UpstreamId, exchange: &Exchange, status: u16) {
+    pub(super) fn on_note_refused(&mut self, id: UpstreamId, summary: &Summary) {
         let Some(server) = self.servers.get(id.0 as usize) else { return };
-        self.fx.log(
-            Level::Debug,
-            Some(&server.label),
-            format!("a notification was refused: {}", status_text(status)),
-        );
-        if exchange.named_session && status == 404 {
-            self.renew_session(id);
+        let line = format!("a notification was refused: {}", status_text(summary.status));
+        self.fx.log(Level::Debug, Some(&server.label), line);
+        if summary.status == 404 && summary.named_session.is_some() {
+            self.renew_session(id, summary.named_session);
         }
     }
 
-    /// The stream that is an HTTP+SSE session ended, or could not be opened.
-    pub(super) fn on_stream_ended(
-        &mut self,
-        id: UpstreamId,
-        mut exchange: Box<Exchange>,
-        fault: &Fault,
-        was_stream: bool,
-    ) {
-        exchange.disarm(&mut self.fx);
-        self.fx.close(exchange.conn);
-        let starting = self.server(id).is_some_and(|server| server.phase == Phase::Starting);
-        if starting && !was_stream {
-            self.try_other_kind(id, fault);
+    /// The event stream of HTTP+SSE cannot be had. Some statuses mean that the server speaks the other transport;
+    /// others (credentials, trouble) say nothing about it (UP-04).
+    pub(super) fn on_stream_refused(&mut self, id: UpstreamId, exchange: Box<Exchange>, status: u16) {
+        self.drop_exchange(id, exchange);
+        let fault = Fault::peer(Code::UpstreamBroken, status_text(status));
+        if is_other_transport(status) || (200..300).contains(&status) {
+            self.try_other_kind(id, &fault);
         } else {
-            self.lose(id, fault);
+            self.lose(id, &fault);
         }
+    }
+
+    /// The stream that is an HTTP+SSE session ended.
+    pub(super) fn on_stream_ended(&mut self, id: UpstreamId, exchange: Box<Exchange>, fault: &Fault) {
+        self.drop_exchange(id, exchange);
+        self.lose(id, fault);
     }
 
     /// An exchange broke off.
-    pub(super) fn on_broken(&mut self, id: UpstreamId, mut exchange: Box<Exchange>, fault: &Fault) {
-        exchange.disarm(&mut self.fx);
-        match exchange.job {
-            Job::Call(key) if exchange.events.is_some() => return self.on_stream_broken(id, exchange, key),
-            Job::Call(key) => self.on_call_broken(id, &exchange, key, fault),
-            Job::Stream => return self.on_stream_ended(id, exchange, fault, true),
-            Job::Listen => self.on_listen_ended(id, &exchange, 200),
-            Job::Initialized => self.lose(id, fault),
-            Job::Note | Job::Delete | Job::Drain | Job::Idle => {}
+    pub(super) fn on_broken(&mut self, id: UpstreamId, exchange: Box<Exchange>, fault: &Fault) {
+        if http_link(&mut self.servers, id).is_none_or(|link| !link.is_current(&exchange)) {
+            return self.drop_exchange(id, exchange);
         }
-        self.fx.close(exchange.conn);
-        if let Some(link) = self.servers.get_mut(id.0 as usize).and_then(|server| server.link.http()) {
-            link.forget(exchange.conn);
+        match exchange.job {
+            Job::Call(key) if exchange.events.is_some() && self.mux.get(key).is_some() => {
+                return self.on_stream_broken(id, exchange, key);
+            }
+            Job::Stream => return self.on_stream_ended(id, exchange, fault),
+            Job::Call(_)
+            | Job::Listen
+            | Job::Initialized
+            | Job::Note
+            | Job::Delete
+            | Job::Drain
+            | Job::Idle => {}
+        }
+        let (job, unread) = (exchange.job, exchange.reused && !exchange.client.started());
+        let request = exchange.request_body(&self.fx);
+        let unwritten = exchange.is_unwritten(&self.fx);
+        let summary = exchange.summary(200);
+        self.drop_exchange(id, exchange);
+        match job {
+            Job::Call(key) if unread => self.on_call_unread(id, key, request, unwritten, fault),
+            Job::Call(key) => self.fail(key, &broke(fault)),
+            Job::Listen => self.on_listen_ended(id, &summary),
+            Job::Initialized => self.lose(id, fault),
+            Job::Note | Job::Delete | Job::Drain | Job::Idle | Job::Stream => {}
         }
         self.check_ended();
     }
 
-    /// A connection broke before the answer: sent again if the server cannot have executed the call, or if that
-    /// would do no harm.
-    pub(super) fn on_call_broken(&mut self, id: UpstreamId, exchange: &Exchange, key: Key, fault: &Fault) {
+    /// A connection that had served before closed without a byte of an answer: the call is sent again if the server
+    /// cannot have executed it, or if that would do no harm.
+    fn on_call_unread(&mut self, id: UpstreamId, key: Key, request: Vec<u8>, unwritten: bool, fault: &Fault) {
         let Some(call) = self.mux.get_mut(key) else { return };
-        let unread = exchange.reused && !exchange.client.started();
-        let again = unread && (exchange.is_unwritten(&self.fx) || call.method.is_repeatable());
-        if again && call.resumes < TRIES_MAX {
-            call.resumes += 1;
-            let body = exchange.request_body(&self.fx);
-            let Some(link) = self.servers.get_mut(id.0 as usize).and_then(|server| server.link.http()) else {
-                return;
-            };
-            link.forget(exchange.conn);
-            let Err(refused) = link.post(&mut self.fx, Job::Call(key), &Pieces::of(&[&body])) else { return };
-            return self.fail(key, &refused);
+        let again =
+            !request.is_empty() && (unwritten || call.method.is_repeatable()) && call.resumes < TRIES_MAX;
+        if !again {
+            return self.fail(key, &broke(fault));
         }
-        self.fail(
-            key,
-            &Fault::environment(Code::UpstreamLost, format!("the connection to the server broke: {fault}")),
-        );
+        call.resumes += 1;
+        let Some(link) = http_link(&mut self.servers, id) else { return };
+        if let Err(refused) = link.post(&mut self.fx, Job::Call(key), &Pieces::of(&[&request])) {
+            self.fail(key, &refused);
+        }
     }
 
     /// The answer stream of a call ended before its answer: continued where it broke off, if the server numbers
     /// its events (2025-11-25 § Resumability).
-    pub(super) fn on_stream_broken(&mut self, id: UpstreamId, mut exchange: Box<Exchange>, key: Key) {
+    pub(super) fn on_stream_broken(&mut self, id: UpstreamId, exchange: Box<Exchange>, key: Key) {
         let event_id = exchange.event_id().map(Into::into);
-        let wait = exchange.retry_ms.unwrap_or(RETRY_MS);
-        exchange.disarm(&mut self.fx);
-        if exchange.client.is_reusable() {
-            self.recycle(id, exchange);
-        } else {
-            self.fx.close(exchange.conn);
-        }
+        let wait = exchange.retry_ms.map_or(RETRY_MS, |ms| ms.max(RETRY_MS_MIN));
+        self.recycle(id, exchange);
         let Some(call) = self.mux.get_mut(key) else { return };
         call.event_id = event_id.or_else(|| call.event_id.take());
         call.resumes += 1;
         if call.event_id.is_some() && call.resumes <= TRIES_MAX {
             self.fx.after(wait, TimerKind::Resume, key.to_wire());
         } else {
-            let fault = Fault::environment(Code::UpstreamLost, "the answer stream of the server broke off");
-            match call.origin {
-                Origin::Client(_) => self.give_up_call(key, &fault),
-                Origin::Own(_) => self.fail(key, &fault),
-            }
+            self.give_up_call(
+                key,
+                &Fault::environment(Code::UpstreamLost, "the answer stream of the server broke off"),
+            );
         }
     }
 
@@ -219,24 +224,35 @@ impl Proxy {
         }
     }
 
-    /// The standalone stream ended. A server that refuses it has none, which is fine.
-    pub(super) fn on_listen_ended(&mut self, id: UpstreamId, exchange: &Exchange, status: u16) {
-        let Some(link) = self.servers.get_mut(id.0 as usize).and_then(|server| server.link.http()) else {
-            return;
-        };
-        if exchange.events.is_none() && status != 200 {
-            link.listen_id = None;
-            if status == 404 && exchange.named_session {
-                self.renew_session(id);
-            }
+    /// The standalone stream ended, or the server has none, which is fine.
+    pub(super) fn on_listen_ended(&mut self, id: UpstreamId, summary: &Summary) {
+        if summary.status == 404 && summary.named_session.is_some() {
+            return self.renew_session(id, summary.named_session);
+        }
+        let Some(link) = http_link(&mut self.servers, id) else { return };
+        let broke = summary.status == 200;
+        if !summary.streamed && (summary.heard || !broke || link.listen_silences > LISTEN_TRIES) {
             return;
         }
-        if let Some(event_id) = exchange.event_id() {
-            link.listen_id = Some(event_id.into());
-        }
-        let wait = exchange.retry_ms.unwrap_or(RETRY_MS);
+        link.listen_id = summary.event_id.clone().or_else(|| link.listen_id.take());
+        link.listen_silences = if summary.heard { 0 } else { link.listen_silences.saturating_add(1) };
+        let patience = RETRY_MS << link.listen_silences.min(6);
+        let wait = summary.retry_ms.unwrap_or(RETRY_MS).max(RETRY_MS_MIN).max(if summary.heard {
+            0
+        } else {
+            patience
+        });
         self.fx.after(wait, TimerKind::Standalone, u64::from(id.0));
     }
+}
+
+/// Whether a server that answers so may speak the other HTTP transport.
+const fn is_other_transport(status: u16) -> bool {
+    matches!(status, 400 | 404 | 405 | 406)
+}
+
+fn broke(fault: &Fault) -> Fault {
+    Fault::environment(Code::UpstreamLost, format!("the connection to the server broke: {fault}"))
 }
 
 /// Whether this answer means that the session is gone. The specification says 404; servers built on the

@@ -22,6 +22,8 @@ use crate::policy::Principal;
 use crate::route::Route;
 use std::sync::Arc;
 
+const TOO_MANY_STREAMS: &str = "too many requests of this session are open";
+
 /// What became of a request.
 enum Served {
     /// Answered with this `result`.
@@ -115,7 +117,7 @@ impl Proxy {
         }
         let Some(session) = self.down.session(key) else { return Ok(()) };
         if session.streams.len() >= self.fx.limits.session_streams_max {
-            return Err(Fault::local(Code::Overloaded, "too many requests of this session are open").into());
+            return Err(Fault::local(Code::Overloaded, TOO_MANY_STREAMS).into());
         }
         let number = session.next_stream;
         let served = self.serve(key, number, envelope, text);
@@ -138,22 +140,32 @@ impl Proxy {
 
     /// An array of messages: 2025-03-26 only (basic/index § Batching).
     fn on_batch(&mut self, client: &mut Client, key: Key, json: bool, events: bool) -> Result<(), Refusal> {
+        let spans = self.batch(key, client.http.body())?;
         let text = client.http.body();
-        let spans = self.batch(key, text)?;
-        let number = self.down.session(key).map_or(0, |session| session.next_stream);
-        let mut owed: u32 = 0;
-        for span in spans {
-            if let Some(answer) = self.serve_one(key, number, span.of(text), &mut owed) {
+        let messages: Vec<_> = spans.into_iter().map(|span| (span, self.parse(span.of(text)))).collect();
+        let wants_answer =
+            |parsed: &Result<Envelope, Fault>| !matches!(parsed, Ok(note) if note.kind != Kind::Request);
+        let owed = messages.iter().filter(|(_, parsed)| wants_answer(parsed)).count() as u32;
+        let mut number = 0;
+        if owed > 0 {
+            // The stream is there before the first call, so that a cancellation in the same batch finds it.
+            let stream = Stream::for_request(events, owed, true);
+            let start = events && (owed > 1 || !json);
+            let attached = self.down.attach(&mut self.fx, client, key, stream, start);
+            number = attached.ok_or_else(|| Fault::local(Code::Overloaded, TOO_MANY_STREAMS))?;
+        }
+        let text = client.http.body();
+        for (span, parsed) in messages {
+            if let Some(answer) = self.serve_one(key, number, parsed, span.of(text)) {
                 self.deferred.push((key, number, answer));
             }
         }
         if owed == 0 {
             client.respond(&mut self.fx, 202, &[], &Pieces::of(&[]));
-            return Ok(());
+        } else if self.down.session(key).is_none_or(|session| !session.streams.contains_key(&number)) {
+            // Everything was cancelled already.
+            client.end_stream(&mut self.fx);
         }
-        let stream = Stream::for_request(events, owed, true);
-        let start = events && (owed > 1 || !json);
-        self.down.attach(&mut self.fx, client, key, stream, start);
         Ok(())
     }
 
@@ -179,20 +191,22 @@ impl Proxy {
         Ok(spans)
     }
 
-    /// Serves one element of a batch. Counts it in `owed` if it wants an answer; gives that answer if it is there.
-    fn serve_one(&mut self, key: Key, number: u32, text: &[u8], owed: &mut u32) -> Option<Vec<u8>> {
-        let envelope = match self.parse(text) {
+    /// Serves one element of a batch; gives its answer if that is there already.
+    fn serve_one(
+        &mut self,
+        key: Key,
+        number: u32,
+        parsed: Result<Envelope, Fault>,
+        text: &[u8],
+    ) -> Option<Vec<u8>> {
+        let envelope = match parsed {
             Ok(envelope) => envelope,
-            Err(fault) => {
-                *owed = owed.saturating_add(1);
-                return Some(error_body(b"null", &fault).into_bytes());
-            }
+            Err(fault) => return Some(error_body(b"null", &fault).into_bytes()),
         };
         if envelope.kind != Kind::Request {
             self.on_client_note(key, &envelope, text);
             return None;
         }
-        *owed = owed.saturating_add(1);
         let served = match envelope.method_name(text) == "initialize" {
             true => {
                 Served::Refused(Fault::peer(Code::InvalidRequest, "initialize cannot be part of a batch"))
@@ -205,9 +219,9 @@ impl Proxy {
     /// A message POSTed for a session of HTTP+SSE; its answer goes on the stream of the session.
     pub(super) fn on_event_message(&mut self, key: Key, text: &[u8]) -> Result<(), Fault> {
         if is_array(text) {
-            let mut owed = 0;
             for span in self.batch(key, text)? {
-                if let Some(answer) = self.serve_one(key, 0, span.of(text), &mut owed) {
+                let parsed = self.parse(span.of(text));
+                if let Some(answer) = self.serve_one(key, 0, parsed, span.of(text)) {
                     self.deferred.push((key, 0, answer));
                 }
             }
@@ -354,9 +368,14 @@ impl Proxy {
         let Some(view) = self.views.get(index) else { return Ok(Served::Later) };
         let params = envelope.params.unwrap_or_default();
         let [meta, name] = json::members(text, params, ["_meta", "name"])?;
-        let upstream = match name.filter(|_| method == Method::ToolsCall && view.filters_tools()) {
-            Some(name) => view.tool(&json::unquote(name.of(text)).unwrap_or_default())?,
-            None => view.upstream(),
+        let upstream = if method == Method::ToolsCall && view.filters_tools() {
+            for member in json::scan::each_member(text, params) {
+                json::refuse_look_alike(member.key.of(text), &["name"])?;
+            }
+            let name = name.and_then(|name| json::unquote(name.of(text)));
+            view.tool(&name.ok_or_else(|| Fault::peer(Code::InvalidParams, "tools/call needs a `name`"))?)?
+        } else {
+            view.upstream()
         };
         if method == Method::Complete && !self.server_of(index).is_some_and(|server| server.peer.completions)
         {
@@ -383,7 +402,7 @@ impl Proxy {
             && Method::from_name(&envelope.method_name(text)) == Method::Cancelled
             && let Some(params) = envelope.params
         {
-            self.on_client_cancelled(key, envelope, params, text);
+            self.on_client_cancelled(key, params, text);
         }
     }
 

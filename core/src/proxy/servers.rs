@@ -99,7 +99,7 @@ impl Proxy {
             HttpKind::Sse => ("HTTP+SSE", "Streamable HTTP", HttpKind::Streamable),
             HttpKind::Streamable => ("Streamable HTTP", "HTTP+SSE", HttpKind::Sse),
         };
-        link.close_all(&mut self.fx);
+        let _unsent = link.close_all(&mut self.fx);
         link.kind = next;
         link.switched = true;
         server.phase = Phase::Down;
@@ -122,23 +122,27 @@ impl Proxy {
     }
 
     /// The proxy asked something and gets no result.
-    pub(super) fn on_own_failed(&mut self, id: UpstreamId, own: Own, key: Key, fault: Fault) {
+    pub(super) fn on_own_failed(&mut self, id: UpstreamId, own: Own, key: Key, fault: &Fault) {
         match own {
-            Own::Initialize => self.lose(id, &fault),
+            Own::Initialize => self.lose(id, fault),
             Own::List(kind) => {
                 let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
-                let level = if fault.detail.contains("-32601") { Level::Debug } else { Level::Warn };
+                // A capability that was declared for the other list of resources, say.
+                let absent = fault.code == Code::MethodNotFound;
+                let level = if absent { Level::Debug } else { Level::Warn };
                 self.fx.log(level, Some(&server.label), format!("Failed to list {}: {fault}", kind.member()));
                 if server
                     .readings
                     .get(kind.index())
                     .is_some_and(|r| r.as_ref().is_some_and(|(k, _)| *k == key))
                 {
-                    self.finish_reading(id, kind, None);
+                    self.finish_reading(id, kind, absent.then(Vec::new));
                 }
             }
             // Whoever answers a ping with an error is alive.
-            Own::Ping if fault.code == Code::UpstreamBroken => self.on_ping_answered(id, key),
+            Own::Ping if matches!(fault.code, Code::UpstreamBroken | Code::MethodNotFound) => {
+                self.on_ping_answered(id, key);
+            }
             Own::Ping => {}
         }
     }
@@ -169,12 +173,13 @@ impl Proxy {
         }
     }
 
-    pub(super) fn count_started(&mut self) {
-        if self.starting == 0 {
+    /// The first start of a server has succeeded or failed.
+    pub(super) fn count_started(&mut self, id: UpstreamId) {
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        if std::mem::replace(&mut server.was_tried, true) {
             return;
         }
-        self.starting -= 1;
-        if self.starting == 0 {
+        if self.servers.iter().all(|server| server.was_tried) {
             self.fx.log(Level::Info, None, "All clients initialized");
         }
     }
@@ -190,7 +195,7 @@ impl Proxy {
         };
         let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
         let was_ready = server.was_ready;
-        let first_try = server.is_first_attempt();
+        let mut unsent = Vec::new();
         server.phase = Phase::Down;
         server.readings = [const { None }; 4];
         server.ping = None;
@@ -201,7 +206,7 @@ impl Proxy {
                 }
             }
             Link::Http(link) => {
-                link.close_all(&mut self.fx);
+                unsent = link.close_all(&mut self.fx);
                 link.switched = false;
             }
         }
@@ -212,10 +217,12 @@ impl Proxy {
         let label = server.label.clone();
         let panics = server.config.options.panic_if_invalid && !was_ready;
         self.drop_own_calls(id);
+        for (key, body) in unsent {
+            self.park(id, key, body);
+        }
         let lost = Fault::environment(Code::UpstreamLost, format!("server {label} was lost: {fault}"));
         for key in self.mux.of_upstream(id) {
-            let waiting = self.servers.get(id.0 as usize).is_some_and(|server| server.is_waiting(key));
-            if !waiting {
+            if self.mux.get(key).is_some_and(|call| call.waiting.is_none()) {
                 self.fail(key, &lost);
             }
         }
@@ -223,17 +230,18 @@ impl Proxy {
             self.fx.log(Level::Error, Some(&label), format!("panicIfInvalid is set, giving up: {fault}"));
             return self.give_up();
         }
-        if !was_ready && first_try {
-            self.count_started();
-        }
+        self.count_started(id);
     }
 
     /// Forgets what the proxy itself asked of a server.
-    fn drop_own_calls(&mut self, id: UpstreamId) {
+    pub(super) fn drop_own_calls(&mut self, id: UpstreamId) {
         for key in self.mux.of_upstream(id) {
             if matches!(self.mux.get(key).map(|call| &call.origin), Some(Origin::Own(_))) {
-                self.mux.remove(key);
+                self.close_call(key);
             }
+        }
+        if let Some(server) = self.server(id) {
+            server.ping = None;
         }
     }
 
@@ -243,7 +251,8 @@ impl Proxy {
             return;
         }
         if let Some(unanswered) = server.ping.take() {
-            self.mux.remove(unanswered);
+            self.cancel_upstream(unanswered, None);
+            let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
             server.ping_failures += 1;
             let line = format!("MCP Ping failed: no answer (count={})", server.ping_failures);
             self.fx.log(Level::Warn, Some(&server.label), line);
@@ -252,6 +261,7 @@ impl Proxy {
                 return self.lose(id, &Fault::environment(Code::UpstreamTimeout, "it answers no ping"));
             }
         }
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
         server.arm(&mut self.fx, |limits| limits.ping_ms, TimerKind::Ping);
         let ping = self.submit_own(id, Own::Ping, "ping", "");
         if let Some(server) = self.server(id) {
@@ -298,8 +308,11 @@ impl Proxy {
 
     pub(super) fn on_child_timer(&mut self, id: UpstreamId) {
         let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
-        if let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) {
-            child.escalate(&mut self.fx);
+        let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) else { return };
+        if !child.escalate(&mut self.fx) {
+            let conn = child.conn;
+            self.fx.log(Level::Error, Some(&server.label), "the process cannot be killed, giving it up");
+            self.on_child_gone(id, conn, Fault::environment(Code::UpstreamLost, "it cannot be killed"));
         }
     }
 }

@@ -34,13 +34,18 @@ impl Proxy {
     pub(super) fn on_shutdown_timer(&mut self) {
         match self.stage {
             Stage::Draining => self.end_everything(),
-            // Clients that do not read their last bytes are not waited for.
-            Stage::Ending => self.abandon_clients(),
+            // Clients that do not read their last bytes, and servers that do not answer, are not waited for.
+            Stage::Ending => self.abandon_peers(),
             Stage::Serving | Stage::Stopped => {}
         }
     }
 
-    fn abandon_clients(&mut self) {
+    fn abandon_peers(&mut self) {
+        for server in &mut self.servers {
+            if let Some(link) = server.link.http() {
+                link.close_all(&mut self.fx);
+            }
+        }
         for conn in self.fx.open_conns() {
             if self.fx.owner(conn).is_none() {
                 self.drop_client(conn);
@@ -51,13 +56,16 @@ impl Proxy {
 
     /// Goes on when the last call has ended.
     pub(super) fn check_drained(&mut self) {
-        if self.stage == Stage::Draining && self.mux.client_calls().is_empty() {
+        if self.stage == Stage::Draining && self.mux.is_quiet() {
             self.end_everything();
         }
     }
 
     /// Something without which there is no point in going on.
     pub(super) fn give_up(&mut self) {
+        if matches!(self.stage, Stage::Ending | Stage::Stopped) {
+            return;
+        }
         self.stage = Stage::Ending;
         self.exit_code = 1;
         self.end_everything();
@@ -112,11 +120,8 @@ impl Proxy {
             if let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) {
                 child.kill(&mut self.fx);
             }
-            if let Some(link) = server.link.http() {
-                link.close_all(&mut self.fx);
-            }
         }
-        self.abandon_clients();
+        self.abandon_peers();
     }
 
     /// Reports the end once nothing is left that has to be waited for.

@@ -1,7 +1,7 @@
 //! A child process from spawn to exit.
 //!
 //! ```text
-//! Running ──stop──▶ stdin closed ──wait──▶ TERM to its group ──wait──▶ KILL to its group ──▶ exited
+//! Running ──stop──▶ stdin closed ──wait──▶ TERM to its group ──wait──▶ KILL to its group ──wait──▶ given up
 //! ```
 //!
 //! Invariants: a child that was spawned is followed until it exited; at every moment it either runs for its
@@ -50,28 +50,32 @@ impl Child {
         }
     }
 
-    /// The time for the present step is over: the next, firmer one.
-    pub(crate) fn escalate(&mut self, fx: &mut Effects) {
+    /// The time for the present step is over: the next, firmer one. Returns false when even KILL did not help.
+    pub(crate) fn escalate(&mut self, fx: &mut Effects) -> bool {
         let conn = self.conn;
         match self.stage {
             Stage::Running => {}
+            Stage::Killed => return false,
             Stage::InputClosed => {
                 self.stage = Stage::Terminated;
                 fx.output(Output::Signal { conn, signal: Signal::Terminate });
                 self.arm(fx);
             }
-            Stage::Terminated | Stage::Killed => {
+            Stage::Terminated => {
                 self.stage = Stage::Killed;
                 fx.output(Output::Signal { conn, signal: Signal::Kill });
                 self.arm(fx);
             }
         }
+        true
     }
 
     /// Skips to the last step.
     pub(crate) fn kill(&mut self, fx: &mut Effects) {
-        self.stage = Stage::Terminated;
-        self.escalate(fx);
+        if self.stage != Stage::Killed {
+            self.stage = Stage::Terminated;
+            self.escalate(fx);
+        }
     }
 
     /// It is gone.

@@ -34,6 +34,31 @@ pub(crate) enum Job {
     Drain,
 }
 
+impl Job {
+    /// How long a small exchange may take. Calls have limits of their own, streams have none.
+    const fn answer_ms(self) -> Option<u64> {
+        match self {
+            Self::Note | Self::Initialized => Some(30_000),
+            Self::Delete | Self::Drain => Some(5_000),
+            Self::Idle | Self::Call(_) | Self::Listen | Self::Stream => None,
+        }
+    }
+}
+
+/// What remains of an exchange that is over.
+#[derive(Debug)]
+pub(crate) struct Summary {
+    pub(crate) status: u16,
+    /// The response was an event stream.
+    pub(crate) streamed: bool,
+    /// An event came on it.
+    pub(crate) heard: bool,
+    /// After which it can be continued.
+    pub(crate) event_id: Option<Box<str>>,
+    pub(crate) retry_ms: Option<u64>,
+    pub(crate) named_session: Option<u32>,
+}
+
 /// One connection.
 pub(crate) struct Exchange {
     pub(crate) conn: ConnId,
@@ -47,8 +72,12 @@ pub(crate) struct Exchange {
     pub(crate) request_body_len: usize,
     /// The connection had served an exchange before this one.
     pub(crate) reused: bool,
-    /// The request named a session.
-    pub(crate) named_session: bool,
+    /// Which session the request named: see [`HttpLink::session_count`](super::link::HttpLink).
+    pub(crate) named_session: Option<u32>,
+    /// An event came on the stream.
+    pub(crate) heard: bool,
+    /// Which connection of the link it belongs to: see [`HttpLink::generation`](super::link::HttpLink).
+    pub(crate) generation: u32,
     /// The latest `retry` of the event stream.
     pub(crate) retry_ms: Option<u64>,
     /// Addresses not tried yet; `None` once connected.
@@ -84,7 +113,9 @@ impl Exchange {
             body: Vec::new(),
             request_body_len: 0,
             reused: false,
-            named_session: false,
+            named_session: None,
+            heard: false,
+            generation: 0,
             retry_ms: None,
             dialling: Some(VecDeque::new()),
             port: origin.port,
@@ -117,6 +148,33 @@ impl Exchange {
     pub(crate) fn connected(&mut self, fx: &mut Effects) {
         self.dialling = None;
         self.disarm(fx);
+        if let Some(ms) = self.job.answer_ms() {
+            self.arm(fx, ms);
+        }
+    }
+
+    /// Begins an exchange.
+    pub(crate) fn begin(&mut self, fx: &mut Effects, job: Job, named_session: Option<u32>, body_len: usize) {
+        self.job = job;
+        self.named_session = named_session;
+        self.request_body_len = body_len;
+        self.heard = false;
+        // While it dials, the time to connect counts.
+        if let Some(ms) = job.answer_ms().filter(|_| !self.is_dialling()) {
+            self.arm(fx, ms);
+        }
+    }
+
+    /// What is worth knowing of it when it is over.
+    pub(crate) fn summary(&self, status: u16) -> Summary {
+        Summary {
+            status,
+            streamed: self.events.is_some(),
+            heard: self.heard,
+            event_id: self.event_id().map(Into::into),
+            retry_ms: self.retry_ms,
+            named_session: self.named_session,
+        }
     }
 
     pub(crate) fn is_dialling(&self) -> bool {
@@ -128,8 +186,8 @@ impl Exchange {
         self.timer = Some(fx.after(ms, TimerKind::Exchange, self.conn.0));
     }
 
-    pub(crate) fn disarm(&mut self, fx: &mut Effects) {
-        if let Some(timer) = self.timer.take() {
+    pub(crate) fn disarm(&self, fx: &mut Effects) {
+        if let Some(timer) = self.timer {
             fx.timers.cancel(timer);
         }
     }

@@ -68,6 +68,12 @@ pub(crate) struct HttpLink {
     pub(crate) endpoint: Option<String>,
     /// Where the standalone stream broke off.
     pub(crate) listen_id: Option<Box<str>>,
+    /// How often in a row it ended without an event.
+    pub(crate) listen_silences: u32,
+    /// Rises when everything is closed: an exchange of an older one is not listened to any more.
+    generation: u32,
+    /// Rises with each session, so that what is said about an old one does not hit its successor.
+    session_count: u32,
     headers: Vec<(String, Redacted<String>)>,
     origin: Origin,
     target: String,
@@ -90,8 +96,6 @@ struct Queued {
 
 /// How long looked-up addresses are used without asking again.
 const ADDRS_MS: u64 = 30_000;
-/// A notification that is not acknowledged by then never will be.
-const NOTE_MS: u64 = 30_000;
 
 impl Link {
     pub(crate) fn new(upstream: UpstreamId, transport: &Transport) -> Self {
@@ -192,6 +196,9 @@ impl HttpLink {
             revision: None,
             endpoint: None,
             listen_id: None,
+            listen_silences: 0,
+            generation: 0,
+            session_count: 0,
             headers,
             exchanges: BTreeMap::new(),
             idle: Vec::new(),
@@ -208,13 +215,58 @@ impl HttpLink {
         self.exchanges.remove(&conn)
     }
 
-    pub(crate) fn put(&mut self, exchange: Box<Exchange>) {
-        self.exchanges.insert(exchange.conn, exchange);
+    pub(crate) fn put(&mut self, fx: &mut Effects, exchange: Box<Exchange>) {
+        if self.is_current(&exchange) && fx.is_open(exchange.conn) {
+            self.exchanges.insert(exchange.conn, exchange);
+        } else {
+            self.drop_exchange(fx, &exchange);
+        }
+    }
+
+    /// Whether this exchange was begun since everything was closed last.
+    pub(crate) fn is_current(&self, exchange: &Exchange) -> bool {
+        exchange.generation == self.generation
+    }
+
+    /// Closes the connection of an exchange that was taken out; a request that waits may have its place.
+    pub(crate) fn drop_exchange(&mut self, fx: &mut Effects, exchange: &Exchange) {
+        exchange.disarm(fx);
+        fx.close(exchange.conn);
+        self.idle.retain(|(idle, _)| *idle != exchange.conn);
+        self.send_queued(fx);
+    }
+
+    /// Whether this session is still the one in use.
+    pub(crate) fn is_present(&self, session: Option<u32>) -> bool {
+        session == Some(self.session_count)
+    }
+
+    /// The server forgot the session.
+    pub(crate) fn forget_session(&mut self) {
+        self.session = None;
+        self.revision = None;
+        self.listen_id = None;
+        self.session_count = self.session_count.wrapping_add(1);
     }
 
     /// The connection that is busy with this job.
     pub(crate) fn find(&mut self, job: Job) -> Option<&mut Exchange> {
         self.exchanges.values_mut().find(|exchange| exchange.job == job).map(|exchange| &mut **exchange)
+    }
+
+    /// Nobody waits for this call any more. Returns whether the server never heard of it; otherwise its response is
+    /// given a little time to end, so that the connection can be used again.
+    pub(crate) fn drain(&mut self, fx: &mut Effects, call: Key) -> bool {
+        let Some(exchange) = self.find(Job::Call(call)) else { return false };
+        let conn = exchange.conn;
+        if !exchange.is_dialling() {
+            exchange.begin(fx, Job::Drain, None, 0);
+            return false;
+        }
+        if let Some(exchange) = self.take(conn) {
+            self.drop_exchange(fx, &exchange);
+        }
+        true
     }
 
     /// Whether a connection to the server stands and is in use, which shows that the server is there.
@@ -272,7 +324,8 @@ impl HttpLink {
         fx.own(conn, self.upstream);
         let fresh = fx.mono().ms_since(self.addrs_at) < ADDRS_MS;
         let known: &[SocketAddr] = if fresh { &self.addrs } else { &[] };
-        let exchange = Exchange::dial(fx, conn, &self.origin, known);
+        let mut exchange = Exchange::dial(fx, conn, &self.origin, known);
+        exchange.generation = self.generation;
         self.exchanges.insert(conn, Box::new(exchange));
         conn
     }
@@ -288,13 +341,9 @@ impl HttpLink {
         event_id: Option<&str>,
     ) {
         let Some(exchange) = self.exchanges.get_mut(&conn) else { return };
-        exchange.job = job;
-        exchange.named_session = self.session.is_some();
-        exchange.request_body_len = message.map_or(0, Pieces::len);
+        let session = self.session.as_ref().map(|_| self.session_count);
+        exchange.begin(fx, job, session, message.map_or(0, Pieces::len));
         exchange.client.begin(method);
-        if matches!(job, Job::Note | Job::Initialized | Job::Delete) {
-            exchange.arm(fx, NOTE_MS);
-        }
         let (name, accept) = match method {
             Method::Post => ("POST", "application/json, text/event-stream"),
             Method::Delete => ("DELETE", "*/*"),
@@ -329,10 +378,9 @@ impl HttpLink {
     pub(crate) fn recycle(&mut self, fx: &mut Effects, mut exchange: Box<Exchange>) {
         exchange.disarm(fx);
         let conn = exchange.conn;
-        if !exchange.client.is_reusable() || !fx.is_open(conn) {
-            fx.close(conn);
-            drop(exchange);
-            return self.send_queued(fx);
+        let reusable = exchange.client.is_reusable() && fx.is_open(conn) && fx.queued(conn) == 0;
+        if !reusable || exchange.job == Job::Delete || !self.is_current(&exchange) {
+            return self.drop_exchange(fx, &exchange);
         }
         exchange.job = Job::Idle;
         exchange.events = None;
@@ -388,15 +436,10 @@ impl HttpLink {
         self.watch_pool(fx);
     }
 
-    /// A connection is gone.
-    pub(crate) fn forget(&mut self, conn: ConnId) {
-        self.idle.retain(|(idle, _)| *idle != conn);
-    }
-
     /// The last words: ends the session on the server, if there is one, and closes the rest.
     pub(crate) fn finish(&mut self, fx: &mut Effects) {
         let (session, revision) = (self.session.take(), self.revision);
-        self.close_all(fx);
+        let _given_up = self.close_all(fx);
         if session.is_some() && self.kind == HttpKind::Streamable {
             self.session = session;
             self.revision = revision;
@@ -409,19 +452,30 @@ impl HttpLink {
         self.find(Job::Delete).is_some()
     }
 
-    /// Closes everything: the calls of these connections are answered elsewhere.
-    pub(crate) fn close_all(&mut self, fx: &mut Effects) {
-        for (conn, mut exchange) in std::mem::take(&mut self.exchanges) {
+    /// Closes everything. Gives back the calls of which the server cannot have read anything.
+    pub(crate) fn close_all(&mut self, fx: &mut Effects) -> Vec<(Key, Vec<u8>)> {
+        let mut unsent = Vec::new();
+        for (conn, exchange) in std::mem::take(&mut self.exchanges) {
+            if let Job::Call(key) = exchange.job
+                && exchange.is_unwritten(fx)
+            {
+                unsent.push((key, exchange.request_body(fx)));
+            }
             exchange.disarm(fx);
             fx.close(conn);
         }
+        for Queued { job, body } in std::mem::take(&mut self.queue) {
+            if let Job::Call(key) = job {
+                unsent.push((key, body));
+            }
+        }
         self.idle.clear();
-        self.queue.clear();
         self.queued_bytes = 0;
-        self.session = None;
-        self.revision = None;
+        self.generation = self.generation.wrapping_add(1);
+        self.forget_session();
         self.endpoint = None;
-        self.listen_id = None;
+        self.listen_silences = 0;
+        unsent
     }
 }
 

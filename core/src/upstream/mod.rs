@@ -53,6 +53,8 @@ pub(crate) struct Upstream {
     pub(crate) link: Link,
     /// It was ready once: from then on calls wait for it instead of being refused.
     pub(crate) was_ready: bool,
+    /// Its first start has succeeded or failed.
+    pub(crate) was_tried: bool,
     /// Lists being read, each with the call that asks for the next page.
     pub(crate) readings: [Option<(Key, Reading)>; 4],
     /// Lists that changed while they were being read.
@@ -103,6 +105,7 @@ impl Upstream {
             catalog: Catalog::default(),
             link: Link::new(id, &config.transport),
             was_ready: false,
+            was_tried: false,
             readings: [const { None }; 4],
             stale: [false; 4],
             refresh: None,
@@ -168,15 +171,6 @@ impl Upstream {
             self.waiting_bytes = self.waiting_bytes.saturating_sub(gone.body.len());
         }
         true
-    }
-
-    pub(crate) fn is_waiting(&self, call: Key) -> bool {
-        self.waiting.iter().any(|waiting| waiting.call == call)
-    }
-
-    /// Whether it has not been tried more than once.
-    pub(crate) fn is_first_attempt(&self) -> bool {
-        self.attempts <= 1
     }
 
     pub(crate) fn is_armed(&self) -> bool {

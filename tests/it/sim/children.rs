@@ -26,7 +26,7 @@ fn noise_on_stdout_and_carriage_returns_are_tolerated() {
 #[test]
 fn megabytes_on_stderr_do_not_disturb() {
     // ST-04
-    story_of([0, 2, 3], one().program("fs", |p| p.stderr_bytes = 1 << 20), |w| {
+    story(one().calm().program("fs", |p| p.stderr_bytes = 1 << 20), |w| {
         let c = w.client("fs", Kind::Streamable);
         w.check_echo(c);
         w.check_echo(c);
@@ -104,6 +104,29 @@ fn a_crash_fails_calls_in_flight_once_and_the_child_is_replaced() {
         w.check_echo(b);
         assert_eq!(w.children_of("fs").len(), 2);
         assert_eq!(w.child("fs").mind().count("tools/list"), 1, "lists are read again");
+    });
+}
+
+#[test]
+fn the_last_words_of_a_child_count_even_when_its_stdin_broke_first() {
+    // ST-22: byte by byte, so that the broken pipe is noticed in the middle of the answer
+    story_of([1, 5], one(), |w| {
+        let c = w.client("fs", Kind::Streamable);
+        let req = w.start_call(c, "slow", json!({"ms": 60_000}));
+        w.until_heard(req);
+        let id = w.child("fs").mind().last("tools/call").unwrap().value["id"].clone();
+        let conn = w.child("fs").conn;
+        w.net.stall(conn, true);
+        let unread = w.start_call(c, "echo", json!({"text": "z".repeat(20_000)}));
+        w.run_ms(500);
+        let result = json!({"content": [{"type": "text", "text": "last words"}]});
+        let answer = json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string();
+        w.with_child("fs", |child, net| {
+            child.print(&answer, net);
+            child.exit(net, ExitStatus::Code(0));
+        });
+        assert_eq!(w.text(req), "last words");
+        assert_eq!(w.outcome(unread)["error"]["code"], -32603);
     });
 }
 

@@ -90,13 +90,17 @@ impl World {
         {
             return;
         }
-        if !link.stderr.is_empty() {
+        // Two pipes of their own: neither is ahead of the other.
+        if !link.stderr.is_empty() && (link.inbound.is_empty() || self.net.dice.chance(500)) {
             let bytes = self.net.take(conn, |link| &mut link.stderr);
             self.turn(&Input::Stderr { conn, bytes: &bytes });
             return self.net.wake_reader(conn);
         }
         if !link.inbound.eof_told && !self.shard.proxy().wants_read(conn) {
-            if link.outbound.eof {
+            if !link.stderr.is_empty() {
+                return self.net.wake_reader(conn);
+            }
+            if link.outbound.eof && !link.is_child() {
                 // After its half-close a host reads what nobody wants, to see the peer's.
                 self.net.take(conn, |link| &mut link.inbound);
                 self.drained(conn);

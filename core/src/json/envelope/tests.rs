@@ -83,3 +83,16 @@ fn no_prefix_of_a_message_panics_or_passes() {
     }
     assert!(parse(text).is_ok());
 }
+
+#[test]
+fn members_that_differ_by_case_alone_are_refused() {
+    for text in [
+        r#"{"id":1,"method":"prompts/get","Method":"tools/call"}"#,
+        r#"{"id":1,"method":"m","PARAMS":{}}"#,
+        r#"{"method":"m","I\u0064":5}"#,
+        r#"{"method":"m","\u0049D":5}"#,
+    ] {
+        assert_eq!(parse(text).map(|e| e.kind), Err(Code::InvalidRequest), "{text}");
+    }
+    assert_eq!(parse(r#"{"id":1,"method":"m","methods":1}"#).map(|e| e.kind), Ok(Kind::Request));
+}
