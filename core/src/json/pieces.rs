@@ -29,7 +29,13 @@ impl<'a> Pieces<'a> {
         Self { parts, count: slices.len().min(SLICES), newlines: false }
     }
 
-    /// `text` with some ranges replaced. The ranges lie inside, do not overlap and come in order; at most three.
+    /// `text` with some ranges replaced. The ranges lie inside and do not overlap; at most three.
+    pub fn replace(text: &'a [u8], newlines: bool, cuts: &mut [(Span, &'a [u8])]) -> Self {
+        cuts.sort_unstable_by_key(|(span, _)| span.start);
+        Self::splice(text, newlines, cuts)
+    }
+
+    /// The same, for ranges that come in order.
     pub fn splice(text: &'a [u8], newlines: bool, cuts: &[(Span, &'a [u8])]) -> Self {
         let mut pieces = Self { parts: [&[]; SLICES], count: 0, newlines };
         let mut from = 0;

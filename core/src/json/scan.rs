@@ -390,6 +390,23 @@ pub fn member(bytes: &[u8], object: Span, name: &str) -> Result<Option<Span>, Fa
     members(bytes, object, [name]).map(|[found]| found)
 }
 
+/// The range to cut out so that an object loses one of its members: name, value, and one of the commas beside it.
+/// `None` when there is no such member.
+pub fn member_with_comma(bytes: &[u8], object: Span, name: &str) -> Option<Span> {
+    let member = each_member(bytes, object).find(|member| {
+        let key = member.key.of(bytes);
+        key == name.as_bytes() || (key.contains(&b'\\') && unescape(key).as_deref() == Some(name))
+    })?;
+    let start = member.key.start.saturating_sub(1);
+    let after = skip_blanks(bytes, member.value.end);
+    if bytes.get(after) == Some(&b',') {
+        return Some(Span { start, end: after.saturating_add(1) });
+    }
+    let before = bytes.get(..start).unwrap_or_default().trim_ascii_end();
+    let start = if before.last() == Some(&b',') { before.len().saturating_sub(1) } else { start };
+    Some(Span { start, end: member.value.end })
+}
+
 /// The text of a JSON string (with its quotes), or `None` if this is no string or has a lone surrogate.
 pub fn unquote(raw: &[u8]) -> Option<String> {
     unescape(raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?)

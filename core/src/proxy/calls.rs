@@ -22,6 +22,16 @@ use crate::timer::TimerKind;
 use crate::upstream::Phase;
 use crate::upstream::exchange::Job;
 
+/// A client's request on its way to a server.
+pub(super) struct Forwarded<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) envelope: &'a Envelope,
+    /// Where its progress token is.
+    pub(super) token: Option<Span>,
+    /// What the server must not see.
+    pub(super) dropped: Option<Span>,
+}
+
 impl Proxy {
     /// Sends a client's request to a server under an id of our own.
     pub(super) fn submit_client_call(
@@ -29,9 +39,7 @@ impl Proxy {
         origin: ClientOrigin,
         upstream: UpstreamId,
         method: Method,
-        envelope: &Envelope,
-        token: Option<Span>,
-        text: &[u8],
+        request: &Forwarded<'_>,
     ) -> Result<(), Fault> {
         let session = origin.session;
         let streamable = self.down.session(session).is_some_and(|s| s.transport == Transport::Streamable);
@@ -39,13 +47,15 @@ impl Proxy {
         let call = Origin::Client(origin);
         let key = self.mux.open(call, upstream, method, self.fx.mono()).ok_or_else(full)?;
         let wire = Decimal::new(key.to_wire());
-        let id = envelope.id.unwrap_or_default();
-        let cuts = match token {
-            Some(token) if token.start < id.start => [(token, wire.as_bytes()), (id, wire.as_bytes())],
-            Some(token) => [(id, wire.as_bytes()), (token, wire.as_bytes())],
-            None => [(id, wire.as_bytes()), (Span { start: text.len(), end: text.len() }, b"".as_slice())],
-        };
-        let message = Pieces::splice(text, envelope.newlines, &cuts);
+        // Absent parts are nothing, cut out at the end.
+        let text = request.text;
+        let nothing = Span { start: text.len(), end: text.len() };
+        let mut cuts = [
+            (request.envelope.id.unwrap_or(nothing), wire.as_bytes()),
+            request.token.map_or((nothing, b"".as_slice()), |token| (token, wire.as_bytes())),
+            (request.dropped.unwrap_or(nothing), b""),
+        ];
+        let message = Pieces::replace(text, request.envelope.newlines, &mut cuts);
         let Some(server) = self.servers.get_mut(upstream.0 as usize) else { return Ok(()) };
         if let Err(fault) = server.submit(&mut self.fx, key, &message) {
             self.mux.remove(key);

@@ -319,9 +319,15 @@ impl Proxy {
             CloseCause::Tls => "TLS broke",
             CloseCause::Error => "the connection broke",
         };
-        if self.server(id).is_some_and(|server| server.link.http().is_some()) {
-            self.fx.mark_gone(conn);
+        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        if let Some(link) = server.link.child() {
+            // Its input broke. What it has said and still says counts, but it cannot be asked any more.
+            if let Some(child) = link.child.as_mut().filter(|child| child.conn == conn) {
+                child.stop(&mut self.fx);
+            }
+            return;
         }
+        self.fx.mark_gone(conn);
         self.on_server_eof(id, conn, reason);
     }
 

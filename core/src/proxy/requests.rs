@@ -8,6 +8,7 @@
 //! | anything else | method not found |
 
 use super::Proxy;
+use super::calls::Forwarded;
 use super::clients::{Refusal, accepts};
 use crate::downstream::Role;
 use crate::downstream::client::{Client, error_body};
@@ -367,7 +368,7 @@ impl Proxy {
         let index = session.view;
         let Some(view) = self.views.get(index) else { return Ok(Served::Later) };
         let params = envelope.params.unwrap_or_default();
-        let [meta, name] = json::members(text, params, ["_meta", "name"])?;
+        let [meta, name, task] = json::members(text, params, ["_meta", "name", "task"])?;
         let upstream = if method == Method::ToolsCall && view.filters_tools() {
             for member in json::scan::each_member(text, params) {
                 json::refuse_look_alike(member.key.of(text), &["name"])?;
@@ -392,7 +393,10 @@ impl Proxy {
             id: Raw::new(id),
             token: token.map(|span| Raw::new(span.of(text))),
         };
-        self.submit_client_call(origin, upstream, method, envelope, token, text)?;
+        // No client was offered tasks, so a server that knows them must not take the wish up (DL-14).
+        let dropped = task.and_then(|_| json::scan::member_with_comma(text, params, "task"));
+        let request = Forwarded { text, envelope, token, dropped };
+        self.submit_client_call(origin, upstream, method, &request)?;
         Ok(Served::Later)
     }
 

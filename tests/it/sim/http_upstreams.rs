@@ -320,20 +320,6 @@ fn http_servers_are_pinged_every_30_seconds() {
 }
 
 #[test]
-fn a_question_on_a_request_stream_is_answered_by_a_post_of_its_own() {
-    // UP-43
-    story(web(), |w| {
-        let c = w.client_with("web", Kind::Streamable, |c| {
-            c.capabilities = json!({"roots": {}});
-            c.replies
-                .insert("roots/list".to_owned(), json!({"result": {"roots": [{"uri": "file:///home"}]}}));
-        });
-        assert!(w.call(c, "ask", json!({"method": "roots/list"})).contains("file:///home"));
-        assert_eq!(w.call(c, "ask", json!({"method": "ping"})), "{}");
-    });
-}
-
-#[test]
 fn connections_are_reused_and_closed_when_idle() {
     story(web(), |w| {
         let c = w.client("web", Kind::Streamable);

@@ -192,29 +192,3 @@ fn a_get_that_does_not_accept_streams_is_406() {
         assert_eq!(w.http("GET", "/fs/mcp", &fields, "").status(), 406);
     });
 }
-
-#[test]
-fn a_watched_resource_is_reported_until_it_is_no_longer_watched() {
-    // DL-23, BR-52
-    story(one(), |w| {
-        let (a, b) = (w.client("fs", Kind::Streamable), w.client("fs", Kind::Sse));
-        w.listen(a);
-        let uri = json!({"uri": "sim://fs/0"});
-        for c in [a, b] {
-            assert_eq!(w.ask(c, "resources/subscribe", uri.clone())["result"], json!({}));
-        }
-        assert_eq!(w.child("fs").mind().count("resources/subscribe"), 1);
-        let note =
-            r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"sim://fs/0"}}"#;
-        w.say("fs", note);
-        w.run_ms(500);
-        w.ask(a, "resources/unsubscribe", uri.clone());
-        assert_eq!(w.child("fs").mind().count("resources/unsubscribe"), 0);
-        w.say("fs", note);
-        w.run_ms(500);
-        assert_eq!(w.inbox(a, "notifications/resources/updated").len(), 1);
-        assert_eq!(w.inbox(b, "notifications/resources/updated").len(), 2);
-        w.ask(b, "resources/unsubscribe", uri);
-        assert_eq!(w.child("fs").mind().count("resources/unsubscribe"), 1);
-    });
-}

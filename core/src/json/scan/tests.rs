@@ -151,3 +151,19 @@ fn unquote_resolves_escapes_and_refuses_lone_surrogates() {
     assert_eq!(unquote(br#""\ud83d\u0041""#), None);
     assert_eq!(unquote(b"7"), None);
 }
+
+#[test]
+fn a_member_is_cut_out_with_one_comma() {
+    for (text, rest) in [
+        (r#"{"task":{"ttl":1},"name":"a"}"#, r#"{"name":"a"}"#),
+        (r#"{"name":"a" , "task" : [1,2] }"#, r#"{"name":"a"  }"#),
+        (r#"{"a":1,"t\u0061sk":null,"b":2}"#, r#"{"a":1,"b":2}"#),
+        (r#"{"task":1}"#, "{}"),
+    ] {
+        let cut = member_with_comma(text.as_bytes(), whole(text), "task").unwrap();
+        let left = format!("{}{}", &text[..cut.start], &text[cut.end..]);
+        assert_eq!(left, rest);
+        assert!(check(left.as_bytes(), 0, 9).is_ok());
+    }
+    assert_eq!(member_with_comma(b"{}", Span { start: 0, end: 2 }, "task"), None);
+}
