@@ -55,7 +55,9 @@ fn tell(log: Log, notices: &[Notice]) {
             Severity::Warning => Level::Warn,
             Severity::Error => Level::Error,
         };
-        say(log, level, notice.to_string());
+        // The severity stands at the head of the line already.
+        let Notice { source, line, column, message, .. } = notice;
+        say(log, level, format!("{source}:{line}:{column}: {message}"));
     }
 }
 

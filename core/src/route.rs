@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn streamable_http_has_three_spellings_and_no_redirect() {
-        let routes = routes("streamable-http", &["a", "fetch/secret"]); // SEED-042, SEED-081
+        let routes = routes("streamable-http", &["a", "fetch/secret"]); // SEED-003, SEED-042, SEED-081
         for path in ["/pre/a", "/pre/a/", "/pre/a/mcp"] {
             assert_eq!(endpoint(&routes, path), Some((0, Endpoint::Mcp)), "{path}");
         }
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn http_sse_has_a_stream_and_a_message_endpoint() {
-        let routes = routes("sse", &["a"]); // SEED-080
+        let routes = routes("sse", &["a"]); // SEED-003, SEED-080
         assert_eq!(endpoint(&routes, "/pre/a/sse"), Some((0, Endpoint::Sse)));
         assert_eq!(endpoint(&routes, "/pre/a/message"), Some((0, Endpoint::Message)));
         assert_eq!(endpoint(&routes, "/pre/a/mcp"), None);

@@ -60,7 +60,7 @@ const fn ban(scope: Scope, phrase: &'static str, why: &'static str) -> Ban {
 
 const NO_IO: &str = "the engine does no IO: it belongs to the runtimes";
 const NO_CLOCK: &str = "time is an argument of the engine";
-const UNFINISHED: &str = "what is here is finished; what is not belongs into the list of issues";
+const UNFINISHED: &str = "what is here is finished; plans have no place in code";
 const NO_WAITING: &str = "tests wait for events, not for time to pass";
 
 /// Phrases are written in two halves, so that this file does not hold them.
@@ -84,7 +84,7 @@ const BANS: [Ban; 20] = [
     ban(Scope::Everywhere, concat!("db", "g!"), "a trace of looking for something"),
     ban(Scope::Everywhere, concat!("#[ig", "nore"), "a test that does not run proves nothing"),
     Ban {
-        phrase: concat!("::sl", "eep("),
+        phrase: concat!("::sl", "eep"),
         scope: Scope::Tests,
         why: NO_WAITING,
         except: &[
@@ -113,6 +113,8 @@ struct Source {
     /// From the root of the repository, with `/`.
     path: String,
     text: String,
+    /// The number of the line where inline tests begin; after the last when there are none.
+    tests_from: usize,
 }
 
 /// The repository.
@@ -283,7 +285,8 @@ fn every_row_is_open_with_a_reason_or_names_tests_that_exist() {
                 }
                 continue;
             }
-            let named: Vec<&str> = place.split('`').skip(1).step_by(2).collect();
+            let shown = place.split("; missing: ").next().unwrap_or_default();
+            let named: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
             if named.is_empty() {
                 findings.push(format!("{id}: names no test and is not open: {place}"));
             }
@@ -344,6 +347,12 @@ impl Ban {
 }
 
 impl Source {
+    fn new(path: String, text: String) -> Self {
+        let before = text.split_once("#[cfg(test)]\nmod tests {").map_or(text.as_str(), |(before, _)| before);
+        let tests_from = before.lines().count() + 1;
+        Self { path, text, tests_from }
+    }
+
     /// A file of tests beside or below the code that it tests.
     fn is_test_file(&self) -> bool {
         let mut parts = self.path.rsplit('/');
@@ -352,20 +361,11 @@ impl Source {
     }
 
     fn is_test(&self, number: usize) -> bool {
-        self.path.starts_with("tests/") || self.is_test_file() || number >= self.inline_tests()
+        self.path.starts_with("tests/") || self.is_test_file() || number >= self.tests_from
     }
 
     fn is_engine(&self, number: usize) -> bool {
         self.path.starts_with("core/") && !self.is_test(number)
-    }
-
-    /// The number of the line where the inline tests begin; after the last when there are none.
-    fn inline_tests(&self) -> usize {
-        let before = self
-            .text
-            .split_once("#[cfg(test)]\nmod tests {")
-            .map_or(self.text.as_str(), |(before, _)| before);
-        before.lines().count() + 1
     }
 }
 
@@ -400,7 +400,7 @@ impl Repo {
                     true if !built => folders.push(path),
                     false if path.ends_with(".rs") => {
                         let text = self.read(&path);
-                        self.sources.push(Source { path, text });
+                        self.sources.push(Source::new(path, text));
                     }
                     true | false => {}
                 }
@@ -412,7 +412,7 @@ impl Repo {
         fs::read_to_string(self.root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// All lines of code, numbered from 1, without comments but with the words that must not stand there either.
+    /// All lines of code, numbered from 1, without their comments.
     fn lines(&self) -> impl Iterator<Item = (&Source, usize, &str)> {
         self.sources.iter().flat_map(|source| {
             (1..).zip(source.text.lines()).map(move |(number, line)| (source, number, code(line)))
@@ -428,7 +428,7 @@ impl Repo {
             .map(|line| line.split(" | "));
         cells
             .filter_map(|mut cells| {
-                let (id, place) = (cells.next()?, cells.next_back()?);
+                let (id, place) = (cells.next()?, cells.last()?);
                 cited(id)
                     .iter()
                     .any(|cited| cited == id)

@@ -154,6 +154,7 @@ mod tests {
 
     #[test]
     fn tool_calls_are_never_repeated() {
+        // UP-23
         assert!(!Method::ToolsCall.is_repeatable());
         assert!(Method::ResourcesRead.is_repeatable());
     }

@@ -260,7 +260,13 @@ impl Proxy {
                 return self.on_stream_ended(id, exchange, &fault);
             }
             Job::Stream => return self.on_stream_refused(id, exchange, status),
-            Job::Call(_) | Job::Note | Job::Initialized | Job::Listen | Job::Delete | Job::Drain | Job::Idle => {}
+            Job::Call(_)
+            | Job::Note
+            | Job::Initialized
+            | Job::Listen
+            | Job::Delete
+            | Job::Drain
+            | Job::Idle => {}
         }
         // The connection is free before anything follows from the answer, so that it can serve that too.
         let body = std::mem::take(&mut exchange.body);

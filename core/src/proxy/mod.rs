@@ -25,7 +25,7 @@ mod requests;
 mod servers;
 mod stop;
 
-use crate::config::{Config, Host};
+use crate::config::{Config, Host, Serve};
 use crate::downstream::{Downstream, Role};
 use crate::effects::Effects;
 use crate::event::{CloseCause, Command, Input, ListenAddr, Output};
@@ -128,7 +128,7 @@ impl Proxy {
             Host::Name(name) => name.clone(),
         });
         let addr = Arc::new(ListenAddr { host, port: self.config.addr.port });
-        self.fx.log(Level::Info, None, format!("Starting {} server", self.config.serve.name()));
+        self.fx.log(Level::Info, None, format!("Starting {} server", served(&self.config)));
         self.fx.output(Output::Listen { listener: LISTENER, addr });
         for server in self.config.servers.iter().filter(|server| server.disabled) {
             let label = server.label().into();
@@ -253,7 +253,7 @@ impl Proxy {
                     return self.unlisten();
                 }
                 self.gate.loopback_only = addr.ip().is_loopback();
-                let kind = self.config.serve.name();
+                let kind = served(&self.config);
                 self.fx.log(Level::Info, None, format!("{kind} server listening on {addr}"));
             }
             Err(reason) => {
@@ -353,6 +353,15 @@ fn gate(config: &Config) -> Gate {
         gate.base_host = Some(url.host().to_ascii_lowercase());
     }
     gate
+}
+
+/// What is served, in the words of the log.
+fn served(config: &Config) -> &'static str {
+    match config.serve {
+        Serve::Sse => "sse",
+        Serve::StreamableHttp => "streamable-http",
+        Serve::Both => "sse and streamable-http",
+    }
 }
 
 /// Reports that everything is over.

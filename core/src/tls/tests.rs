@@ -192,6 +192,7 @@ fn a_refusal_leaves_an_alert_for_the_server() {
 
 #[test]
 fn insecure_takes_any_certificate() {
+    // SEED-012
     let config = config(&[], true, 0);
     for version in [&version::TLS12, &version::TLS13] {
         let mut pair = Pair::with_version(&config, "example.com", usize::MAX, version);

@@ -14,6 +14,7 @@ fn spec(command: &str, args: &[&str]) -> ChildSpec {
 
 #[test]
 fn the_environment_is_added_to_ours() {
+    // SEED-039
     let spec = spec("sh", &["-c", "echo \"$MCP_PROXY_TEST ${PATH:+path}\""]);
     let output = command(&spec).output().unwrap();
     assert_eq!(output.stdout, b"value path\n");

@@ -88,6 +88,7 @@ fn redirects_have_an_end() {
 
 #[test]
 fn another_status_is_an_error_that_names_it_but_no_query() {
+    // SEED-016
     let (addr, _requests) = server(vec!["HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned()]);
     let error = get(&format!("http://{addr}/x?key=secret"), &[]).unwrap_err();
     assert!(error.contains("404") && !error.contains("secret"), "{error}");

@@ -52,6 +52,7 @@ async fn a_session_is_closed_to_the_holder_of_another_token() {
     let opened = send(post(&url, &initialize()).bearer_auth("one")).await;
     let session = opened.headers().get("mcp-session-id").unwrap().clone();
     let ping = json!({"jsonrpc": "2.0", "id": 2, "method": "ping"});
+    // DL-41
     let ping = |token: &str| post(&url, &ping).bearer_auth(token).header("mcp-session-id", session.clone());
     assert_eq!(send(ping("two")).await.status(), StatusCode::NOT_FOUND);
     assert_eq!(send(ping("one")).await.status(), StatusCode::OK);
@@ -82,6 +83,7 @@ async fn a_block_list_takes_away_what_it_names() {
 
 #[tokio::test]
 async fn a_server_that_cannot_be_started_harms_no_other() {
+    // BR-16
     let missing = json!({"command": "/no/such/program"});
     let proxy = Proxy::in_front_of(json!({"missing": missing, "everything": stdio()})).await;
     let client = Client::connect(&proxy.url("/everything/mcp"), None).await;
@@ -89,7 +91,7 @@ async fn a_server_that_cannot_be_started_harms_no_other() {
     let mcp = send(post(&proxy.url("/missing/mcp"), &initialize())).await;
     let sse = send(http().get(proxy.url("/missing/sse"))).await;
     for response in [mcp, sse] {
-        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE); // SEED-083
         let wait = response.headers().get(header::RETRY_AFTER).unwrap().to_str().unwrap();
         assert!(wait.parse::<u32>().is_ok(), "{wait}");
     }
@@ -111,7 +113,7 @@ async fn unknown_routes_are_not_found() {
 async fn the_path_of_the_base_url_prefixes_all_routes() {
     let mut config = config(json!({"everything": stdio()}));
     config["mcpProxy"]["baseURL"] = json!("http://mcp.example.com/deep/down/");
-    let proxy = Proxy::start(config, &[]).await; // SEED-022
+    let proxy = Proxy::start(config, &[]).await; // SEED-021
     proxy.logged("All clients initialized").await;
     for down in [Down::Mcp, Down::Sse] {
         let path = down.path("everything");
@@ -132,7 +134,7 @@ async fn a_deleted_session_is_not_found() {
     let named = |request: reqwest::RequestBuilder| request.header("mcp-session-id", session.clone());
     let ping = json!({"jsonrpc": "2.0", "id": 2, "method": "ping"});
     assert_eq!(send(named(post(&url, &ping))).await.status(), StatusCode::OK);
-    assert!(send(named(http().delete(&url))).await.status().is_success());
+    assert!(send(named(http().delete(&url))).await.status().is_success()); // DL-40
     assert_eq!(send(named(post(&url, &ping))).await.status(), StatusCode::NOT_FOUND);
     assert_eq!(send(named(http().delete(&url))).await.status(), StatusCode::NOT_FOUND);
 }

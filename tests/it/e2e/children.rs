@@ -47,7 +47,7 @@ async fn a_crash_takes_the_grandchildren_with_it() {
     let group = client.pid().await;
     assert_eq!(members(group).await.len(), 2);
     client.call("crash", json!({})).await.unwrap_err();
-    gone(group).await;
+    gone(group).await; // ST-17
     assert_ne!(client.pid().await, group);
 }
 
@@ -99,6 +99,7 @@ async fn a_call_that_outlasts_the_grace_gets_an_error() {
     let url = proxy.url("/everything/mcp");
     let session = send(post(&url, &initialize())).await.headers()["mcp-session-id"].clone();
     let meeting = Meeting::new().await;
+    // DL-05: nobody said that the client is initialized
     let call = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": meeting.call("endless")});
     let call = async {
         let response = send(post(&url, &call).header("mcp-session-id", session)).await;
@@ -156,7 +157,7 @@ async fn a_killed_proxy_leaves_no_process() {
     assert_eq!(members(two).await.len(), 2);
     proxy.signal(Signal::KILL);
     assert_eq!(proxy.ended().await.code(), None);
-    gone(one).await;
+    gone(one).await; // ST-17
     gone(two).await;
 }
 

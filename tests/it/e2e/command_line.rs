@@ -42,6 +42,7 @@ async fn an_unknown_flag_is_misuse() {
 
 #[tokio::test]
 async fn a_missing_configuration_is_a_failure() {
+    // SEED-016
     let run = run(&["-config", "/no/such/file.json"]).await;
     assert_eq!(run.code, Some(1));
     assert!(run.stderr.contains("/no/such/file.json"), "{}", run.stderr);
@@ -103,7 +104,7 @@ async fn a_taken_port_is_a_failure() {
     let mut config = config(json!({"everything": stdio()}));
     config["mcpProxy"]["addr"] = json!(taken.local_addr().unwrap().to_string());
     let run = run_with(&config.to_string(), &[]).await;
-    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert_eq!(run.code, Some(1), "{}", run.stderr); // SEED-069
     let port = taken.local_addr().unwrap().port().to_string();
     assert!(run.stderr.contains(&port), "{}", run.stderr);
 }

@@ -74,6 +74,7 @@ impl Pair {
 }
 
 async fn the_handshake_tells_of_the_server(pair: Pair) {
+    // SEED-023
     let client = pair.client().await;
     let told = wire(&*client.service.peer_info().unwrap());
     assert_eq!(told["serverInfo"]["name"], "everything");

@@ -67,6 +67,7 @@ fn the_oauth_snippets_never_load_as_an_open_proxy() {
 
 #[test]
 fn the_full_example_loads_without_oauth() {
+    // SEED-018, SEED-020, SEED-039
     let text = FULL.replace(r#""enabled": true"#, r#""enabled": false"#);
     let config = load(&text).config;
     assert_eq!(config.base_url.as_ref().map(Url::origin).as_deref(), Some("https://mcp.example.com"));
