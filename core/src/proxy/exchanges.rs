@@ -16,7 +16,7 @@ use crate::http::ClientEvent;
 use crate::id::{ConnId, Key, UpstreamId};
 use crate::sse;
 use crate::upstream::exchange::{Exchange, Job};
-use crate::upstream::link::HttpLink;
+use crate::upstream::http::HttpLink;
 use crate::upstream::{Phase, Upstream};
 use std::net::SocketAddr;
 

@@ -72,11 +72,11 @@ pub(crate) struct Exchange {
     pub(crate) request_body_len: usize,
     /// The connection had served an exchange before this one.
     pub(crate) reused: bool,
-    /// Which session the request named: see [`HttpLink::session_count`](super::link::HttpLink).
+    /// Which session the request named: see [`HttpLink::is_present`](super::http::HttpLink::is_present).
     pub(crate) named_session: Option<u32>,
     /// An event came on the stream.
     pub(crate) heard: bool,
-    /// Which connection of the link it belongs to: see [`HttpLink::generation`](super::link::HttpLink).
+    /// Which connection of the link it belongs to: see [`HttpLink::is_current`](super::http::HttpLink::is_current).
     pub(crate) generation: u32,
     /// The latest `retry` of the event stream.
     pub(crate) retry_ms: Option<u64>,

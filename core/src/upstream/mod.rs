@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`child`] | a process from spawn to exit: stdin closed, TERM, KILL |
 //! | [`exchange`] | one HTTP connection and what it is busy with |
+//! | [`http`] | all connections to a server behind HTTP |
 //! | [`link`] | how messages get to the server: a child, or HTTP in one of its two shapes |
 //! | [`peer`] | what the server said of itself in the handshake |
 //!
@@ -20,6 +21,7 @@
 
 pub(crate) mod child;
 pub(crate) mod exchange;
+pub(crate) mod http;
 pub(crate) mod link;
 pub(crate) mod peer;
 

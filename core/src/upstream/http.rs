@@ -1,0 +1,373 @@
+//! A server behind HTTP: its connections, what they are busy with, and what waits for one.
+//!
+//! One request at a time on a connection; idle ones are pooled and closed before servers of the usual kind would
+//! close them. Invariants: an exchange is in the table unless somebody works on it; a pooled connection has nothing
+//! queued; what was begun before everything was closed ([`HttpLink::is_current`]) and what was said about a former
+//! session ([`HttpLink::is_present`]) does not touch their successors.
+
+use super::exchange::{Exchange, Job, Origin};
+use crate::config::HttpKind;
+use crate::effects::Effects;
+use crate::fault::{Code, Fault};
+use crate::http::{Method, encode_request_head};
+use crate::id::{ConnId, Key, UpstreamId};
+use crate::json::Pieces;
+use crate::mcp::Revision;
+use crate::redacted::Redacted;
+use crate::time::Mono;
+use crate::timer::TimerKind;
+use crate::url::Url;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+/// How long looked-up addresses are used without asking again.
+const ADDRS_MS: u64 = 30_000;
+
+/// A server behind HTTP.
+#[derive(Debug)]
+pub(crate) struct HttpLink {
+    upstream: UpstreamId,
+    pub(crate) url: Url,
+    pub(crate) kind: HttpKind,
+    /// The other kind was tried since the server was last ready.
+    pub(crate) switched: bool,
+    /// `Mcp-Session-Id` of the server.
+    pub(crate) session: Option<Box<str>>,
+    /// To be named in requests, once negotiated.
+    pub(crate) revision: Option<Revision>,
+    /// Where messages are POSTed: the URL itself, or what the `endpoint` event said.
+    pub(crate) endpoint: Option<String>,
+    /// Where the standalone stream broke off.
+    pub(crate) listen_id: Option<Box<str>>,
+    /// How often in a row it ended without an event.
+    pub(crate) listen_silences: u32,
+    /// Rises when everything is closed: an exchange of an older one is not listened to any more.
+    generation: u32,
+    /// Rises with each session, so that what is said about an old one does not hit its successor.
+    session_count: u32,
+    headers: Vec<(String, Redacted<String>)>,
+    origin: Origin,
+    target: String,
+    authority: String,
+    exchanges: BTreeMap<ConnId, Box<Exchange>>,
+    idle: Vec<(ConnId, Mono)>,
+    pool_timer: bool,
+    addrs: Vec<SocketAddr>,
+    addrs_at: Mono,
+    queue: VecDeque<Queued>,
+    queued_bytes: usize,
+}
+
+/// A request that waits for a connection.
+#[derive(Debug)]
+struct Queued {
+    job: Job,
+    body: Vec<u8>,
+}
+
+impl HttpLink {
+    pub(super) fn new(
+        upstream: UpstreamId,
+        url: Url,
+        headers: Vec<(String, Redacted<String>)>,
+        kind: HttpKind,
+    ) -> Self {
+        let origin = Origin { name: url.host().into(), port: url.port(), tls: url.is_secure() };
+        Self {
+            upstream,
+            target: url.target(),
+            authority: url.authority(),
+            origin,
+            url,
+            kind,
+            switched: false,
+            session: None,
+            revision: None,
+            endpoint: None,
+            listen_id: None,
+            listen_silences: 0,
+            generation: 0,
+            session_count: 0,
+            headers,
+            exchanges: BTreeMap::new(),
+            idle: Vec::new(),
+            pool_timer: false,
+            addrs: Vec::new(),
+            addrs_at: Mono::default(),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+        }
+    }
+
+    /// Takes an exchange out to work on it; to be put back with [`HttpLink::put`].
+    pub(crate) fn take(&mut self, conn: ConnId) -> Option<Box<Exchange>> {
+        self.exchanges.remove(&conn)
+    }
+
+    pub(crate) fn put(&mut self, fx: &mut Effects, exchange: Box<Exchange>) {
+        if self.is_current(&exchange) && fx.is_open(exchange.conn) {
+            self.exchanges.insert(exchange.conn, exchange);
+        } else {
+            self.drop_exchange(fx, &exchange);
+        }
+    }
+
+    /// Whether this exchange was begun since everything was closed last.
+    pub(crate) fn is_current(&self, exchange: &Exchange) -> bool {
+        exchange.generation == self.generation
+    }
+
+    /// Closes the connection of an exchange that was taken out; a request that waits may have its place.
+    pub(crate) fn drop_exchange(&mut self, fx: &mut Effects, exchange: &Exchange) {
+        exchange.disarm(fx);
+        fx.close(exchange.conn);
+        self.idle.retain(|(idle, _)| *idle != exchange.conn);
+        self.send_queued(fx);
+    }
+
+    /// Whether this session is still the one in use.
+    pub(crate) fn is_present(&self, session: Option<u32>) -> bool {
+        session == Some(self.session_count)
+    }
+
+    /// The server forgot the session.
+    pub(crate) fn forget_session(&mut self) {
+        self.session = None;
+        self.revision = None;
+        self.listen_id = None;
+        self.session_count = self.session_count.wrapping_add(1);
+    }
+
+    /// The connection that is busy with this job.
+    pub(crate) fn find(&mut self, job: Job) -> Option<&mut Exchange> {
+        self.exchanges.values_mut().find(|exchange| exchange.job == job).map(|exchange| &mut **exchange)
+    }
+
+    /// Nobody waits for this call any more. Returns whether the server never heard of it; otherwise its response is
+    /// given a little time to end, so that the connection can be used again.
+    pub(crate) fn drain(&mut self, fx: &mut Effects, call: Key) -> bool {
+        let Some(exchange) = self.find(Job::Call(call)) else { return false };
+        let conn = exchange.conn;
+        if !exchange.is_dialling() {
+            exchange.begin(fx, Job::Drain, None, 0);
+            return false;
+        }
+        if let Some(exchange) = self.take(conn) {
+            self.drop_exchange(fx, &exchange);
+        }
+        true
+    }
+
+    /// Whether a connection to the server stands and is in use, which shows that the server is there.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.exchanges.values().any(|exchange| !exchange.is_dialling() && exchange.job != Job::Idle)
+    }
+
+    /// Remembers looked-up addresses.
+    pub(crate) fn learn(&mut self, fx: &Effects, addrs: &[SocketAddr]) {
+        self.addrs = addrs.to_vec();
+        self.addrs_at = fx.mono();
+    }
+
+    /// Forgets them, since none of them answered.
+    pub(crate) fn unlearn(&mut self) {
+        self.addrs.clear();
+    }
+
+    /// POSTs a message.
+    pub(crate) fn post(&mut self, fx: &mut Effects, job: Job, message: &Pieces<'_>) -> Result<(), Fault> {
+        match self.connection(fx) {
+            Some(conn) => {
+                self.begin(fx, conn, job, Method::Post, Some(message), None);
+                Ok(())
+            }
+            None if self.queued_bytes.saturating_add(message.len()) <= fx.limits.upstream_queue_bytes_max => {
+                let mut body = Vec::with_capacity(message.len());
+                message.write(&mut body);
+                self.queued_bytes = self.queued_bytes.saturating_add(body.len());
+                self.queue.push_back(Queued { job, body });
+                Ok(())
+            }
+            None => Err(Fault::local(Code::Overloaded, "too many calls wait for a connection to the server")),
+        }
+    }
+
+    /// Sends a request without a body: GET of a stream, or DELETE.
+    pub(crate) fn ask(&mut self, fx: &mut Effects, job: Job, method: Method, event_id: Option<&str>) {
+        let conn = self.connection(fx).unwrap_or_else(|| self.dial(fx));
+        self.begin(fx, conn, job, method, None, event_id);
+    }
+
+    /// A connection that can take a request: from the pool, or a new one if there may be more.
+    fn connection(&mut self, fx: &mut Effects) -> Option<ConnId> {
+        while let Some((conn, _)) = self.idle.pop() {
+            if self.exchanges.contains_key(&conn) && fx.is_open(conn) && fx.queued(conn) == 0 {
+                return Some(conn);
+            }
+        }
+        (self.exchanges.len() < fx.limits.pool_conns_max).then(|| self.dial(fx))
+    }
+
+    fn dial(&mut self, fx: &mut Effects) -> ConnId {
+        let conn = fx.mint();
+        fx.own(conn, self.upstream);
+        let fresh = fx.mono().ms_since(self.addrs_at) < ADDRS_MS;
+        let known: &[SocketAddr] = if fresh { &self.addrs } else { &[] };
+        let mut exchange = Exchange::dial(fx, conn, &self.origin, known);
+        exchange.generation = self.generation;
+        self.exchanges.insert(conn, Box::new(exchange));
+        conn
+    }
+
+    /// Writes a request on a connection.
+    fn begin(
+        &mut self,
+        fx: &mut Effects,
+        conn: ConnId,
+        job: Job,
+        method: Method,
+        message: Option<&Pieces<'_>>,
+        event_id: Option<&str>,
+    ) {
+        let Some(exchange) = self.exchanges.get_mut(&conn) else { return };
+        let session = self.session.as_ref().map(|_| self.session_count);
+        exchange.begin(fx, job, session, message.map_or(0, Pieces::len));
+        exchange.client.begin(method);
+        let (name, accept) = match method {
+            Method::Post => ("POST", "application/json, text/event-stream"),
+            Method::Delete => ("DELETE", "*/*"),
+            Method::Get | Method::Head | Method::Put | Method::Options | Method::Other => {
+                ("GET", "text/event-stream")
+            }
+        };
+        let version = self.revision.filter(|revision| *revision >= Revision::V2025_03_26);
+        let own = [
+            Some(("Accept", accept)),
+            message.map(|_| ("Content-Type", "application/json")),
+            self.session.as_deref().map(|id| ("Mcp-Session-Id", id)),
+            version.map(|revision| ("MCP-Protocol-Version", revision.name())),
+            event_id.map(|id| ("Last-Event-ID", id)),
+        ];
+        let configured = self.headers.iter().map(|(name, value)| (name.as_str(), value.expose().as_str()));
+        let configured =
+            configured.filter(|(name, _)| !OWN_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own)));
+        let target = self.endpoint.as_ref().filter(|_| method == Method::Post).unwrap_or(&self.target);
+        let len = message.map(Pieces::len);
+        fx.hold(conn);
+        fx.send(conn, len.unwrap_or(0).saturating_add(512), |out| {
+            let headers = own.into_iter().flatten().chain(configured);
+            encode_request_head(out, name, target, &self.authority, headers, len);
+            if let Some(message) = message {
+                message.write(out);
+            }
+        });
+    }
+
+    /// An exchange is complete: its connection goes back to the pool, or on to the next request that waits.
+    pub(crate) fn recycle(&mut self, fx: &mut Effects, mut exchange: Box<Exchange>) {
+        exchange.disarm(fx);
+        let conn = exchange.conn;
+        let reusable = exchange.client.is_reusable() && fx.is_open(conn) && fx.queued(conn) == 0;
+        if !reusable || exchange.job == Job::Delete || !self.is_current(&exchange) {
+            return self.drop_exchange(fx, &exchange);
+        }
+        exchange.job = Job::Idle;
+        exchange.events = None;
+        exchange.body = Vec::new();
+        exchange.retry_ms = None;
+        exchange.reused = true;
+        fx.release(conn);
+        self.exchanges.insert(conn, exchange);
+        self.idle.push((conn, fx.mono()));
+        self.send_queued(fx);
+        self.watch_pool(fx);
+    }
+
+    /// Gives waiting requests the connections that became free.
+    fn send_queued(&mut self, fx: &mut Effects) {
+        while !self.queue.is_empty() {
+            let Some(conn) = self.connection(fx) else { return };
+            let Some(Queued { job, body }) = self.queue.pop_front() else { return };
+            self.queued_bytes = self.queued_bytes.saturating_sub(body.len());
+            self.begin(fx, conn, job, Method::Post, Some(&Pieces::of(&[&body])), None);
+        }
+    }
+
+    /// Drops a waiting request. Returns whether it was waiting.
+    pub(crate) fn forget_queued(&mut self, call: Key) -> bool {
+        let Some(place) = self.queue.iter().position(|queued| queued.job == Job::Call(call)) else {
+            return false;
+        };
+        let gone = self.queue.remove(place);
+        self.queued_bytes = self.queued_bytes.saturating_sub(gone.map_or(0, |queued| queued.body.len()));
+        true
+    }
+
+    fn watch_pool(&mut self, fx: &mut Effects) {
+        if !self.pool_timer && !self.idle.is_empty() {
+            self.pool_timer = true;
+            fx.after(fx.limits.pool_idle_ms, TimerKind::PoolIdle, u64::from(self.upstream.0));
+        }
+    }
+
+    /// Closes pooled connections that have idled too long: servers close them too, and racing them loses requests.
+    pub(crate) fn on_pool_timer(&mut self, fx: &mut Effects) {
+        self.pool_timer = false;
+        let now = fx.mono();
+        let max = fx.limits.pool_idle_ms;
+        let (old, young) = self.idle.iter().partition(|(_, since)| now.ms_since(*since) >= max);
+        let old: Vec<(ConnId, Mono)> = old;
+        self.idle = young;
+        for (conn, _) in old {
+            self.exchanges.remove(&conn);
+            fx.close(conn);
+        }
+        self.watch_pool(fx);
+    }
+
+    /// The last words: ends the session on the server, if there is one, and closes the rest.
+    pub(crate) fn finish(&mut self, fx: &mut Effects) {
+        let (session, revision) = (self.session.take(), self.revision);
+        let _given_up = self.close_all(fx);
+        if session.is_some() && self.kind == HttpKind::Streamable {
+            self.session = session;
+            self.revision = revision;
+            self.ask(fx, Job::Delete, Method::Delete, None);
+        }
+    }
+
+    /// Whether the end of the session is still under way.
+    pub(crate) fn is_finishing(&mut self) -> bool {
+        self.find(Job::Delete).is_some()
+    }
+
+    /// Closes everything. Gives back the calls of which the server cannot have read anything.
+    pub(crate) fn close_all(&mut self, fx: &mut Effects) -> Vec<(Key, Vec<u8>)> {
+        let mut unsent = Vec::new();
+        for (conn, exchange) in std::mem::take(&mut self.exchanges) {
+            if let Job::Call(key) = exchange.job
+                && exchange.is_unwritten(fx)
+            {
+                unsent.push((key, exchange.request_body(fx)));
+            }
+            exchange.disarm(fx);
+            fx.close(conn);
+        }
+        for Queued { job, body } in std::mem::take(&mut self.queue) {
+            if let Job::Call(key) = job {
+                unsent.push((key, body));
+            }
+        }
+        self.idle.clear();
+        self.queued_bytes = 0;
+        self.generation = self.generation.wrapping_add(1);
+        self.forget_session();
+        self.endpoint = None;
+        self.listen_silences = 0;
+        unsent
+    }
+}
+
+/// Headers that a configuration cannot set, because their value belongs to the protocol.
+const OWN_HEADERS: [&str; 6] =
+    ["accept", "content-type", "mcp-session-id", "mcp-protocol-version", "last-event-id", "connection"];
