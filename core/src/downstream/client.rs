@@ -11,6 +11,7 @@ use crate::id::{ConnId, Key};
 use crate::json::{Pieces, quote};
 use crate::policy::Principal;
 use crate::route::Route;
+use crate::sse::encode_comment;
 use crate::time::Mono;
 use crate::timer::{Timer, TimerKind};
 use std::net::SocketAddr;
@@ -206,7 +207,7 @@ impl Client {
         self.last_write = fx.mono();
         let chunked = self.chunked;
         fx.send(self.conn, expected.saturating_add(12), |out| {
-            if chunked { http::encode_chunk_with(out, encode) } else { encode(out) }
+            if chunked { http::encode_chunk(out, encode) } else { encode(out) }
         });
     }
 
@@ -285,7 +286,7 @@ impl Client {
         let quiet_until = self.last_write.plus_ms(fx.limits.keep_alive_ms);
         let mut at = quiet_until;
         if fx.mono() >= quiet_until {
-            self.write_stream(fx, 16, |out| out.extend_from_slice(b": keep-alive\n\n"));
+            self.write_stream(fx, 16, |out| encode_comment(out, "keep-alive"));
             at = fx.mono().plus_ms(fx.limits.keep_alive_ms);
         }
         self.keep_alive = Some(fx.timers.set(at, TimerKind::KeepAlive, self.conn.0));

@@ -16,6 +16,7 @@ use crate::effects::Effects;
 use crate::id::ConnId;
 use crate::json::Pieces;
 use crate::mcp::Revision;
+use crate::sse::encode_event;
 use crate::time::Mono;
 use std::collections::VecDeque;
 
@@ -119,8 +120,10 @@ impl Stream {
         client.start_stream(fx);
         // Older client code is known to choke on an event without data (DL-61, DL-62).
         if self.resumable && revision >= Revision::V2025_11_25 {
-            let prime = format!("id: {number}-0\nretry: {}\ndata: \n\n", fx.limits.retry_ms);
-            client.write_stream(fx, prime.len(), |out| out.extend_from_slice(prime.as_bytes()));
+            let retry = fx.limits.retry_ms;
+            client.write_stream(fx, 32, |out| {
+                encode_event(out, Some(format_args!("{number}-0")), None, Some(retry), &[]);
+            });
         }
         if self.has_gathered() {
             // Answers of a batch that came before the stream began.
@@ -148,9 +151,7 @@ impl Stream {
         if !self.resumable {
             if let Some(client) = client {
                 client.write_stream(fx, message.len().saturating_add(32), |out| {
-                    out.extend_from_slice(b"event: message\ndata: ");
-                    message.write(out);
-                    out.extend_from_slice(b"\n\n");
+                    encode_event(out, None, Some("message"), None, message.parts());
                 });
             }
             return;
@@ -199,11 +200,7 @@ impl Stream {
 }
 
 fn encode(out: &mut Vec<u8>, number: u32, sequence: u32, text: &[u8]) {
-    use std::io::Write;
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "id: {number}-{sequence}\ndata: ");
-    out.extend_from_slice(text);
-    out.extend_from_slice(b"\n\n");
+    encode_event(out, Some(format_args!("{number}-{sequence}")), None, None, &[text]);
 }
 
 /// Stream and sequence of an event id of ours.

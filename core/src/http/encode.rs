@@ -76,23 +76,9 @@ pub fn encode_request_head<'a>(
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends the pieces as one chunk. Nothing is written when they are empty, for that would end the body.
-pub fn encode_chunk(out: &mut Vec<u8>, pieces: &[&[u8]]) {
-    let len = pieces.iter().fold(0, |sum: usize, piece| sum.saturating_add(piece.len()));
-    if len == 0 {
-        return;
-    }
-    out.reserve(len.saturating_add(20));
-    let _ = write!(out, "{len:x}\r\n");
-    for piece in pieces {
-        out.extend_from_slice(piece);
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
 /// Appends what `encode` appends as one chunk, without another copy: the size is written in a fixed width
 /// (leading zeros are allowed, RFC 9112 §7.1) and filled in afterwards. Nothing is written when it is empty.
-pub fn encode_chunk_with(out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
+pub fn encode_chunk(out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
     const SIZE_LINE: usize = 10;
     let start = out.len();
     out.extend_from_slice(b"00000000\r\n");

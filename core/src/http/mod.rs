@@ -30,8 +30,7 @@ mod fields;
 
 pub use client::{Client, ClientEvent};
 pub use encode::{
-    Body, CONTINUE, encode_chunk, encode_chunk_with, encode_last_chunk, encode_request_head,
-    encode_response_head,
+    Body, CONTINUE, encode_chunk, encode_last_chunk, encode_request_head, encode_response_head,
 };
 pub use head::{Method, RequestHead, ResponseHead};
 pub use server::{Server, ServerEvent};

@@ -136,16 +136,6 @@ impl Server {
         .unwrap_or_default()
     }
 
-    /// The same, to be changed in place.
-    pub fn body_mut(&mut self) -> &mut [u8] {
-        match self.state {
-            State::Complete(BodyReader::Length(len)) => self.recv.as_mut_slice().get_mut(..to_usize(len)),
-            State::Complete(_) => Some(self.gathered.as_mut_slice()),
-            State::Head | State::Body(_) | State::Drain(_) | State::Closed => None,
-        }
-        .unwrap_or_default()
-    }
-
     /// True when the client waits for [`CONTINUE`](super::CONTINUE) and none of the body has come. Ask once,
     /// right after [`ServerEvent::Head`]; no need to write it when the request is answered at once.
     pub fn wants_continue(&self) -> bool {

@@ -13,9 +13,10 @@ use crate::id::{ConnId, Key};
 use crate::json::Pieces;
 use crate::log::Level;
 use crate::mcp::Revision;
-use crate::policy::authenticate;
+use crate::policy::{Principal, authenticate};
 use crate::route::{Endpoint, Route};
-use crate::upstream::Phase;
+use crate::sse::encode_event;
+use crate::upstream::{Phase, Upstream};
 use std::net::SocketAddr;
 
 /// A request that is refused, and headers the answer needs.
@@ -199,12 +200,7 @@ impl Proxy {
         }
     }
 
-    fn on_delete(
-        &mut self,
-        client: &mut Client,
-        route: Route,
-        principal: crate::policy::Principal,
-    ) -> Result<(), Refusal> {
+    fn on_delete(&mut self, client: &mut Client, route: Route, principal: Principal) -> Result<(), Refusal> {
         let key = self.named_session(client.http.head(), route, principal)?;
         self.end_session(key);
         client.respond(&mut self.fx, 204, &[], &Pieces::of(&[]));
@@ -212,12 +208,7 @@ impl Proxy {
     }
 
     /// GET on the Streamable HTTP endpoint: the standalone stream, or a broken stream again.
-    fn on_get(
-        &mut self,
-        client: &mut Client,
-        route: Route,
-        principal: crate::policy::Principal,
-    ) -> Result<(), Refusal> {
+    fn on_get(&mut self, client: &mut Client, route: Route, principal: Principal) -> Result<(), Refusal> {
         let head = client.http.head();
         if !accepts(head, "text/event-stream") {
             return Err(Fault::peer(Code::NotAcceptable, "a GET must accept text/event-stream").into());
@@ -243,7 +234,7 @@ impl Proxy {
         &mut self,
         client: &mut Client,
         route: Route,
-        principal: crate::policy::Principal,
+        principal: Principal,
     ) -> Result<(), Refusal> {
         self.check_ready(route)?;
         let key = self.new_session(Transport::Sse, route, principal)?;
@@ -251,8 +242,10 @@ impl Proxy {
         let message = format!("{}/message", path.strip_suffix("/sse").unwrap_or(path));
         self.down.attach(&mut self.fx, client, key, Stream::standalone(false), true);
         let token = self.down.session(key).map(|session| session.token.clone()).unwrap_or_default();
-        let event = format!("event: endpoint\ndata: {message}?sessionId={token}\n\n");
-        client.write_stream(&mut self.fx, event.len(), |out| out.extend_from_slice(event.as_bytes()));
+        let reference = format!("{message}?sessionId={token}");
+        client.write_stream(&mut self.fx, reference.len().saturating_add(32), |out| {
+            encode_event(out, None, Some("endpoint"), None, &[reference.as_bytes()]);
+        });
         Ok(())
     }
 
@@ -261,7 +254,7 @@ impl Proxy {
         &mut self,
         client: &mut Client,
         route: Route,
-        principal: crate::policy::Principal,
+        principal: Principal,
     ) -> Result<(), Refusal> {
         let token = client
             .http
@@ -282,7 +275,7 @@ impl Proxy {
         &mut self,
         head: &RequestHead,
         route: Route,
-        principal: crate::policy::Principal,
+        principal: Principal,
     ) -> Result<Key, Fault> {
         let Some(token) = head.header("mcp-session-id") else {
             self.check_ready(route)?;
@@ -302,13 +295,7 @@ impl Proxy {
     }
 
     /// Whether a session may be used on this route by this principal.
-    fn owns(
-        &mut self,
-        key: Key,
-        route: Route,
-        principal: crate::policy::Principal,
-        transport: Transport,
-    ) -> bool {
+    fn owns(&mut self, key: Key, route: Route, principal: Principal, transport: Transport) -> bool {
         self.down.session(key).is_some_and(|session| {
             session.view == route.view && session.principal == principal && session.transport == transport
         })
@@ -326,7 +313,7 @@ impl Proxy {
         &mut self,
         transport: Transport,
         route: Route,
-        principal: crate::policy::Principal,
+        principal: Principal,
     ) -> Result<Key, Fault> {
         let make = |token| Session::new(token, transport, route.view, principal);
         if let Some(key) = self.down.open_session(&mut self.fx, make) {
@@ -371,7 +358,7 @@ impl Proxy {
         }
     }
 
-    pub(super) fn server_of(&self, view: usize) -> Option<&crate::upstream::Upstream> {
+    pub(super) fn server_of(&self, view: usize) -> Option<&Upstream> {
         self.servers.get(self.views.get(view)?.upstream().0 as usize)
     }
 }
