@@ -93,6 +93,10 @@ pub struct Mind {
     pub delay_ms: u64,
     /// Refuses `initialize` with an error.
     pub refuses: bool,
+    /// Completes arguments.
+    pub completes: bool,
+    /// So many requests for the list of tools fail.
+    pub list_failures: usize,
     /// Everything it was told.
     pub heard: Vec<Heard>,
     cancelled: BTreeSet<String>,
@@ -106,6 +110,13 @@ pub const TOOLS: [&str; 14] = [
     "echo", "slow", "stubborn", "progress", "log", "fail", "big", "never", "twice", "foreign", "crash",
     "cut", "change", "ask",
 ];
+
+/// A resource that no mind has.
+pub const MISSING: &str = "sim://missing";
+
+/// The error for it, as it is written.
+pub const NO_RESOURCE: &str =
+    r#"{"code":-32002,"message":"Resource not found","data":{"uri":"sim:\/\/missing"}}"#;
 
 impl Mind {
     /// A well-behaved server with all tools, two prompts, two resources and two templates.
@@ -122,6 +133,8 @@ impl Mind {
             ping_mute: false,
             delay_ms: 0,
             refuses: false,
+            completes: true,
+            list_failures: 0,
             heard: Vec::new(),
             cancelled: BTreeSet::new(),
             asked: BTreeMap::new(),
@@ -188,7 +201,7 @@ impl Mind {
         format!("#{}.{}.{}#", self.name, self.run, self.counter)
     }
 
-    fn respond(&self, method: &str, params: &Value) -> String {
+    fn respond(&mut self, method: &str, params: &Value) -> String {
         let tag = &params["_meta"]["sim/tag"];
         let result = match method {
             "initialize" if self.refuses => {
@@ -196,6 +209,13 @@ impl Mind {
             }
             "initialize" => self.greeting(params),
             "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => json!({}),
+            "tools/list" if self.list_failures > 0 => {
+                self.list_failures -= 1;
+                return r#""error":{"code":-32603,"message":"not yet"}"#.to_owned();
+            }
+            "resources/read" if params["uri"] == MISSING => {
+                return format!(r#""error":{NO_RESOURCE}"#);
+            }
             "tools/list" => self.page("tools", self.tools.len(), params),
             "prompts/list" => self.page("prompts", self.others, params),
             "resources/list" => self.page("resources", self.others, params),
@@ -217,7 +237,10 @@ impl Mind {
     fn greeting(&self, params: &Value) -> Value {
         let revision = self.revision.map_or_else(|| params["protocolVersion"].clone(), Value::from);
         let list = json!({"listChanged": self.list_changed});
-        let mut capabilities = json!({"logging": {}, "completions": {}, "tools": list});
+        let mut capabilities = json!({"logging": {}, "tools": list});
+        if self.completes {
+            capabilities["completions"] = json!({});
+        }
         if self.others > 0 {
             capabilities["prompts"] = capabilities["tools"].clone();
             capabilities["resources"] = json!({"listChanged": self.list_changed, "subscribe": true});
@@ -244,7 +267,7 @@ impl Mind {
         match kind {
             "tools" => {
                 json!({"name": self.tools[n], "description": format!("{name} {n}"), "x-unknown": [n, 1.0],
-                "inputSchema": {"type": "object"}})
+                "inputSchema": {"type": "object"}, "execution": {"taskSupport": "optional"}})
             }
             "prompts" => json!({"name": format!("prompt{n}"), "arguments": []}),
             "resources" => json!({"uri": format!("sim://{name}/{n}"), "name": format!("res{n}")}),

@@ -61,11 +61,17 @@ pub struct Site {
     pub retry_ms: Option<u64>,
     /// Breaks streams by closing the connection instead of ending the body.
     pub cuts_rudely: bool,
+    /// Asks to be polled: ends each stream after one event without data, until the answer is there.
+    pub polls: bool,
     /// Answers everything with this status.
     pub fails_with: Option<u16>,
     /// How long each refusal of a forgotten session takes, milliseconds, the next one last; 0 when none is left.
     pub refusals_ms: Vec<u64>,
-    /// What the `endpoint` event says, without its query.
+    /// What it says to a POST to the event stream of HTTP+SSE.
+    pub misdirected: u16,
+    /// Answers DELETE with 405.
+    pub keeps_sessions: bool,
+    /// What the `endpoint` event says, without its query; there is none when empty.
     pub endpoint: String,
     /// All requests so far.
     pub hits: Vec<Hit>,
@@ -117,8 +123,11 @@ impl Site {
             event_ids: true,
             retry_ms: None,
             cuts_rudely: false,
+            polls: false,
             fails_with: None,
             refusals_ms: Vec::new(),
+            misdirected: 405,
+            keeps_sessions: false,
             endpoint: "/messages".to_owned(),
             hits: Vec::new(),
             live: BTreeMap::new(),
@@ -192,11 +201,14 @@ impl Site {
             (Style::Sse, "POST") if head.target().contains("sid=") => self.post_sse(conn, head, body, net),
             (Style::Streamable, "POST") if head.target() == "/mcp" => self.post(conn, head, body, net),
             (Style::Streamable, "GET") if head.target() == "/mcp" => self.get(conn, head, net),
+            (Style::Streamable, "DELETE") if self.keeps_sessions => {
+                self.reply(conn, 405, &[("allow", "POST, GET")], "", net);
+            }
             (Style::Streamable, "DELETE") => {
                 let known = head.get("mcp-session-id").and_then(|id| self.live.remove(id)).is_some();
                 self.reply(conn, if known { 204 } else { 404 }, &[], "", net);
             }
-            (Style::Sse, _) if head.target() == "/sse" => self.reply(conn, 405, &[], "", net),
+            (Style::Sse, _) if head.target() == "/sse" => self.reply(conn, self.misdirected, &[], "", net),
             _ => self.reply(conn, 404, &[], "", net),
         }
     }
@@ -266,6 +278,15 @@ impl Site {
         });
         if !json {
             self.open_stream(conn, index, net);
+            self.turn_away(index, net);
+        }
+    }
+
+    /// Whoever asked is to come back with the id of this event.
+    fn turn_away(&mut self, index: usize, net: &mut Net) {
+        if self.polls {
+            self.write(index, "", net);
+            self.end(index, net);
         }
     }
 
@@ -314,6 +335,8 @@ impl Site {
         }
         if stream.over {
             self.end(index, net);
+        } else if stream.request.is_some() {
+            self.turn_away(index, net);
         }
     }
 
@@ -325,7 +348,9 @@ impl Site {
             conn,
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
         );
-        net.send(conn, chunk(&endpoint).as_bytes());
+        if !self.endpoint.is_empty() {
+            net.send(conn, chunk(&endpoint).as_bytes());
+        }
         let (session, events) = (Some(session), Vec::new());
         self.streams.push(Stream {
             request: None,

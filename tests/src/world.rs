@@ -12,7 +12,7 @@ use crate::client::{Client, State};
 use crate::host::SimHost;
 use crate::net::{Event, Link, MS, Net, PIPE_CAPACITY, Phase, Who};
 use crate::watch::Watch;
-use mcp_proxy_core::event::{Command, Input, Output, Signal};
+use mcp_proxy_core::event::{ChildSpec, Command, Input, Output, Signal};
 use mcp_proxy_core::id::{ConnId, ListenerId};
 use mcp_proxy_core::shard::Shard;
 use mcp_proxy_core::timer::TimerKind;
@@ -45,6 +45,8 @@ pub struct World {
     pub afterthoughts: u32,
     /// How many connections had bytes queued when the engine stopped.
     pub unfinished: u32,
+    /// What each process was started from.
+    pub spawned: Vec<ChildSpec>,
     cast: Cast,
     listeners: BTreeMap<ListenerId, bool>,
     starts: BTreeMap<String, usize>,
@@ -70,6 +72,7 @@ impl World {
             needless_closes: 0,
             afterthoughts: 0,
             unfinished: 0,
+            spawned: Vec::new(),
             cast,
             listeners: BTreeMap::new(),
             starts: BTreeMap::new(),
@@ -232,6 +235,7 @@ impl World {
             }
             Output::Spawn { conn, spec } => {
                 self.mint(conn, Who::Child(conn));
+                self.spawned.push(ChildSpec::clone(&spec));
                 self.starts.entry(spec.command.clone()).and_modify(|n| *n += 1).or_insert(1);
                 let starts = self.starts[&spec.command];
                 let programs = &self.cast.programs[&spec.command];

@@ -157,11 +157,16 @@ impl Found {
     }
 }
 
-/// Peers written in Go match member names without regard to case, so a look-alike could mean something else to
-/// them than to us.
+/// Peers written in Go match member names without regard to case (Unicode simple folding, which takes two more letters
+/// for `s` and `k`), so a look-alike could mean something else to them than to us. `names` are lower case.
 pub(crate) fn refuse_look_alike(key: &[u8], names: &[&str]) -> Result<(), Fault> {
     let plain = unescape(key).unwrap_or_default();
-    match names.iter().find(|name| plain.eq_ignore_ascii_case(name) && plain != **name) {
+    let fold = |c: char| match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        c => c.to_ascii_lowercase(),
+    };
+    match names.iter().find(|name| plain.chars().map(fold).eq(name.chars()) && plain != **name) {
         Some(name) => Err(invalid(format!("a member that looks like `{name}` but is not"))),
         None => Ok(()),
     }

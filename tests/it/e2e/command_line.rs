@@ -153,3 +153,13 @@ async fn the_environment_is_expanded_in_the_configuration() {
     let plain = run_with(text, &["--check", "-expand-env=false"]).await;
     assert!(plain.stdout.contains("starts ${E2E_WORDS}"), "{}{}", plain.stdout, plain.stderr);
 }
+
+#[tokio::test]
+async fn a_configuration_is_a_path_or_a_web_address() {
+    for address in ["ftp://example.com/config.json", "s3://bucket/config.json"] {
+        let run = run(&["-config", address]).await; // SEED-011
+        assert_eq!(run.code, Some(1), "{address}");
+        assert_eq!(run.stdout, "");
+        assert!(run.stderr.contains("unsupported config path"), "{}", run.stderr);
+    }
+}

@@ -55,6 +55,7 @@ fn ids_keep_their_json_type_and_text() {
 
 #[test]
 fn answers_may_come_in_any_order() {
+    // UP-55
     story(three(), |w| {
         for (server, kind) in ["fs", "web", "old"].into_iter().flat_map(|s| KINDS.map(|k| (s, k))) {
             let c = w.client(server, kind);

@@ -35,8 +35,10 @@ fn megabytes_on_stderr_do_not_disturb() {
 
 #[test]
 fn a_child_that_floods_stdout_delays_nobody_for_ever() {
+    // DL-20
     story_of([0, 2, 3], one().stdio("db"), |w| {
         let (flooded, other) = (w.client("fs", Kind::Streamable), w.client("db", Kind::Streamable));
+        w.listen(flooded);
         let note =
             r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"debug","data":"flood"}}"#;
         for _ in 0..5_000 {
@@ -308,7 +310,7 @@ fn children_are_pinged_and_their_pings_answered() {
 
 #[test]
 fn a_question_outside_any_call_is_answered_without_a_client() {
-    // BR-42, UP-52
+    // BR-42; -32601, as no capability was declared
     story(one(), |w| {
         w.client_with("fs", Kind::Streamable, |c| c.capabilities = json!({"roots": {}, "sampling": {}}));
         w.say("fs", r#"{"jsonrpc":"2.0","id":"r","method":"roots/list"}"#);

@@ -3,7 +3,7 @@
 use super::{one, three};
 use mcp_proxy_tests::client::{AUTHORITY, Kind, Progress, State};
 use mcp_proxy_tests::http::message;
-use mcp_proxy_tests::story::story;
+use mcp_proxy_tests::story::{story, story_of};
 use serde_json::{Value, json};
 
 const POST: [(&str, &str); 3] = [
@@ -281,5 +281,36 @@ fn calls_of_one_session_are_bounded() {
         let refused = reqs.iter().filter(|req| w.outcome(**req)["result"].is_null()).count();
         assert_eq!(refused, 5);
         w.check_echo(busy);
+    });
+}
+
+#[test]
+fn a_client_that_has_said_its_last_word_gets_a_large_answer_however_slowly_it_reads() {
+    story_of([0, 2, 3], one(), |w| {
+        let c = w.client("fs", Kind::Streamable);
+        let session = w.clients[c].session.clone().unwrap();
+        let body = r#"{"jsonrpc":"2.0","id":"last","method":"tools/call","params":{"name":"big","arguments":{"bytes":100000}}}"#;
+        for (says_close, half_closes) in [(true, false), (false, true), (true, true)] {
+            let mut fields = POST.to_vec();
+            fields.push(("mcp-session-id", &session));
+            if says_close {
+                fields.push(("connection", "close"));
+            }
+            let xid = w.raw(&message("POST /fs/mcp HTTP/1.1", &fields, body));
+            if half_closes {
+                w.net.close_write(w.exchange(xid).conn);
+            }
+            w.run_until("the first bytes of the answer", |w| w.exchange(xid).head.is_some());
+            for _ in 0..4 {
+                w.stall(xid, true);
+                w.run_ms(5_000);
+                w.stall(xid, false);
+                w.run_ms(1);
+            }
+            let exchange = w.response(xid);
+            assert_eq!((exchange.status(), exchange.progress), (200, Progress::Complete));
+            let text = exchange.json()["result"]["content"][0]["text"].as_str().map(str::len);
+            assert_eq!(text, Some(100_000), "{says_close} {half_closes}");
+        }
     });
 }

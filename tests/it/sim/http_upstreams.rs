@@ -1,9 +1,11 @@
 //! Servers over Streamable HTTP and HTTP+SSE and the many ways in which they fail.
 
+use mcp_proxy_core::log::Level;
 use mcp_proxy_tests::cast::Cast;
 use mcp_proxy_tests::client::Kind;
 use mcp_proxy_tests::net::MS;
 use mcp_proxy_tests::story::story;
+use mcp_proxy_tests::world::World;
 use serde_json::json;
 
 fn web() -> Cast {
@@ -16,7 +18,7 @@ fn old() -> Cast {
 
 #[test]
 fn configured_headers_are_sent_with_every_request() {
-    // SEED-041, UP-18
+    // SEED-040, SEED-041, UP-18
     story(web().sse("old"), |w| {
         for server in ["web", "old"] {
             let c = w.client_with(server, Kind::Streamable, |c| {
@@ -342,6 +344,65 @@ fn a_flood_of_events_delays_nobody_for_ever() {
                 w.say(server, r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"debug","data":"x"}}"#);
             }
             w.check_echo(c);
+        }
+    });
+}
+
+#[test]
+fn the_standalone_stream_is_opened_again_in_a_new_session() {
+    // UP-42: whether the old one broke or just belongs to a session that is forgotten
+    for broken in [true, false] {
+        story(web(), |w| {
+            let c = w.client("web", Kind::Sse);
+            w.run_ms(1_000);
+            w.with_site("web", |site, net| if broken { site.restart(net) } else { site.live.clear() });
+            w.run_ms(50);
+            w.check_echo(c);
+            w.run_ms(10_000);
+            let site = w.site("web");
+            let listened = site.hits.iter().rev().find(|hit| hit.head.method() == "GET").unwrap();
+            assert_eq!(listened.head.get("mcp-session-id"), site.live.keys().next().map(String::as_str));
+            site.mind.tools.push("fresh".to_owned());
+            w.say("web", r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);
+            w.run_ms(1_000);
+            assert_eq!(w.inbox(c, "notifications/tools/list_changed").len(), 1);
+        });
+    }
+}
+
+#[test]
+fn a_session_that_cannot_be_deleted_does_not_delay_the_end() {
+    // UP-49
+    story(web().change_site("web", |s| s.keeps_sessions = true), |w| {
+        let c = w.client("web", Kind::Streamable);
+        w.check_echo(c);
+        let (from, records) = (w.now_ms(), w.watch.records.len());
+        w.finish();
+        assert_eq!(w.site("web").count("DELETE"), 1);
+        assert!(w.now_ms() - from < 3_000, "{} ms", w.now_ms() - from);
+        let complaints = w.watch.records[records..].iter().filter(|(_, record)| record.level < Level::Info);
+        assert_eq!(complaints.count(), 0);
+    });
+}
+
+#[test]
+fn a_server_that_wants_to_be_polled_delivers_its_answer_in_the_end() {
+    // UP-45, UP-46, UP-47; SEP-1699
+    let cast = web().change_site("web", |s| {
+        s.json = false;
+        s.polls = true;
+        s.retry_ms = Some(500);
+    });
+    story(cast, |w| {
+        for kind in [Kind::Streamable, Kind::Sse] {
+            let c = w.client("web", kind);
+            let polls = |w: &World| {
+                w.sites[0].hits.iter().filter(|hit| hit.head.get("last-event-id").is_some()).count()
+            };
+            let (before, calls) = (polls(w), w.site("web").mind.calls("slow"));
+            assert_eq!(w.call(c, "slow", json!({"ms": 10_000, "text": "polled"})), "polled");
+            assert!((10..=21).contains(&(polls(w) - before)), "{} polls", polls(w) - before);
+            assert_eq!(w.site("web").mind.calls("slow"), calls + 1, "the call is not repeated");
         }
     });
 }

@@ -1,11 +1,14 @@
 //! Scenarios over the simulated world. Each name says the behaviour; each story runs under several seeds, that is
 //! several weathers of the network, with all checkers of the simulator on.
 
+mod batches;
 mod calls;
 mod children;
+mod connecting;
 mod hostile;
 mod http_upstreams;
 mod lists;
+mod log_lines;
 mod negotiation;
 mod passage;
 mod policy;
@@ -13,6 +16,7 @@ mod sessions;
 mod soak;
 mod stopping;
 mod streams;
+mod time_limits;
 
 use mcp_proxy_tests::cast::Cast;
 use mcp_proxy_tests::client::Kind;

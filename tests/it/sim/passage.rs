@@ -7,6 +7,7 @@ use serde_json::json;
 
 #[test]
 fn every_feature_passes_over_every_pair_of_transports() {
+    // SEED-001, SEED-002, SEED-004, UP-55
     story(three(), |w| {
         for (server, kind) in ["fs", "web", "old"].into_iter().flat_map(|s| KINDS.map(|k| (s, k))) {
             let c = w.client(server, kind);
@@ -86,6 +87,35 @@ fn large_arguments_and_results_pass() {
             let text = "y".repeat(5_000);
             assert_eq!(w.call(c, "echo", json!({"text": text})), text);
             assert_eq!(w.call(c, "big", json!({"bytes": 20_000})).len(), 20_000);
+        }
+    });
+}
+
+#[test]
+fn nothing_is_added_to_meta_and_nothing_else_is_touched() {
+    // GN-08
+    const META: &str = r#"{ "a.b\/c" : [1e0,null] ,"progressToken":TOKEN,"io.example/x":{"y":1.0}}"#;
+    story(three(), |w| {
+        for (server, kind) in ["fs", "web", "old"].into_iter().flat_map(|s| KINDS.map(|k| (s, k))) {
+            let c = w.client(server, kind);
+            for token in [r#""of the client""#, "77"] {
+                let params = |token: &str| {
+                    let meta = META.replace("TOKEN", token);
+                    format!(r#"{{"name":"echo" ,"_meta":{meta},"arguments":{{"text":"as it is"}}, "new":1}}"#)
+                };
+                let body = format!(
+                    r#"{{"jsonrpc":"2.0","id":{token},"method":"tools/call","params":{}}}"#,
+                    params(token)
+                );
+                let req = w.start_raw(c, &[serde_json::from_str(token).unwrap()], &body)[0];
+                let answer = w.outcome(req);
+                let keys: Vec<&String> = answer["result"]["_meta"].as_object().unwrap().keys().collect();
+                assert_eq!(keys, ["sim/tag", "sim/uid"], "those of the server");
+                let mind = if server == "fs" { w.child("fs").mind() } else { &mut w.site(server).mind };
+                let heard = mind.last("tools/call").unwrap();
+                let own = heard.value["params"]["_meta"]["progressToken"].to_string();
+                assert!(heard.raw.contains(&params(&own)), "{}", heard.raw);
+            }
         }
     });
 }

@@ -138,7 +138,7 @@ fn a_base_url_with_a_path_prefixes_every_route() {
 
 #[test]
 fn a_tool_filter_hides_and_refuses() {
-    // SEED-031, SEED-033
+    // SEED-031
     for (mode, list, hidden) in
         [("block", json!(["echo", "fail"]), "echo"), ("ALLOW", json!(["slow", "log"]), "echo")]
     {
@@ -179,5 +179,39 @@ fn an_empty_configuration_serves_nothing_and_stops() {
     story(Cast::default(), |w| {
         w.run_ms(1_000);
         assert_eq!(w.http("GET", "/fs/sse", &[], "").status(), 404);
+    });
+}
+
+#[test]
+fn no_member_that_differs_by_letter_case_slips_past_a_filter() {
+    // SEED-031: servers written in Go take `Name` for `name`
+    let cast = one().options("fs", json!({"toolFilter": {"mode": "allow", "list": ["slow"]}}));
+    story(cast, |w| {
+        for kind in KINDS {
+            let c = w.client("fs", kind);
+            for params in [
+                r#"{"name":"slow","Name":"echo"}"#,
+                r#"{"NAME":"echo","name":"slow"}"#,
+                r#"{"\u004eame":"echo","name":"slow"}"#,
+                r#"{"name":"slow","n\u0041me":"echo"}"#,
+            ] {
+                let body = format!(
+                    r#"{{"jsonrpc":"2.0","id":{},"method":"tools/call","params":{params}}}"#,
+                    json!(params)
+                );
+                let req = w.start_raw(c, &[json!(params)], &body)[0];
+                assert!(w.outcome(req)["error"].is_object(), "{params}");
+            }
+            for members in [
+                r#""method":"ping","Method":"tools/call","params":{"name":"echo"}"#,
+                r#""METHOD":"tools/call","method":"ping","params":{"name":"echo"}"#,
+                r#""method":"tools/call","params":{"name":"slow"},"Params":{"name":"echo"}"#,
+                r#""m\u0045thod":"tools/call","method":"ping","params":{"name":"echo"}"#,
+            ] {
+                let body = format!(r#"{{"jsonrpc":"2.0","id":"m",{members}}}"#);
+                assert_eq!(w.post_wait(c, &body).status(), 400, "{members}");
+            }
+            assert_eq!(w.child("fs").mind().count("tools/call"), 0);
+        }
     });
 }

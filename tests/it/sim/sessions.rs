@@ -45,7 +45,7 @@ fn a_request_without_a_session_is_400_and_with_an_unknown_one_404() {
 
 #[test]
 fn a_deleted_session_is_gone_for_every_method_and_its_calls_are_cancelled() {
-    // DL-40, DL-33, DL-05
+    // DL-40, DL-33
     story(one(), |w| {
         let c = w.client("fs", Kind::Streamable);
         let stream = w.listen(c);

@@ -1,6 +1,6 @@
 //! Event streams towards clients: when they start, how they stay alive, how they are resumed, what goes where.
 
-use super::{KINDS, one};
+use super::{KINDS, one, three};
 use mcp_proxy_tests::client::{Kind, Progress, State, Xid};
 use mcp_proxy_tests::story::story;
 use mcp_proxy_tests::world::World;
@@ -190,5 +190,25 @@ fn a_get_that_does_not_accept_streams_is_406() {
         let session = w.clients[c].session.clone().unwrap();
         let fields = [("mcp-session-id", session.as_str()), ("accept", "application/json")];
         assert_eq!(w.http("GET", "/fs/mcp", &fields, "").status(), 406);
+    });
+}
+
+#[test]
+fn before_2025_11_25_no_stream_ends_before_its_answer() {
+    // DL-64
+    story(three(), |w| {
+        for server in ["fs", "web", "old"] {
+            for revision in ["2024-11-05", "2025-03-26", "2025-06-18"] {
+                let c = w.client_with(server, Kind::Streamable, |c| c.revision = revision.to_owned());
+                let req = w.start_call(c, "slow", json!({"ms": 70_000, "text": "late"}));
+                let xid = w.exchange_of(req);
+                for _ in 0..6 {
+                    w.run_ms(10_000);
+                    assert_eq!(w.exchange(xid).progress, Progress::Running, "{server} {revision}");
+                }
+                assert_eq!(w.text(req), "late");
+                assert_eq!(w.response(xid).progress, Progress::Complete);
+            }
+        }
     });
 }

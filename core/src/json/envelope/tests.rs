@@ -91,6 +91,9 @@ fn members_that_differ_by_case_alone_are_refused() {
         r#"{"id":1,"method":"m","PARAMS":{}}"#,
         r#"{"method":"m","I\u0064":5}"#,
         r#"{"method":"m","\u0049D":5}"#,
+        "{\"id\":1,\"method\":\"m\",\"param\u{17f}\":{}}",
+        r#"{"id":1,"method":"m","param\u017f":{}}"#,
+        r#"{"id":1,"method":"m","JSONRPC":"2.0"}"#,
     ] {
         assert_eq!(parse(text).map(|e| e.kind), Err(Code::InvalidRequest), "{text}");
     }
