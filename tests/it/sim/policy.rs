@@ -215,3 +215,23 @@ fn no_member_that_differs_by_letter_case_slips_past_a_filter() {
         }
     });
 }
+
+#[test]
+fn a_page_of_a_welcome_origin_may_ask_first_and_read_the_answer() {
+    // Fetch standard, CORS protocol
+    story(one().options("fs", json!({"authTokens": ["token-secret-1"]})), |w| {
+        w.run_ms(2_000);
+        let origin = ("origin", "http://localhost:6274");
+        let asked = w.http("OPTIONS", "/fs/mcp", &[origin], "");
+        assert_eq!(asked.status(), 204, "a preflight request carries no credential");
+        assert_eq!(asked.field("access-control-allow-origin"), Some(origin.1));
+        assert!(asked.field("access-control-allow-headers").unwrap().contains("Mcp-Session-Id"));
+        let fields = [POST[0], POST[1], origin, ("authorization", "Bearer token-secret-1")];
+        let answered = w.http("POST", "/fs/mcp", &fields, HELLO);
+        assert_eq!(answered.status(), 200);
+        assert_eq!(answered.field("access-control-allow-origin"), Some(origin.1));
+        assert!(answered.field("access-control-expose-headers").unwrap().contains("Mcp-Session-Id"));
+        let foreign = w.http("OPTIONS", "/fs/mcp", &[("origin", "http://evil.test")], "");
+        assert_eq!((foreign.status(), foreign.field("access-control-allow-origin")), (403, None));
+    });
+}
