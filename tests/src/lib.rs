@@ -7,10 +7,16 @@
 //!
 //! A scenario is written as a story over a [`cast::Cast`]:
 //!
-//! ```ignore
-//! story(Cast::stdio("fs"), |w| {
+//! ```
+//! use mcp_proxy_tests::cast::Cast;
+//! use mcp_proxy_tests::client::Kind;
+//! use mcp_proxy_tests::story::story;
+//! use serde_json::json;
+//!
+//! story(Cast::default().stdio("fs"), |w| {
 //!     let client = w.client("fs", Kind::Streamable);
-//!     assert_eq!(w.call(client, "echo", json!({"text": "hi"}))["content"][0]["text"], "hi");
+//!     let call = w.start_call(client, "echo", json!({"text": "hi"}));
+//!     assert_eq!(w.text(call), "hi");
 //! });
 //! ```
 //!
