@@ -44,6 +44,8 @@ pub(crate) struct Call {
     pub(crate) resumes: u32,
     /// Where its answer stream broke off.
     pub(crate) event_id: Option<Box<str>>,
+    /// The session of the server that its answer stream belongs to, if the server has sessions.
+    pub(crate) answered_in: Option<u32>,
 }
 
 /// Who asked.
@@ -107,6 +109,7 @@ impl Mux {
             waiting: None,
             resumes: 0,
             event_id: None,
+            answered_in: None,
         };
         let key = self.calls.insert(call).ok()?;
         self.clients += usize::from(of_client);

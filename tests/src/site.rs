@@ -307,6 +307,7 @@ impl Site {
             return self.reply(conn, 404, &[], "", net);
         }
         if let Some(last) = head.get("last-event-id") {
+            assert!(!self.sessions || session.is_some(), "a resumption names its session (UP-38): {head:?}");
             let place = last.split_once('-').and_then(|(s, e)| Some((s.parse().ok()?, e.parse().ok()?)));
             return self.resume(conn, place, net);
         }

@@ -31,6 +31,8 @@ const RETRY_MS_MIN: u64 = 100;
 /// Times a standalone stream that answers without a stream is asked for again.
 const LISTEN_TRIES: u32 = 3;
 
+const ANSWER_LOST: &str = "the server lost its session and the answer with it";
+
 impl Proxy {
     /// A call was answered with an error status.
     pub(super) fn on_refused(&mut self, id: UpstreamId, mut exchange: Box<Exchange>, key: Key, status: u16) {
@@ -76,10 +78,7 @@ impl Proxy {
         call.resumes += 1;
         // A resumed stream has no request to send again: its call was executed.
         if request.is_empty() || call.resumes >= TRIES_MAX || matches!(call.origin, Origin::Own(_)) {
-            self.fail(
-                key,
-                &Fault::environment(Code::UpstreamLost, "the server lost its session and the answer with it"),
-            );
+            self.fail(key, &Fault::environment(Code::UpstreamLost, ANSWER_LOST));
         } else {
             self.park(id, key, request);
         }
@@ -187,10 +186,12 @@ impl Proxy {
     /// its events (2025-11-25 § Resumability).
     pub(super) fn on_stream_broken(&mut self, id: UpstreamId, exchange: Box<Exchange>, key: Key) {
         let event_id = exchange.event_id().map(Into::into);
+        let session = exchange.named_session;
         let wait = exchange.retry_ms.map_or(RETRY_MS, |ms| ms.max(RETRY_MS_MIN));
         self.recycle(id, exchange);
         let Some(call) = self.mux.get_mut(key) else { return };
         call.event_id = event_id.or_else(|| call.event_id.take());
+        call.answered_in = session;
         call.resumes += 1;
         if call.event_id.is_some() && call.resumes <= TRIES_MAX {
             self.fx.after(wait, TimerKind::Resume, key.to_wire());
@@ -204,9 +205,12 @@ impl Proxy {
 
     pub(super) fn on_resume_timer(&mut self, key: Key) {
         let Some(call) = self.mux.get(key) else { return };
-        let (id, event_id) = (call.upstream, call.event_id.clone());
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
-        if let (Some(link), Some(event_id)) = (server.link.http(), event_id) {
+        let (id, event_id, session) = (call.upstream, call.event_id.clone(), call.answered_in);
+        let Some(link) = http_link(&mut self.servers, id) else { return };
+        if session.is_some() && !link.is_present(session) {
+            return self.fail(key, &Fault::environment(Code::UpstreamLost, ANSWER_LOST));
+        }
+        if let Some(event_id) = event_id {
             link.ask(&mut self.fx, Job::Call(key), HttpMethod::Get, Some(&event_id));
         }
     }

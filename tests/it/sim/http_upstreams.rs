@@ -155,6 +155,27 @@ fn a_resumption_refused_with_the_session_fails_the_call_and_does_not_repeat_it()
 }
 
 #[test]
+fn a_broken_answer_is_not_asked_for_in_another_session() {
+    // UP-37, UP-38, UP-44: the time to resume comes while the session is made anew
+    let cast = web().change_site("web", |s| {
+        s.retry_ms = Some(1_000);
+        s.json = false;
+    });
+    story(cast, |w| {
+        let c = w.client("web", Kind::Streamable);
+        let cut = w.start_call(c, "cut", json!({"ms": 60_000}));
+        w.until_heard(cut);
+        w.run_ms(100);
+        w.site("web").live.clear();
+        w.site("web").mind.delay_ms = 3_000;
+        let echo = w.start_call(c, "echo", json!({"text": "again"}));
+        assert_eq!(w.outcome(cut)["error"]["code"], -32603);
+        assert_eq!(w.text(echo), "again");
+        assert!(w.site("web").hits.iter().all(|hit| hit.head.get("last-event-id").is_none()));
+    });
+}
+
+#[test]
 fn the_next_address_is_tried_when_one_does_not_answer() {
     story(web().change_site("web", |s| s.decoy = true), |w| {
         let c = w.client("web", Kind::Streamable);
