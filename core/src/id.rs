@@ -36,9 +36,10 @@ impl fmt::Debug for ConnId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListenerId(pub u32);
 
-/// A configured server, by its place in the configuration.
+/// One connection to a configured server: a child, or all HTTP exchanges of one handshake. The first ones are those
+/// that sessions share, in the order of the configuration; ids are never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UpstreamId(pub u32);
+pub struct UpstreamId(pub u64);
 
 /// Place and generation of an entry in a [`Table`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -56,7 +56,7 @@ impl Proxy {
             (request.dropped.unwrap_or(nothing), b""),
         ];
         let message = Pieces::replace(text, request.envelope.newlines, &mut cuts);
-        let Some(server) = self.servers.get_mut(upstream.0 as usize) else { return Ok(()) };
+        let Some(server) = self.upstreams.get_mut(upstream) else { return Ok(()) };
         if let Err(fault) = server.submit(&mut self.fx, key, &message) {
             self.mux.remove(key);
             return Err(fault);
@@ -91,7 +91,7 @@ impl Proxy {
         let key = self.mux.open(Origin::Own(own), upstream, kind, self.fx.mono())?;
         let text =
             format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"{method}\"{params}}}", key.to_wire());
-        let server = self.servers.get_mut(upstream.0 as usize)?;
+        let server = self.upstreams.get_mut(upstream)?;
         let sent = server.link.send_call(&mut self.fx, key, &Pieces::of(&[text.as_bytes()]));
         if sent.is_err() {
             self.mux.remove(key);
@@ -111,7 +111,7 @@ impl Proxy {
     /// is asked anew then.
     pub(super) fn park(&mut self, id: UpstreamId, key: Key, body: Vec<u8>) {
         let now = self.fx.mono();
-        let Some(server) = self.servers.get_mut(id.0 as usize).filter(|server| server.was_ready) else {
+        let Some(server) = self.upstreams.get_mut(id).filter(|server| server.was_ready) else {
             return;
         };
         let Some(call) = self.mux.get_mut(key) else { return };
@@ -130,7 +130,7 @@ impl Proxy {
     pub(super) fn send_waiting(&mut self, id: UpstreamId) {
         let now = self.fx.mono();
         loop {
-            let Some(server) = self.servers.get_mut(id.0 as usize).filter(|s| s.phase == Phase::Ready) else {
+            let Some(server) = self.upstreams.get_mut(id).filter(|s| s.phase == Phase::Ready) else {
                 return;
             };
             let Some((key, body)) = server.next_waiting() else { return };
@@ -222,7 +222,7 @@ impl Proxy {
     /// Ends a call that nobody waits for any more: the server is told, if it knows of the call.
     pub(super) fn cancel_upstream(&mut self, key: Key, reason: Option<&str>) {
         let Some(call) = self.close_call(key) else { return };
-        let Some(server) = self.servers.get_mut(call.upstream.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(call.upstream) else { return };
         if server.forget_waiting(key) {
             return;
         }
@@ -285,7 +285,7 @@ impl Proxy {
     pub(super) fn on_call_timer(&mut self, key: Key) {
         let now = self.fx.mono();
         let Some(call) = self.mux.get(key) else { return };
-        let Some(server) = self.servers.get(call.upstream.0 as usize) else { return };
+        let Some(server) = self.upstreams.get(call.upstream) else { return };
         let silent_ms = match (call.waiting, &call.origin) {
             (Some(_), _) => self.fx.limits.queue_ms,
             (None, Origin::Client(_)) => server.call_ms(&self.fx),

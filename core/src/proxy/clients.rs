@@ -171,7 +171,7 @@ impl Proxy {
         if !self.fx.logs(Level::Info) {
             return;
         }
-        let Some(server) = self.servers.get(route.view).filter(|server| server.config.options.log_enabled)
+        let Some(server) = self.server_of(route.view).filter(|server| server.config.options.log_enabled)
         else {
             return;
         };
@@ -182,7 +182,8 @@ impl Proxy {
             Endpoint::Message => "message",
         };
         let line = format!("{} {}/{}/{suffix}", head.method_str(), self.config.base_path, server.label);
-        self.fx.log(Level::Info, Some(&server.label), line);
+        let label = server.label.clone();
+        self.fx.log(Level::Info, Some(&label), line);
     }
 
     /// A request is complete.
@@ -359,7 +360,7 @@ impl Proxy {
     }
 
     pub(super) fn server_of(&self, view: usize) -> Option<&Upstream> {
-        self.servers.get(self.views.get(view)?.upstream().0 as usize)
+        self.upstreams.get(self.views.get(view)?.upstream())
     }
 }
 

@@ -15,17 +15,18 @@ use crate::fault::{Code, Fault};
 use crate::http::ClientEvent;
 use crate::id::{ConnId, Key, UpstreamId};
 use crate::sse;
+use crate::upstream::Phase;
 use crate::upstream::exchange::{Exchange, Job};
 use crate::upstream::http::HttpLink;
-use crate::upstream::{Phase, Upstream};
+use crate::upstream::upstreams::Upstreams;
 use std::net::SocketAddr;
 
 /// Longest wait a server may ask for.
 const RETRY_MS_MAX: u64 = 60_000;
 
 /// The HTTP link of a server, without borrowing the rest of the engine.
-pub(super) fn http_link(servers: &mut [Upstream], id: UpstreamId) -> Option<&mut HttpLink> {
-    servers.get_mut(id.0 as usize)?.link.http()
+pub(super) fn http_link(upstreams: &mut Upstreams, id: UpstreamId) -> Option<&mut HttpLink> {
+    upstreams.get_mut(id)?.link.http()
 }
 
 impl Proxy {
@@ -34,7 +35,7 @@ impl Proxy {
     }
 
     fn put_exchange(&mut self, id: UpstreamId, exchange: Box<Exchange>) {
-        if let Some(link) = http_link(&mut self.servers, id) {
+        if let Some(link) = http_link(&mut self.upstreams, id) {
             link.put(&mut self.fx, exchange);
         }
     }
@@ -43,7 +44,7 @@ impl Proxy {
         let Some(mut exchange) = self.take_exchange(id, conn) else { return };
         let fault = match result {
             Ok(addrs) => {
-                if let Some(link) = http_link(&mut self.servers, id) {
+                if let Some(link) = http_link(&mut self.upstreams, id) {
                     link.learn(&self.fx, addrs);
                 }
                 if exchange.resolved(&mut self.fx, addrs) {
@@ -59,7 +60,7 @@ impl Proxy {
     }
 
     pub(super) fn on_connected(&mut self, id: UpstreamId, conn: ConnId) {
-        let Some(link) = http_link(&mut self.servers, id) else { return };
+        let Some(link) = http_link(&mut self.upstreams, id) else { return };
         if let Some(mut exchange) = link.take(conn) {
             exchange.connected(&mut self.fx);
             link.put(&mut self.fx, exchange);
@@ -83,12 +84,11 @@ impl Proxy {
     fn on_dial_failed(&mut self, id: UpstreamId, exchange: Box<Exchange>, fault: &Fault) {
         let body = exchange.request_body(&self.fx);
         exchange.disarm(&mut self.fx);
-        let Some(link) = http_link(&mut self.servers, id) else { return };
+        let Some(link) = http_link(&mut self.upstreams, id) else { return };
         link.unlearn();
         link.drop_exchange(&mut self.fx, &exchange);
         // It does not take another connection, but is busy with others: no reason to give those up.
-        let alive =
-            link.is_alive() && self.servers.get(id.0 as usize).is_some_and(|s| s.phase == Phase::Ready);
+        let alive = link.is_alive() && self.upstreams.get(id).is_some_and(|s| s.phase == Phase::Ready);
         match exchange.job {
             Job::Call(key) if alive => self.fail(key, fault),
             Job::Call(key) => self.park(id, key, body),
@@ -135,7 +135,7 @@ impl Proxy {
     fn read_exchange(&mut self, id: UpstreamId, mut exchange: Box<Exchange>) {
         loop {
             // The server may have been given up while its bytes were worked on: nothing it says counts any more.
-            if http_link(&mut self.servers, id).is_none_or(|link| !link.is_current(&exchange)) {
+            if http_link(&mut self.upstreams, id).is_none_or(|link| !link.is_current(&exchange)) {
                 return self.put_exchange(id, exchange);
             }
             match exchange.client.next() {
@@ -177,7 +177,7 @@ impl Proxy {
         // `initialize` names the session of everything that follows.
         if let (Job::Call(key), Some(session), true) = (exchange.job, head.header("mcp-session-id"), good)
             && self.mux.get(key).is_some_and(|call| call.method == crate::mcp::Method::Initialize)
-            && let Some(link) = http_link(&mut self.servers, id)
+            && let Some(link) = http_link(&mut self.upstreams, id)
         {
             link.session = Some(session.into());
         }
@@ -226,7 +226,7 @@ impl Proxy {
 
     /// HTTP+SSE: the server says where to POST. Another origin would be given our credentials, so it is refused.
     fn on_endpoint(&mut self, id: UpstreamId, reference: &str) -> Result<(), Fault> {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return Ok(()) };
+        let Some(server) = self.upstreams.get_mut(id) else { return Ok(()) };
         if server.phase != Phase::Starting {
             return Ok(());
         }
@@ -321,7 +321,7 @@ impl Proxy {
     }
 
     pub(super) fn on_pool_timer(&mut self, id: UpstreamId) {
-        if let Some(link) = http_link(&mut self.servers, id) {
+        if let Some(link) = http_link(&mut self.upstreams, id) {
             link.on_pool_timer(&mut self.fx);
         }
     }

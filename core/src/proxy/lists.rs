@@ -51,7 +51,7 @@ impl Proxy {
         text: &[u8],
         result: Span,
     ) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         let Some(slot) = server.readings.get_mut(kind.index()) else { return };
         let Some((_, mut reading)) = slot.take_if(|(asked, _)| *asked == key) else { return };
         match reading.page(text, result, &self.fx.limits) {
@@ -76,14 +76,14 @@ impl Proxy {
     /// A list was read, or could not be.
     pub(super) fn finish_reading(&mut self, id: UpstreamId, kind: ListKind, items: Option<Vec<Item>>) {
         let now = self.fx.mono();
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         if let Some(slot) = server.readings.get_mut(kind.index()) {
             *slot = None;
         }
         if items.is_none() {
             self.retry_list(id, kind);
         }
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         if let Some(items) = items {
             let first = !server.was_ready;
             let changed = server.catalog.replace(kind, items, now);
@@ -97,7 +97,7 @@ impl Proxy {
 
     /// Says what a list holds: to the log, and that it changed to the clients that see it.
     fn announce(&mut self, id: UpstreamId, kind: ListKind) {
-        let Some(server) = self.servers.get(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get(id) else { return };
         let items = &server.catalog.list(kind).items;
         if kind == ListKind::Tools {
             self.fx.log(
@@ -135,7 +135,7 @@ impl Proxy {
 
     /// Goes into service when the last list is there.
     fn check_listed(&mut self, id: UpstreamId) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         if server.phase != Phase::Listing || server.readings.iter().any(Option::is_some) {
             return;
         }
@@ -161,13 +161,12 @@ impl Proxy {
 
     /// A list is out of date: it is read again in a moment, once for many reasons.
     pub(super) fn refresh(&mut self, id: UpstreamId, kind: ListKind) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         if let Some(stale) = server.stale.get_mut(kind.index()) {
             *stale = true;
         }
         if server.refresh.is_none() {
-            server.refresh =
-                Some(self.fx.after(self.fx.limits.debounce_ms, TimerKind::Refresh, u64::from(id.0)));
+            server.refresh = Some(self.fx.after(self.fx.limits.debounce_ms, TimerKind::Refresh, id.0));
         }
     }
 
@@ -181,13 +180,13 @@ impl Proxy {
     /// A list could not be read: it is tried again after a while, so that a server that was only slow to warm up does
     /// not stay without tools.
     fn retry_list(&mut self, id: UpstreamId, kind: ListKind) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         if let Some(stale) = server.stale.get_mut(kind.index()) {
             *stale = true;
         }
         if server.refresh.is_none() {
             let ms = self.fx.limits.list_retry_ms;
-            server.refresh = Some(self.fx.after(ms, TimerKind::Refresh, u64::from(id.0)));
+            server.refresh = Some(self.fx.after(ms, TimerKind::Refresh, id.0));
         }
     }
 

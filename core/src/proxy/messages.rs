@@ -16,7 +16,7 @@ use crate::upstream::link::Link;
 impl Proxy {
     /// Bytes from a child's stdout, or from an HTTP connection.
     pub(super) fn on_server_bytes(&mut self, id: UpstreamId, conn: ConnId, bytes: &[u8]) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         let Link::Child(link) = &mut server.link else { return self.on_exchange_bytes(id, conn, bytes) };
         let Some(mut pipes) = link.pipes.take() else { return };
         pipes.stdout.push(bytes);
@@ -52,7 +52,7 @@ impl Proxy {
 
     /// A line was longer than a message may be. If it was the answer to a call, that call fails now.
     fn on_line_skipped(&mut self, id: UpstreamId, fault: &Fault, ends: (&[u8], &[u8])) {
-        if let Some(server) = self.servers.get(id.0 as usize) {
+        if let Some(server) = self.upstreams.get(id) {
             let line = format!("output was skipped: {fault}");
             self.fx.log(Level::Warn, Some(&server.label), line);
         }
@@ -68,7 +68,7 @@ impl Proxy {
     /// One message of a server. `call` is the call whose own answer stream it came on.
     pub(super) fn on_server_text(&mut self, id: UpstreamId, call: Option<Key>, text: &[u8]) {
         let depth = self.fx.limits.json_depth_max;
-        let Some(server) = self.servers.get(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get(id) else { return };
         if text.first() == Some(&b'[') && server.peer.revision == Revision::V2025_03_26 {
             return self.on_server_batch(id, call, text);
         }
@@ -128,7 +128,7 @@ impl Proxy {
                 }
             }
             None => {
-                if let Some(server) = self.servers.get(id.0 as usize) {
+                if let Some(server) = self.upstreams.get(id) {
                     let line = format!("an answer to no call was dropped (id {})", Fault::quoted(raw));
                     self.fx.log(Level::Debug, Some(&server.label), line);
                 }
@@ -145,7 +145,7 @@ impl Proxy {
             false => b",\"error\":{\"code\":-32601,\"message\":\"method not found\"}}",
         };
         let message = Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"id\":", raw, rest]);
-        if let Some(server) = self.servers.get_mut(id.0 as usize) {
+        if let Some(server) = self.upstreams.get_mut(id) {
             // Over HTTP an answer belongs to a session, and there is none before the handshake is over.
             if server.link.http().is_none() || server.phase != Phase::Handshake {
                 server.link.send_note(&mut self.fx, Job::Note, &message);
@@ -154,7 +154,7 @@ impl Proxy {
     }
 
     pub(super) fn on_stderr(&mut self, id: UpstreamId, bytes: &[u8]) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         let label = server.label.clone();
         let Some(pipes) = server.link.child().and_then(|link| link.pipes.as_mut()) else { return };
         pipes.stderr.push(bytes);

@@ -39,6 +39,7 @@ use crate::route::{Routes, public_paths};
 use crate::time::Now;
 use crate::timer::{Deadline, Timer, TimerKind};
 use crate::upstream::Upstream;
+use crate::upstream::upstreams::Upstreams;
 use crate::view::View;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -66,7 +67,7 @@ pub struct Proxy {
     gate: Gate,
     routes: Routes,
     views: Vec<View>,
-    servers: Vec<Upstream>,
+    upstreams: Upstreams,
     down: Downstream,
     mux: Mux,
     stage: Stage,
@@ -96,18 +97,14 @@ impl Proxy {
     /// An engine that has done nothing yet. `seed` comes from the system's random source.
     pub fn new(config: Arc<Config>, options: Options, seed: [u8; 32]) -> Self {
         let limits = config.limits.apply(options.limits);
-        let mut servers = Vec::new();
-        let mut views = Vec::new();
-        for server in config.servers.iter().filter(|server| !server.disabled) {
-            let id = UpstreamId(servers.len() as u32);
-            views.push(View::single(id, server.filter.clone()));
-            servers.push(Upstream::new(id, server.clone()));
-        }
+        let upstreams = Upstreams::new(&config);
+        let views =
+            upstreams.iter().map(|server| View::single(server.id, server.config.filter.clone())).collect();
         Self {
             gate: gate(&config),
             routes: Routes::new(&config),
             views,
-            servers,
+            upstreams,
             down: Downstream::new(limits.sessions_max),
             mux: Mux::new(limits.calls_max),
             fx: Effects::new(limits, seed, options.log_level),
@@ -134,10 +131,10 @@ impl Proxy {
             let label = server.label().into();
             self.fx.log(Level::Info, Some(&label), "Disabled");
         }
-        for index in 0..self.servers.len() {
-            self.start_server(UpstreamId(index as u32));
+        for id in self.upstreams.ids() {
+            self.start_server(id);
         }
-        if self.servers.is_empty() {
+        if self.upstreams.ids().is_empty() {
             self.fx.log(Level::Warn, None, "no server is configured");
         }
     }
@@ -217,7 +214,7 @@ impl Proxy {
     }
 
     fn server(&mut self, id: UpstreamId) -> Option<&mut Upstream> {
-        self.servers.get_mut(id.0 as usize)
+        self.upstreams.get_mut(id)
     }
 
     fn with_owner(&mut self, conn: ConnId, act: impl FnOnce(&mut Self, UpstreamId)) {
@@ -280,7 +277,7 @@ impl Proxy {
     fn on_timeout(&mut self) {
         let now = self.fx.mono();
         while let Some(Timer { kind, owner, .. }) = self.fx.timers.pop_due(now) {
-            let server = UpstreamId(owner as u32);
+            let server = UpstreamId(owner);
             let conn = ConnId(owner);
             match kind {
                 TimerKind::DownstreamConn => self.on_client_timer(conn),
@@ -319,7 +316,7 @@ impl Proxy {
             CloseCause::Tls => "TLS broke",
             CloseCause::Error => "the connection broke",
         };
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         if let Some(link) = server.link.child() {
             // Its input broke. What it has said and still says counts, but it cannot be asked any more.
             if let Some(child) = link.child.as_mut().filter(|child| child.conn == conn) {

@@ -61,13 +61,13 @@ impl Proxy {
 
     /// The connection of an exchange that is over goes back to the pool.
     pub(super) fn recycle(&mut self, id: UpstreamId, exchange: Box<Exchange>) {
-        if let Some(link) = http_link(&mut self.servers, id) {
+        if let Some(link) = http_link(&mut self.upstreams, id) {
             link.recycle(&mut self.fx, exchange);
         }
     }
 
     pub(super) fn drop_exchange(&mut self, id: UpstreamId, exchange: Box<Exchange>) {
-        if let Some(link) = http_link(&mut self.servers, id) {
+        if let Some(link) = http_link(&mut self.upstreams, id) {
             link.drop_exchange(&mut self.fx, &exchange);
         }
     }
@@ -87,7 +87,7 @@ impl Proxy {
 
     /// One new handshake, however many requests noticed that their session is gone.
     fn renew_session(&mut self, id: UpstreamId, session: Option<u32>) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         let Some(link) = server.link.http() else { return };
         if server.phase != Phase::Ready {
             return;
@@ -107,7 +107,7 @@ impl Proxy {
     }
 
     pub(super) fn on_note_refused(&mut self, id: UpstreamId, summary: &Summary) {
-        let Some(server) = self.servers.get(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get(id) else { return };
         let line = format!("a notification was refused: {}", status_text(summary.status));
         self.fx.log(Level::Debug, Some(&server.label), line);
         if summary.status == 404 && summary.named_session.is_some() {
@@ -135,7 +135,7 @@ impl Proxy {
 
     /// An exchange broke off.
     pub(super) fn on_broken(&mut self, id: UpstreamId, exchange: Box<Exchange>, fault: &Fault) {
-        if http_link(&mut self.servers, id).is_none_or(|link| !link.is_current(&exchange)) {
+        if http_link(&mut self.upstreams, id).is_none_or(|link| !link.is_current(&exchange)) {
             return self.drop_exchange(id, exchange);
         }
         match exchange.job {
@@ -176,7 +176,7 @@ impl Proxy {
             return self.fail(key, &broke(fault));
         }
         call.resumes += 1;
-        let Some(link) = http_link(&mut self.servers, id) else { return };
+        let Some(link) = http_link(&mut self.upstreams, id) else { return };
         if let Err(refused) = link.post(&mut self.fx, Job::Call(key), &Pieces::of(&[&request])) {
             self.fail(key, &refused);
         }
@@ -206,7 +206,7 @@ impl Proxy {
     pub(super) fn on_resume_timer(&mut self, key: Key) {
         let Some(call) = self.mux.get(key) else { return };
         let (id, event_id, session) = (call.upstream, call.event_id.clone(), call.answered_in);
-        let Some(link) = http_link(&mut self.servers, id) else { return };
+        let Some(link) = http_link(&mut self.upstreams, id) else { return };
         if session.is_some() && !link.is_present(session) {
             return self.fail(key, &Fault::environment(Code::UpstreamLost, ANSWER_LOST));
         }
@@ -217,7 +217,7 @@ impl Proxy {
 
     /// Opens the standalone stream of a Streamable HTTP server.
     pub(super) fn open_standalone(&mut self, id: UpstreamId) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         if server.phase != Phase::Ready {
             return;
         }
@@ -233,7 +233,7 @@ impl Proxy {
         if summary.status == 404 && summary.named_session.is_some() {
             return self.renew_session(id, summary.named_session);
         }
-        let Some(link) = http_link(&mut self.servers, id) else { return };
+        let Some(link) = http_link(&mut self.upstreams, id) else { return };
         let broke = summary.status == 200;
         if !summary.streamed && (summary.heard || !broke || link.listen_silences > LISTEN_TRIES) {
             return;
@@ -246,7 +246,7 @@ impl Proxy {
         } else {
             patience
         });
-        self.fx.after(wait, TimerKind::Standalone, u64::from(id.0));
+        self.fx.after(wait, TimerKind::Standalone, id.0);
     }
 }
 

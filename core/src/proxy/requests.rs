@@ -337,7 +337,7 @@ impl Proxy {
         }
         let index = self.down.session(key).map(|session| session.view).unwrap_or_default();
         let Some(view) = self.views.get_mut(index) else { return Ok(Served::Later) };
-        let Some(server) = self.servers.get_mut(view.upstream().0 as usize) else { return Ok(Served::Later) };
+        let Some(server) = self.upstreams.get_mut(view.upstream()) else { return Ok(Served::Later) };
         if !server.peer.has(kind) {
             return Err(Fault::peer(
                 Code::MethodNotFound,

@@ -19,7 +19,7 @@ use crate::upstream::peer::Peer;
 impl Proxy {
     /// Starts a server, for the first time or again.
     pub(super) fn start_server(&mut self, id: UpstreamId) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         if server.phase != Phase::Down || self.stage != Stage::Serving {
             return;
         }
@@ -46,7 +46,7 @@ impl Proxy {
     }
 
     pub(super) fn on_spawned(&mut self, id: UpstreamId, conn: ConnId, pid: u32) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         self.fx.log(Level::Debug, Some(&server.label), format!("started as process {pid}"));
         let current = server.link.child().and_then(|link| link.child.as_ref()).map(|child| child.conn);
         if server.phase == Phase::Starting && current == Some(conn) {
@@ -56,7 +56,7 @@ impl Proxy {
 
     /// The way to the server is open: `initialize`.
     pub(super) fn shake_hands(&mut self, id: UpstreamId) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         server.phase = Phase::Handshake;
         server.arm(&mut self.fx, |limits| limits.handshake_ms, TimerKind::Handshake);
         let params = format!(
@@ -90,7 +90,7 @@ impl Proxy {
 
     /// The server does not speak the transport that was tried: on to the other one, once.
     pub(super) fn try_other_kind(&mut self, id: UpstreamId, fault: &Fault) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         let Some(link) = server.link.http() else { return };
         if link.switched {
             return self.lose(id, fault);
@@ -126,7 +126,7 @@ impl Proxy {
         match own {
             Own::Initialize => self.lose(id, fault),
             Own::List(kind) => {
-                let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+                let Some(server) = self.upstreams.get_mut(id) else { return };
                 // A capability that was declared for the other list of resources, say.
                 let absent = fault.code == Code::MethodNotFound;
                 let level = if absent { Level::Debug } else { Level::Warn };
@@ -148,7 +148,7 @@ impl Proxy {
     }
 
     fn on_initialized(&mut self, id: UpstreamId, peer: Peer) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         if server.phase != Phase::Handshake {
             return;
         }
@@ -175,11 +175,11 @@ impl Proxy {
 
     /// The first start of a server has succeeded or failed.
     pub(super) fn count_started(&mut self, id: UpstreamId) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         if std::mem::replace(&mut server.was_tried, true) {
             return;
         }
-        if self.servers.iter().all(|server| server.was_tried) {
+        if self.upstreams.iter().all(|server| server.was_tried) {
             self.fx.log(Level::Info, None, "All clients initialized");
         }
     }
@@ -187,13 +187,13 @@ impl Proxy {
     /// A server is gone. Calls in flight end with an error, those that were never sent wait, and it is started
     /// again after a while.
     pub(super) fn lose(&mut self, id: UpstreamId, fault: &Fault) {
-        let backoff = match self.servers.get_mut(id.0 as usize) {
+        let backoff = match self.upstreams.get_mut(id) {
             Some(server) if !matches!(server.phase, Phase::Down | Phase::Stopped) => {
                 server.next_backoff(&mut self.fx)
             }
             _ => return,
         };
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         let was_ready = server.was_ready;
         let mut unsent = Vec::new();
         server.phase = Phase::Down;
@@ -246,13 +246,13 @@ impl Proxy {
     }
 
     pub(super) fn on_ping_timer(&mut self, id: UpstreamId) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         if server.phase != Phase::Ready {
             return;
         }
         if let Some(unanswered) = server.ping.take() {
             self.cancel_upstream(unanswered, None);
-            let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+            let Some(server) = self.upstreams.get_mut(id) else { return };
             server.ping_failures += 1;
             let line = format!("MCP Ping failed: no answer (count={})", server.ping_failures);
             self.fx.log(Level::Warn, Some(&server.label), line);
@@ -261,7 +261,7 @@ impl Proxy {
                 return self.lose(id, &Fault::environment(Code::UpstreamTimeout, "it answers no ping"));
             }
         }
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         server.arm(&mut self.fx, |limits| limits.ping_ms, TimerKind::Ping);
         let ping = self.submit_own(id, Own::Ping, "ping", "");
         if let Some(server) = self.server(id) {
@@ -270,7 +270,7 @@ impl Proxy {
     }
 
     fn on_ping_answered(&mut self, id: UpstreamId, key: Key) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         if server.ping.take_if(|ping| *ping == key).is_some() && server.ping_failures > 0 {
             let line = format!("MCP Ping recovered after {} failures", server.ping_failures);
             server.ping_failures = 0;
@@ -289,7 +289,7 @@ impl Proxy {
 
     /// A child is gone for good: the upstream is lost if it was not already, and a new child may be started.
     pub(super) fn on_child_gone(&mut self, id: UpstreamId, conn: ConnId, fault: Fault) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         let Some(link) = server.link.child() else { return };
         if link.child.as_ref().is_none_or(|child| child.conn != conn) {
             return;
@@ -307,7 +307,7 @@ impl Proxy {
     }
 
     pub(super) fn on_child_timer(&mut self, id: UpstreamId) {
-        let Some(server) = self.servers.get_mut(id.0 as usize) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) else { return };
         if !child.escalate(&mut self.fx) {
             let conn = child.conn;

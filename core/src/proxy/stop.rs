@@ -8,6 +8,7 @@
 use super::{LISTENER, Proxy, Stage, stopped};
 use crate::event::Output;
 use crate::fault::{Code, Fault};
+use crate::id::UpstreamId;
 use crate::log::Level;
 use crate::timer::{TimerKind, Timers};
 use crate::upstream::Phase;
@@ -41,7 +42,7 @@ impl Proxy {
     }
 
     fn abandon_peers(&mut self) {
-        for server in &mut self.servers {
+        for server in self.upstreams.iter_mut() {
             if let Some(link) = server.link.http() {
                 link.close_all(&mut self.fx);
             }
@@ -90,14 +91,14 @@ impl Proxy {
         }
         self.settle();
         self.fx.after(self.fx.limits.shutdown_ms, TimerKind::Shutdown, 1);
-        for index in 0..self.servers.len() {
-            self.stop_server(index);
+        for id in self.upstreams.ids() {
+            self.stop_server(id);
         }
         self.check_ended();
     }
 
-    fn stop_server(&mut self, index: usize) {
-        let Some(server) = self.servers.get_mut(index) else { return };
+    fn stop_server(&mut self, id: UpstreamId) {
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         if server.phase == Phase::Stopped {
             return;
         }
@@ -116,7 +117,7 @@ impl Proxy {
         if self.stage == Stage::Stopped {
             return;
         }
-        for server in &mut self.servers {
+        for server in self.upstreams.iter_mut() {
             if let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) {
                 child.kill(&mut self.fx);
             }
@@ -129,7 +130,7 @@ impl Proxy {
         if self.stage != Stage::Ending {
             return;
         }
-        let busy = self.servers.iter_mut().any(|server| {
+        let busy = self.upstreams.iter_mut().any(|server| {
             let child = server.link.child().is_some_and(|link| link.child.is_some());
             child || server.link.http().is_some_and(|link| link.is_finishing())
         });

@@ -306,7 +306,7 @@ impl HttpLink {
     fn watch_pool(&mut self, fx: &mut Effects) {
         if !self.pool_timer && !self.idle.is_empty() {
             self.pool_timer = true;
-            fx.after(fx.limits.pool_idle_ms, TimerKind::PoolIdle, u64::from(self.upstream.0));
+            fx.after(fx.limits.pool_idle_ms, TimerKind::PoolIdle, self.upstream.0);
         }
     }
 

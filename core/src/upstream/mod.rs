@@ -14,6 +14,7 @@
 //! | [`http`] | all connections to a server behind HTTP |
 //! | [`link`] | how messages get to the server: a child, or HTTP in one of its two shapes |
 //! | [`peer`] | what the server said of itself in the handshake |
+//! | [`upstreams`] | all connections to servers |
 //!
 //! Invariants: nothing but the handshake is sent before the server is ready; calls wait in a bounded queue while
 //! a server that was ready before comes back; a server is told of no client capability. Deliberately absent: who
@@ -24,6 +25,7 @@ pub(crate) mod exchange;
 pub(crate) mod http;
 pub(crate) mod link;
 pub(crate) mod peer;
+pub(crate) mod upstreams;
 
 use crate::catalog::{Catalog, Reading};
 use crate::config::{self, Transport};
@@ -48,7 +50,7 @@ pub(crate) struct Upstream {
     pub(crate) name: Arc<str>,
     /// The key as logs may show it.
     pub(crate) label: Arc<str>,
-    pub(crate) config: config::Server,
+    pub(crate) config: Arc<config::Server>,
     pub(crate) phase: Phase,
     pub(crate) peer: Peer,
     pub(crate) catalog: Catalog,
@@ -97,7 +99,7 @@ struct Waiting {
 }
 
 impl Upstream {
-    pub(crate) fn new(id: UpstreamId, config: config::Server) -> Self {
+    pub(crate) fn new(id: UpstreamId, config: Arc<config::Server>) -> Self {
         Self {
             id,
             name: config.name.as_str().into(),
@@ -186,7 +188,7 @@ impl Upstream {
     /// Arms the one timer of the present phase; the one before is disarmed.
     pub(crate) fn arm(&mut self, fx: &mut Effects, ms: impl Fn(&Limits) -> u64, kind: TimerKind) {
         self.disarm(fx);
-        self.timer = Some(fx.after(ms(&fx.limits), kind, u64::from(self.id.0)));
+        self.timer = Some(fx.after(ms(&fx.limits), kind, self.id.0));
     }
 
     pub(crate) fn disarm(&mut self, fx: &mut Effects) {
