@@ -6,7 +6,8 @@
 //!
 //! Invariants: parsing is pure (no environment, file or output is touched), never panics on any argument, and no
 //! error or `Debug` text contains the value of a request header. Every default stands once, in the table of
-//! [`usage`], from which the help text is written too, so the help cannot disagree with the program.
+//! [`usage`], from which the help text is written too, so the help cannot disagree with the program. A sub-command is
+//! the first word; `client-config` takes flags after it too.
 //!
 //! Left out on purpose: whether the configuration exists or can be fetched (the loader knows), and the template flags
 //! of the original, which are named in the error they give.
@@ -21,6 +22,7 @@ use argh::FromArgs;
 
 use self::headers::Headers;
 use self::usage::{Flag, Takes};
+use crate::nearest::nearest;
 
 mod headers;
 mod usage;
@@ -41,6 +43,15 @@ pub(crate) enum Action {
     Serve(Load),
     /// Loads and checks the configuration, reports, and ends (`--check`).
     Check(Load),
+    /// Loads the configuration, prints what clients are to be configured with, and ends (`client-config`).
+    ClientConfig {
+        /// The configuration of the proxy.
+        load: Load,
+        /// For which client; `None` is for each.
+        client: Option<Client>,
+        /// For this server alone.
+        server: Option<String>,
+    },
     /// Runs the proxy in front of the built-in server, without a configuration (`--demo`).
     Demo,
     /// Is the built-in stdio server (hidden sub-command `demo-server`).
@@ -64,6 +75,23 @@ pub(crate) struct Load {
     pub(crate) headers: Headers,
     /// Limit for fetching a URL; `None` is no limit.
     pub(crate) timeout: Option<Duration>,
+}
+
+/// A program that uses MCP servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, argh::FromArgValue)]
+pub(crate) enum Client {
+    /// Claude Desktop.
+    Claude,
+    /// Claude Code.
+    #[argh(name = "claude-code")]
+    ClaudeCode,
+    /// Cursor.
+    Cursor,
+    /// Visual Studio Code.
+    #[argh(name = "vscode")]
+    VsCode,
+    /// Codex.
+    Codex,
 }
 
 /// How the log is written.
@@ -130,7 +158,17 @@ impl Args {
         I: IntoIterator<Item = S>,
         S: Into<OsString>,
     {
-        let given = normalise(args)?;
+        let mut given = Given { values: Vec::new(), words: Vec::new(), wants_clients: false };
+        normalise(&mut given, args)?;
+        if given.words.first().is_some_and(|word| word == CLIENT_CONFIG) {
+            // Flags may stand before that word and after it.
+            let rest = std::mem::take(&mut given.words).into_iter().skip(1);
+            given.wants_clients = true;
+            normalise(&mut given, rest)?;
+            if let Some(extra) = given.words.first() {
+                return Err(unexpected(extra, &given));
+            }
+        }
         if let [word, rest @ ..] = given.words.as_slice() {
             return sub_command(word, rest, &given);
         }
@@ -173,7 +211,8 @@ fn version_of(stamp: Option<&str>) -> String {
     format!("mcp-proxy {} ({stamp})", env!("CARGO_PKG_VERSION"))
 }
 
-/// What argh derives: types only. Each option gets exactly one value, from the user or from the table of defaults.
+/// What argh derives: types only. Each option gets one value, from the user or from the table of defaults, or none
+/// where there is no default.
 #[derive(FromArgs)]
 #[argh(description = "raw flags")]
 struct Raw {
@@ -186,13 +225,17 @@ struct Raw {
     #[argh(option, description = "skip verification")]
     insecure: bool,
     #[argh(option, description = "headers of the fetch")]
-    http_headers: String,
+    http_headers: Option<String>,
     #[argh(option, description = "seconds for the fetch")]
     http_timeout: i64,
     #[argh(option, description = "check only")]
     check: bool,
     #[argh(option, description = "built-in server")]
     demo: bool,
+    #[argh(option, long = "for", description = "which client")]
+    client: Option<Client>,
+    #[argh(option, description = "which server")]
+    server: Option<String>,
     #[argh(option, description = "text or json")]
     log_format: LogFormat,
     #[argh(option, description = "least severe level")]
@@ -205,6 +248,8 @@ struct Raw {
 struct Given {
     values: Vec<(&'static Flag, String)>,
     words: Vec<String>,
+    /// The sub-command `client-config` was among them.
+    wants_clients: bool,
 }
 
 impl Given {
@@ -219,21 +264,23 @@ impl Given {
         }
     }
 
-    /// One `--name value` pair for every flag that argh knows. `-help` is not among them: argh keeps that name for
+    /// One `--name value` pair for every flag that argh knows and that has a value. `-help` is not among them: argh keeps that name for
     /// itself.
     fn argv(&self) -> Vec<String> {
         let known = usage::flags().filter(|flag| flag.name != "help");
         known
             .flat_map(|flag| {
-                let value = self.get(flag.name).unwrap_or(flag.default);
-                [format!("--{}", flag.name), value.to_owned()]
+                let default = Some(flag.default).filter(|default| !default.is_empty());
+                let value = self.get(flag.name).or(default);
+                value.map(|value| [format!("--{}", flag.name), value.to_owned()])
             })
+            .flatten()
             .collect()
     }
 }
 
 /// Undoes the spelling of Go's `flag` package.
-fn normalise<I, S>(args: I) -> Result<Given, Exit>
+fn normalise<I, S>(given: &mut Given, args: I) -> Result<(), Exit>
 where
     I: IntoIterator<Item = S>,
     S: Into<OsString>,
@@ -243,7 +290,6 @@ where
             .into_string()
             .map_err(|arg| Exit::misuse(format_args!("argument {arg:?} is not valid UTF-8")))
     });
-    let mut given = Given { values: Vec::new(), words: Vec::new() };
     while let Some(arg) = args.next().transpose()? {
         let Some(flag) = arg.strip_prefix('-').filter(|flag| !flag.is_empty()) else {
             given.words.push(arg);
@@ -271,7 +317,7 @@ where
     for word in args {
         given.words.push(word?);
     }
-    Ok(given)
+    Ok(())
 }
 
 fn known_flag(name: &str, arg: &str) -> Result<&'static Flag, Exit> {
@@ -328,6 +374,8 @@ fn unexpected(word: &str, given: &Given) -> Exit {
     }
     let hint = if usage::flags().any(|flag| flag.name == word) {
         format!(" (did you mean -{word}?)")
+    } else if nearest(word, std::iter::once(CLIENT_CONFIG)).is_some() {
+        format!(" (did you mean {CLIENT_CONFIG}?)")
     } else if word.ends_with(".json") || word.starts_with("http://") || word.starts_with("https://") {
         " (a configuration is named with -config)".to_owned()
     } else {
@@ -354,7 +402,16 @@ fn check(raw: Raw, given: &Given) -> Result<Args, Exit> {
             "-demo and -config exclude each other: the demo brings its own configuration",
         ));
     }
-    let headers = Headers::parse(&raw.http_headers)
+    for name in ["for", "server"] {
+        if given.get(name).is_some() && !given.wants_clients {
+            return Err(Exit::misuse(format_args!("-{name} is a flag of {CLIENT_CONFIG}")));
+        }
+    }
+    if given.wants_clients && (raw.demo || raw.check) {
+        let other = if raw.demo { "demo" } else { "check" };
+        return Err(Exit::misuse(format_args!("-{other} and {CLIENT_CONFIG} exclude each other")));
+    }
+    let headers = Headers::parse(&raw.http_headers.unwrap_or_default())
         .map_err(|problem| Exit::misuse(format_args!("invalid value for -http-headers: {problem}")))?;
     let load = Load {
         location: raw.config,
@@ -365,12 +422,16 @@ fn check(raw: Raw, given: &Given) -> Result<Args, Exit> {
         timeout: u64::try_from(raw.http_timeout).ok().filter(|&seconds| seconds > 0).map(Duration::from_secs),
     };
     let action = match (raw.demo, raw.check) {
+        _ if given.wants_clients => Action::ClientConfig { load, client: raw.client, server: raw.server },
         (true, _) => Action::Demo,
         (false, true) => Action::Check(load),
         (false, false) => Action::Serve(load),
     };
     Ok(Args { action, log: Log { format: raw.log_format, level: raw.log_level } })
 }
+
+/// The sub-command that is not hidden.
+const CLIENT_CONFIG: &str = "client-config";
 
 #[cfg(test)]
 mod tests;

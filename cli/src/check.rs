@@ -2,7 +2,7 @@
 
 use crate::args::{Load, Log};
 use crate::load::load;
-use mcp_proxy_core::config::{Config, Server, ToolFilter, Transport};
+use mcp_proxy_core::config::{Config, Filter, Server, Transport};
 use mcp_proxy_core::route::public_paths;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -32,10 +32,7 @@ fn report(config: &Config) -> String {
             }
         }
         let _ = writeln!(out, "  access  {}", access(server));
-        if let ToolFilter::Allow(list) | ToolFilter::Block(list) = &server.filter {
-            let mode = if matches!(server.filter, ToolFilter::Allow(_)) { "only" } else { "all but" };
-            let _ = writeln!(out, "  tools   {mode} {}", list.iter().cloned().collect::<Vec<_>>().join(", "));
-        }
+        out.push_str(&shown(server));
     }
     if config.servers.is_empty() {
         out.push_str("\nno servers\n");
@@ -44,7 +41,7 @@ fn report(config: &Config) -> String {
 }
 
 /// The public URL without its path, which the routes repeat.
-fn base(config: &Config) -> String {
+pub(crate) fn base(config: &Config) -> String {
     match &config.base_url {
         Some(url) => url.origin(),
         None => format!("http://localhost:{}", config.addr.port),
@@ -62,6 +59,29 @@ fn target(transport: &Transport) -> String {
         }
         Transport::Http { url, .. } => url.to_string(),
     }
+}
+
+/// What of the server is served, where that is not everything.
+fn shown(server: &Server) -> String {
+    let mut out = String::new();
+    let filters = &server.filters;
+    let kinds = [("tools", &filters.tools), ("prompts", &filters.prompts), ("resources", &filters.resources)];
+    for (kind, filter) in kinds {
+        let (mode, names) = match filter {
+            Filter::None => continue,
+            Filter::Allow(names) => ("only", names),
+            Filter::Block(names) => ("all but", names),
+        };
+        let _ = writeln!(out, "  {kind:7} {mode} {}", names.iter().collect::<Vec<_>>().join(", "));
+    }
+    for (own, tool) in &server.tools {
+        if tool.hidden {
+            let _ = writeln!(out, "  tools   without {own}");
+        } else if let Some(name) = &tool.name {
+            let _ = writeln!(out, "  tools   {own} as {name}");
+        }
+    }
+    out
 }
 
 fn access(server: &Server) -> String {

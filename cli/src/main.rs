@@ -6,11 +6,13 @@
 mod args;
 mod calendar;
 mod check;
+mod client_config;
 mod demo;
 mod demo_server;
 mod guard;
 mod load;
 mod log;
+mod nearest;
 mod serve;
 
 use args::{Action, Args};
@@ -25,6 +27,9 @@ fn main() -> ExitCode {
     match args.action {
         Action::Serve(load) => serve::run(&load, args.log),
         Action::Check(load) => check::run(&load, args.log),
+        Action::ClientConfig { load, client, server } => {
+            client_config::run(&load, args.log, client, server.as_deref())
+        }
         Action::Demo => demo::run(args.log),
         Action::DemoServer => match demo_server::run(BufReader::new(io::stdin()), io::stdout()) {
             Ok(()) => ExitCode::SUCCESS,

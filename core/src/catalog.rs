@@ -10,18 +10,28 @@ use crate::json::{self, Pieces, Span};
 use crate::limits::Limits;
 use crate::mcp::ListKind;
 use crate::time::Mono;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A digest of the items of a list.
+pub(crate) type Digest = [u8; 32];
 
 /// The four lists of one upstream.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Catalog {
     lists: [List; 4],
 }
 
 /// One list.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct List {
     /// In the upstream's order.
-    pub(crate) items: Vec<Item>,
+    pub(crate) items: Arc<[Item]>,
+    /// Tells lists with different items apart.
+    pub(crate) digest: Digest,
+    /// Names of the tools that their server only runs as tasks.
+    pub(crate) tasks: Arc<BTreeSet<String>>,
     /// When it was read.
     pub(crate) read_at: Mono,
 }
@@ -33,6 +43,8 @@ pub(crate) struct Item {
     pub(crate) name: String,
     /// Its definition.
     pub(crate) raw: Box<[u8]>,
+    /// Its server only runs it as a task.
+    pub(crate) needs_task: bool,
 }
 
 impl Catalog {
@@ -55,11 +67,45 @@ impl Catalog {
             ListKind::Resources => resources,
             ListKind::Templates => templates,
         };
+        let digest = digest(&items);
+        let changed = list.digest != digest || list.read_at == Mono::default();
         list.read_at = now;
-        let changed = list.items != items;
-        list.items = items;
+        if list.digest != digest {
+            list.digest = digest;
+            let tasks = items.iter().filter(|item| item.needs_task);
+            list.tasks = Arc::new(tasks.map(|item| item.name.clone()).collect());
+            list.items = items.into();
+        }
         changed
     }
+
+    /// Keeps a list once if another connection to the same server has the same one.
+    pub(crate) fn share(&mut self, kind: ListKind, other: &Self) {
+        let [tools, prompts, resources, templates] = &mut self.lists;
+        let list = match kind {
+            ListKind::Tools => tools,
+            ListKind::Prompts => prompts,
+            ListKind::Resources => resources,
+            ListKind::Templates => templates,
+        };
+        let other = other.list(kind);
+        if list.digest == other.digest {
+            list.items = other.items.clone();
+            list.tasks = other.tasks.clone();
+        }
+    }
+}
+
+fn digest(items: &[Item]) -> Digest {
+    let mut hash = Sha256::new();
+    for item in items {
+        hash.update((item.name.len() as u64).to_le_bytes());
+        hash.update(&item.name);
+        hash.update((item.raw.len() as u64).to_le_bytes());
+        hash.update(&item.raw);
+        hash.update([u8::from(item.needs_task)]);
+    }
+    hash.finalize().into()
 }
 
 /// Reads one list page by page.
@@ -129,14 +175,23 @@ impl Reading {
 fn item(kind: ListKind, text: &[u8], span: Span) -> Option<Item> {
     let name = json::unquote(json::member(text, span, kind.key()).ok()??.of(text))?;
     let mut raw = Vec::new();
+    let mut needs_task = false;
     if kind == ListKind::Tools && json::member(text, span, "execution") != Ok(None) {
+        needs_task = is_task(text, span);
         write_without(text, span, "execution", &mut raw);
     } else {
         raw.extend_from_slice(span.of(text));
     }
     let mut line = Vec::with_capacity(raw.len());
     Pieces::splice(&raw, true, &[]).write(&mut line);
-    Some(Item { name, raw: line.into() })
+    Some(Item { name, raw: line.into(), needs_task })
+}
+
+/// Whether a tool can only be called as a task (2025-11-25 server/tools § Tool-level negotiation).
+fn is_task(text: &[u8], tool: Span) -> bool {
+    let execution = json::member(text, tool, "execution").ok().flatten();
+    let support = execution.and_then(|span| json::member(text, span, "taskSupport").ok().flatten());
+    support.and_then(|span| json::unquote(span.of(text))).as_deref() == Some("required")
 }
 
 /// Writes an object without one of its members.

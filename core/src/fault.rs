@@ -71,6 +71,8 @@ pub enum Code {
     MethodNotFound,
     /// Parameters that do not fit the method.
     InvalidParams,
+    /// No such resource, or not one that is served.
+    NoResource,
     /// The server behind this endpoint is not connected yet, or not any more.
     NotReady,
     /// A table or queue is full.
@@ -110,7 +112,7 @@ impl Code {
             Self::BadExpectation => 417,
             Self::HeadTooLarge => 431,
             // JSON-RPC level faults travel in an ordinary 200 answer.
-            Self::MethodNotFound => 200,
+            Self::MethodNotFound | Self::NoResource => 200,
             Self::Internal => 500,
             Self::UnknownCoding => 501,
             Self::UpstreamLost | Self::UpstreamBroken | Self::BadStream => 502,
@@ -126,6 +128,8 @@ impl Code {
             Self::ParseError => -32700,
             Self::MethodNotFound => -32601,
             Self::InvalidParams => -32602,
+            // MCP up to 2025-11-25, server/resources § Error Handling.
+            Self::NoResource => -32002,
             Self::NotReady
             | Self::Overloaded
             | Self::UpstreamLost

@@ -59,6 +59,7 @@
 //!  json                     a message as byte ranges: checked once, spliced, never parsed into a tree
 //!  downstream · upstream    clients, sessions, streams · servers, children, exchanges
 //!  mux · view · catalog     calls in flight · what an endpoint shows · what a server offers
+//!  publish                  the lists of several servers as one, and the way back
 //!  policy · route · config  may it in · which path is what · checked configuration
 //!  proxy                    owns all of it and moves what happens from one to the next
 //! ```
@@ -81,6 +82,7 @@ mod downstream;
 mod effects;
 pub mod event;
 pub mod fault;
+pub mod glob;
 pub mod http;
 pub mod id;
 pub mod json;
@@ -91,6 +93,7 @@ pub mod mcp;
 mod mux;
 mod policy;
 pub mod proxy;
+mod publish;
 pub mod redacted;
 pub mod rng;
 pub mod route;

@@ -64,6 +64,26 @@ pub struct Limits {
     pub call_total_ms: u64,
     /// What the proxy itself asks (lists, pings) must be answered by then.
     pub own_call_ms: u64,
+    /// How long a human may think about a question of a server.
+    pub input_ms: u64,
+    /// How long a question waits for its client to open a stream it can be sent on.
+    pub ask_wait_ms: u64,
+    /// Open questions of one upstream connection.
+    pub questions_max: usize,
+    /// Resources one session may watch.
+    pub watches_max: usize,
+    /// Connections to one server that serve sessions of their own, unless `maxSessions` says otherwise.
+    pub lanes_max: usize,
+    /// The same for those that sessions share one after the other (`sessions: "shared"`).
+    pub shared_lanes_max: usize,
+    /// Such a connection that no call has used yet, or that no session holds, is stopped after this time.
+    pub lane_idle_ms: u64,
+    /// A list waits this long for the connections of its session, then it is answered from what is known.
+    pub lists_ms: u64,
+    /// A server that is lost stays on lists for this long.
+    pub away_ms: u64,
+    /// How often to ask how a task is, when the server does not say, and at most.
+    pub task_poll_ms: u64,
     /// How long a call waits for an upstream that went away.
     pub queue_ms: u64,
     /// A session without traffic and without an open stream.
@@ -134,6 +154,16 @@ impl Default for Limits {
             call_ms: 30 * 60_000,
             call_total_ms: 4 * 60 * 60_000,
             own_call_ms: 60_000,
+            input_ms: 10 * 60_000,
+            ask_wait_ms: 10_000,
+            questions_max: 1_000,
+            watches_max: 1_000,
+            lanes_max: 64,
+            shared_lanes_max: 4,
+            lane_idle_ms: 60_000,
+            lists_ms: 10_000,
+            away_ms: 5_000,
+            task_poll_ms: 5_000,
             queue_ms: 30_000,
             session_idle_ms: 30 * 60_000,
             stream_retention_ms: 5 * 60_000,

@@ -1,16 +1,18 @@
-//! Calls in flight: who asked, who answers, and under which id.
+//! Calls in flight, and the questions that servers ask meanwhile: who asked, who answers, and under which id.
 //!
 //! A call goes upstream under an id of the proxy's own, the wire form of its table key, which also serves as its
 //! progress token. Nothing a client chose (ids, tokens) is ever used on the other side; an id that comes back and
 //! names no call of that very upstream is dropped. A call leaves the table when it is answered, cancelled or given
 //! up, and its key never names a successor, so a late answer hits nothing.
 //!
-//! Invariants: each call is answered at most once; each has a timer. The place for requests of servers to clients
-//! (sampling, elicitation, roots) is a second table beside this one.
+//! The same the other way round: a request of a server (sampling, elicitation, roots) reaches its client as a question
+//! under the wire form of its key, and only an answer of that client's session counts.
+//!
+//! Invariants: each call and each question is answered at most once; each has a timer.
 
 use crate::id::{Key, Table, UpstreamId};
-use crate::json::{Raw, Span};
-use crate::mcp::{ListKind, Method};
+use crate::json::{Decimal, Raw, Span};
+use crate::mcp::{Ask, ListKind, Method};
 use crate::time::Mono;
 use crate::timer::Timer;
 
@@ -18,7 +20,8 @@ use crate::timer::Timer;
 #[derive(Debug)]
 pub(crate) struct Mux {
     calls: Table<Call>,
-    /// Those of clients, and how many there may be: what the proxy itself asks is never crowded out.
+    questions: Table<Question>,
+    /// Calls of clients, and how many there may be: what the proxy itself asks is never crowded out.
     clients: usize,
     clients_max: usize,
 }
@@ -46,6 +49,42 @@ pub(crate) struct Call {
     pub(crate) event_id: Option<Box<str>>,
     /// The session of the server that its answer stream belongs to, if the server has sessions.
     pub(crate) answered_in: Option<u32>,
+    /// Questions of the server that wait for the client: as long as there are any, the server is not silent.
+    pub(crate) asking: u32,
+    /// The resource that a subscription is about.
+    pub(crate) uri: Option<Box<str>>,
+    /// How far it is, if the server runs it as a task.
+    pub(crate) task: Option<Task>,
+}
+
+/// Where a call stands that its server runs as a task (2025-11-25 basic/utilities/tasks).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// The server was asked to.
+    Wanted,
+    /// It did: the raw id of the task, and how often to ask how it is.
+    Running { id: Raw, poll_ms: u64 },
+    /// Its result is there.
+    Done,
+}
+
+/// A request of a server on its way to a client and back.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) upstream: UpstreamId,
+    /// Raw JSON id, as the server wrote it.
+    pub(crate) id: Raw,
+    pub(crate) ask: Ask,
+    pub(crate) session: Key,
+    /// The call that led to it.
+    pub(crate) call: Option<Key>,
+    /// Raw progress token of the server.
+    pub(crate) token: Option<Raw>,
+    /// The stream it was sent on.
+    pub(crate) stream: Option<u32>,
+    /// Its text, as long as it could not be sent.
+    pub(crate) text: Option<Box<[u8]>>,
+    pub(crate) timer: Option<Timer>,
 }
 
 /// Who asked.
@@ -75,12 +114,23 @@ pub(crate) enum Own {
     Initialize,
     List(ListKind),
     Ping,
+    /// Tells the server the log level.
+    SetLevel,
+    /// Subscribes to a resource again, or ends the subscription.
+    Watch,
+    /// Asks how the task of this call is.
+    TaskState(Key),
+    /// Waits for the result of the task of this call.
+    TaskResult(Key),
+    /// Ends a task.
+    TaskCancel,
 }
 
 impl Mux {
     pub(crate) fn new(calls_max: usize) -> Self {
         Self {
             calls: Table::new(calls_max.saturating_add(OWN_CALLS_MAX)),
+            questions: Table::new(calls_max),
             clients: 0,
             clients_max: calls_max,
         }
@@ -110,6 +160,9 @@ impl Mux {
             resumes: 0,
             event_id: None,
             answered_in: None,
+            asking: 0,
+            uri: None,
+            task: None,
         };
         let key = self.calls.insert(call).ok()?;
         self.clients += usize::from(of_client);
@@ -132,16 +185,46 @@ impl Mux {
 
     /// The call that an upstream means by this raw id, if it is one of its own.
     ///
-    /// Servers that turn integers into strings exist; what they mean is plain.
     pub(crate) fn find(&self, upstream: UpstreamId, raw: &[u8]) -> Option<Key> {
-        let raw = raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")).unwrap_or(raw);
-        let key = Key::from_wire(crate::json::Decimal::parse(raw)?)?;
+        let key = key_of(raw)?;
         self.calls.get(key).filter(|call| call.upstream == upstream).map(|_| key)
+    }
+
+    /// The call that a server runs as this task (raw id). For questions, which are rare.
+    pub(crate) fn find_task(&self, upstream: UpstreamId, raw: &[u8]) -> Option<Key> {
+        let runs = |call: &Call| {
+            call.upstream == upstream
+                && matches!(&call.task, Some(Task::Running { id, .. }) if id.as_bytes() == raw)
+        };
+        self.calls.iter().find(|(_, call)| runs(call)).map(|(key, _)| key)
     }
 
     /// All calls of one upstream, in slot order. For its end, not for messages.
     pub(crate) fn of_upstream(&self, upstream: UpstreamId) -> Vec<Key> {
         self.calls.iter().filter(|(_, call)| call.upstream == upstream).map(|(key, _)| key).collect()
+    }
+
+    /// Takes a question in, unless there are too many.
+    pub(crate) fn ask(&mut self, question: Question) -> Option<Key> {
+        self.questions.insert(question).ok()
+    }
+
+    /// The question that a client of this session means by this raw id or progress token.
+    pub(crate) fn question_of(&self, session: Key, raw: &[u8]) -> Option<Key> {
+        let key = key_of(raw)?;
+        self.questions.get(key).filter(|question| question.session == session).map(|_| key)
+    }
+
+    pub(crate) fn question(&self, key: Key) -> Option<&Question> {
+        self.questions.get(key)
+    }
+
+    pub(crate) fn question_mut(&mut self, key: Key) -> Option<&mut Question> {
+        self.questions.get_mut(key)
+    }
+
+    pub(crate) fn take_question(&mut self, key: Key) -> Option<Question> {
+        self.questions.remove(key)
     }
 
     /// Whether no client waits for anything.
@@ -156,7 +239,28 @@ impl Mux {
     }
 }
 
+/// The key that a peer means by a raw id. Peers that turn integers into strings exist; what they mean is plain.
+fn key_of(raw: &[u8]) -> Option<Key> {
+    let raw = raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")).unwrap_or(raw);
+    Key::from_wire(Decimal::parse(raw)?)
+}
+
+impl Origin {
+    /// The client's request, if it is one.
+    pub(crate) fn client(&self) -> Option<&ClientOrigin> {
+        match self {
+            Self::Client(origin) => Some(origin),
+            Self::Own(_) => None,
+        }
+    }
+}
+
 impl Call {
+    /// The session of a call that may lead to questions.
+    pub(crate) fn asks(&self) -> Option<Key> {
+        self.origin.client().filter(|_| self.method.may_ask()).map(|origin| origin.session)
+    }
+
     /// Whether progress may be told: only rising values (DL-22).
     pub(crate) fn advance(&mut self, text: &[u8], value: Span) -> bool {
         let value = std::str::from_utf8(value.of(text)).ok().and_then(|text| text.parse::<f64>().ok());

@@ -25,7 +25,7 @@ pub(crate) struct Gate {
 pub(crate) enum Principal {
     /// No credential was asked for.
     Anonymous,
-    /// The holder of the n-th token of the server.
+    /// The holder of the n-th token of all.
     Token(usize),
 }
 
@@ -60,26 +60,95 @@ impl Gate {
     }
 }
 
-/// Checks the `Authorization` header against the tokens of a server (SEED-029). No tokens: everybody may in.
-/// `Bearer` is optional. The time does not depend on which token matches or how far.
-pub(crate) fn authenticate(tokens: &[Redacted<String>], header: Option<&str>) -> Result<Principal, Fault> {
-    if tokens.is_empty() {
-        return Ok(Principal::Anonymous);
+/// All tokens, and which servers each of them opens (SEED-029).
+#[derive(Debug, Default)]
+pub(crate) struct Keyring {
+    /// Each once, without blanks around and without `Bearer`.
+    tokens: Vec<Redacted<String>>,
+    /// The tokens of each server by their places; none: everybody may in.
+    servers: Vec<Vec<usize>>,
+}
+
+impl Keyring {
+    /// The tokens of all servers, in the order in which they are asked about later.
+    pub(crate) fn new<'a>(servers: impl Iterator<Item = &'a [Redacted<String>]>) -> Self {
+        let mut keyring = Self::default();
+        for tokens in servers {
+            let places = tokens.iter().map(|token| keyring.place(token.expose())).collect();
+            keyring.servers.push(places);
+        }
+        keyring
     }
-    let given = header.unwrap_or_default().trim();
-    let bare = match given.split_at_checked(7) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer ") => rest.trim(),
-        _ => given,
-    };
-    let mut found = None;
-    for (place, token) in tokens.iter().enumerate() {
-        let token = token.expose().trim();
-        let token = token.strip_prefix("Bearer ").unwrap_or(token).as_bytes();
-        if bool::from(token.ct_eq(bare.as_bytes())) && !bare.is_empty() {
-            found = Some(Principal::Token(place));
+
+    fn place(&mut self, token: &str) -> usize {
+        let token = token.trim();
+        let token = token.strip_prefix("Bearer ").unwrap_or(token);
+        let known = self.tokens.iter().position(|known| known.expose() == token);
+        known.unwrap_or_else(|| {
+            self.tokens.push(Redacted::new(token.to_owned()));
+            self.tokens.len() - 1
+        })
+    }
+
+    /// Everybody who may come.
+    pub(crate) fn principals(&self) -> impl Iterator<Item = Principal> + use<> {
+        std::iter::once(Principal::Anonymous).chain((0..self.tokens.len()).map(Principal::Token))
+    }
+
+    /// Whether a server is open to somebody.
+    pub(crate) fn opens(&self, principal: Principal, server: usize) -> bool {
+        let Some(places) = self.servers.get(server) else { return false };
+        match principal {
+            Principal::Anonymous => places.is_empty(),
+            Principal::Token(place) => places.is_empty() || places.contains(&place),
         }
     }
-    found.ok_or_else(|| Fault::peer(Code::Unauthorized, "Unauthorized"))
+
+    /// Checks an `Authorization` header at one server.
+    ///
+    /// # Errors
+    /// [`Code::Unauthorized`].
+    pub(crate) fn enter(&self, server: usize, header: Option<&str>) -> Result<Principal, Fault> {
+        if self.opens(Principal::Anonymous, server) {
+            return Ok(Principal::Anonymous);
+        }
+        let known = self.find(header).filter(|principal| self.opens(*principal, server));
+        known.ok_or_else(unauthorized)
+    }
+
+    /// Checks an `Authorization` header where each is shown what is open to them. A token that opens nothing is
+    /// refused rather than taken for none: its owner expects more than is open to everybody.
+    ///
+    /// # Errors
+    /// [`Code::Unauthorized`].
+    pub(crate) fn identify(&self, header: Option<&str>) -> Result<Principal, Fault> {
+        let open = (0..self.servers.len()).any(|server| self.opens(Principal::Anonymous, server));
+        match self.find(header) {
+            Some(principal) => Ok(principal),
+            None if self.tokens.is_empty() || (open && header.is_none()) => Ok(Principal::Anonymous),
+            None => Err(unauthorized()),
+        }
+    }
+
+    /// Whose token this is. `Bearer` is optional. The time does not depend on which token matches or how far.
+    fn find(&self, header: Option<&str>) -> Option<Principal> {
+        let given = header.unwrap_or_default().trim();
+        let bare = match given.split_at_checked(7) {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer ") => rest.trim(),
+            _ => given,
+        };
+        let mut found = None;
+        for (place, token) in self.tokens.iter().enumerate() {
+            if bool::from(token.expose().as_bytes().ct_eq(bare.as_bytes())) && !bare.is_empty() {
+                found = Some(Principal::Token(place));
+            }
+        }
+        found
+    }
+}
+
+fn unauthorized() -> Fault {
+    Fault::peer(Code::Unauthorized, "Unauthorized")
 }
 
 fn without_port(host: &str) -> &str {
@@ -133,23 +202,51 @@ mod tests {
         assert_eq!(open.check_origin(Some("https://any.example")), Ok(()));
     }
 
+    fn keyring(servers: &[&[&str]]) -> Keyring {
+        let servers: Vec<Vec<Redacted<String>>> = servers
+            .iter()
+            .map(|tokens| tokens.iter().map(|token| Redacted::new((*token).to_owned())).collect())
+            .collect();
+        Keyring::new(servers.iter().map(Vec::as_slice))
+    }
+
     #[test]
     fn either_spelling_of_a_token_passes_and_nothing_else() {
-        let tokens = [Redacted::new("one".to_owned()), Redacted::new("Bearer two".to_owned())]; // SEED-029
+        let keys = keyring(&[&["one", "Bearer two"], &[]]); // SEED-029
         for (header, place) in
             [("one", 0), ("Bearer one", 0), (" bearer  one ", 0), ("Bearer two", 1), ("two", 1)]
         {
-            assert_eq!(authenticate(&tokens, Some(header)), Ok(Principal::Token(place)), "{header}");
+            assert_eq!(keys.enter(0, Some(header)), Ok(Principal::Token(place)), "{header}");
         }
         for bad in ["", "Bearer", "Bearer ", "on", "onee", "Basic one", "ONE"] {
-            assert_eq!(authenticate(&tokens, Some(bad)).unwrap_err().code, Code::Unauthorized, "{bad}");
+            assert_eq!(keys.enter(0, Some(bad)).unwrap_err().code, Code::Unauthorized, "{bad}");
         }
-        assert!(authenticate(&tokens, None).is_err());
-        assert_eq!(authenticate(&[], None), Ok(Principal::Anonymous));
+        assert!(keys.enter(0, None).is_err());
+        assert_eq!(keys.enter(1, None), Ok(Principal::Anonymous));
+        assert_eq!(keys.enter(1, Some("anything")), Ok(Principal::Anonymous));
     }
 
     #[test]
     fn an_empty_token_lets_nobody_in() {
-        assert!(authenticate(&[Redacted::new(String::new())], Some("")).is_err());
+        assert!(keyring(&[&[""]]).enter(0, Some("")).is_err());
+    }
+
+    #[test]
+    fn a_token_opens_its_servers_and_those_open_to_everybody() {
+        let keys = keyring(&[&["a", "b"], &["b"], &[]]);
+        let (a, b) = (keys.identify(Some("a")).unwrap(), keys.identify(Some("Bearer b")).unwrap());
+        let open = |who| (0..3).map(|server| keys.opens(who, server)).collect::<Vec<_>>();
+        assert_eq!(open(a), [true, false, true]);
+        assert_eq!(open(b), [true, true, true]);
+        assert_eq!(keys.identify(None), Ok(Principal::Anonymous));
+        assert_eq!(open(Principal::Anonymous), [false, false, true]);
+        assert_eq!(keys.enter(1, Some("a")).unwrap_err().code, Code::Unauthorized);
+    }
+
+    #[test]
+    fn an_unknown_token_is_refused_where_tokens_are_asked_for() {
+        assert!(keyring(&[&["a"], &[]]).identify(Some("x")).is_err());
+        assert!(keyring(&[&["a"]]).identify(None).is_err());
+        assert_eq!(keyring(&[&[], &[]]).identify(Some("x")), Ok(Principal::Anonymous));
     }
 }

@@ -9,9 +9,17 @@ use std::collections::HashMap;
 /// Where a path leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Route {
-    /// Index of the view.
-    pub(crate) view: usize,
+    pub(crate) place: Place,
     pub(crate) endpoint: Endpoint,
+}
+
+/// What is shown there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The n-th server that is not disabled.
+    Server(usize),
+    /// All servers that the caller's credential opens.
+    Merged,
 }
 
 /// What is spoken there.
@@ -32,16 +40,21 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    /// The routes of all servers that are not disabled. The n-th such server is the n-th view.
+    /// The routes of all servers that are not disabled, and of the merged endpoint.
     pub(crate) fn new(config: &Config) -> Self {
         let mut routes = Self::default();
-        for (view, server) in config.servers.iter().filter(|server| !server.disabled).enumerate() {
-            for (path, endpoint) in paths(config, &server.name) {
-                // A short form gives way to what was there first; `config` refuses real collisions.
-                routes.table.entry(path).or_insert(Route { view, endpoint });
-            }
+        routes.add(merged_paths(config), Place::Merged);
+        for (index, server) in config.servers.iter().filter(|server| !server.disabled).enumerate() {
+            routes.add(paths(config, &server.name), Place::Server(index));
         }
         routes
+    }
+
+    /// A short form gives way to what was there first; `config` refuses real collisions.
+    fn add(&mut self, paths: Vec<(String, Endpoint)>, place: Place) {
+        for (path, endpoint) in paths {
+            self.table.entry(path).or_insert(Route { place, endpoint });
+        }
     }
 
     /// The route of a request path. Escapes are resolved, since clients escape what browsers would.
@@ -87,6 +100,25 @@ fn paths(config: &Config, name: &str) -> Vec<(String, Endpoint)> {
     paths
 }
 
+/// The paths of the merged endpoint.
+fn merged_paths(config: &Config) -> Vec<(String, Endpoint)> {
+    let base = &config.base_path;
+    let mut paths = Vec::new();
+    if config.merged.enabled && config.serve.has_streamable_http() {
+        paths.push((format!("{base}/mcp"), Endpoint::Mcp));
+    }
+    if config.merged.enabled && config.serve.has_sse() {
+        paths.push((format!("{base}/sse"), Endpoint::Sse));
+        paths.push((format!("{base}/message"), Endpoint::Message));
+    }
+    paths
+}
+
+/// The path of the merged endpoint that clients are told to use, if there is one.
+pub fn merged_path(config: &Config) -> Option<String> {
+    merged_paths(config).into_iter().next().map(|(path, _)| path)
+}
+
 /// The path clients are told to use: `/{server}/mcp` or `/{server}/sse` under the path of `baseURL`.
 pub fn public_paths(config: &Config, name: &str) -> Vec<String> {
     let mut shown: Vec<String> = paths(config, name)
@@ -121,7 +153,23 @@ mod tests {
     }
 
     fn endpoint(routes: &Routes, path: &str) -> Option<(usize, Endpoint)> {
-        routes.find(path).map(|route| (route.view, route.endpoint))
+        match routes.find(path)? {
+            Route { place: Place::Server(index), endpoint } => Some((index, endpoint)),
+            Route { place: Place::Merged, endpoint } => Some((usize::MAX, endpoint)),
+        }
+    }
+
+    #[test]
+    fn the_merged_endpoint_lies_under_the_base_path() {
+        const MERGED: usize = usize::MAX;
+        let both = routes("both", &["a", "mcp"]);
+        assert_eq!(endpoint(&both, "/pre/mcp"), Some((MERGED, Endpoint::Mcp)));
+        assert_eq!(endpoint(&both, "/pre/sse"), Some((MERGED, Endpoint::Sse)));
+        assert_eq!(endpoint(&both, "/pre/message"), Some((MERGED, Endpoint::Message)));
+        assert_eq!(endpoint(&both, "/pre/mcp/mcp"), Some((1, Endpoint::Mcp)));
+        let sse = routes("sse", &["a"]);
+        assert_eq!(endpoint(&sse, "/pre/mcp"), None);
+        assert_eq!(endpoint(&sse, "/pre/sse"), Some((MERGED, Endpoint::Sse)));
     }
 
     #[test]
@@ -157,7 +205,7 @@ mod tests {
     fn a_server_named_like_an_own_path_loses_its_short_forms() {
         let routes = routes("both", &["mcp"]);
         assert_eq!(endpoint(&routes, "/pre/mcp/mcp"), Some((0, Endpoint::Mcp)));
-        assert_eq!(endpoint(&routes, "/pre/mcp"), None);
+        assert_ne!(endpoint(&routes, "/pre/mcp"), Some((0, Endpoint::Mcp)));
     }
 
     #[test]

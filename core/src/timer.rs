@@ -35,6 +35,16 @@ pub enum TimerKind {
     Ping,
     /// A list changed a moment ago: read it again.
     Refresh,
+    /// A question of a server: first the moment it must have found its client, then its time limit.
+    Question,
+    /// Time to ask a server how a task is.
+    TaskPoll,
+    /// A connection that serves a session of its own may have idled. Re-armed lazily.
+    Idle,
+    /// A server that was lost has been away for long enough to be taken off lists.
+    Away,
+    /// A session has waited long enough for its connections to show their lists.
+    Lists,
     /// A child was asked to end: time for the next, firmer step.
     ChildStop,
     /// The grace period of the whole process is over.

@@ -1,125 +1,147 @@
-//! What one endpoint shows: an ordered set of upstreams, a filter for each, and a naming policy.
+//! What one endpoint shows to one caller: an ordered set of servers, what is served of each, and a naming policy.
 //!
-//! Nothing outside this module knows which endpoint a client uses. `/{server}/…` is a view of one upstream with
-//! its names unchanged; that is the only naming policy so far, so a name or URI always belongs to the view's one
-//! member. Lists are kept encoded and are answered by splicing the id.
+//! Nothing outside this module knows which endpoint a client uses. `/{server}/…` is a view of one server with its
+//! names unchanged; the merged endpoint is a view of all servers that the caller's credential opens. Sessions of one
+//! view may have different connections to the same server, which may offer different things; what is published of
+//! the same lists is made once and kept as long as somebody is shown it.
+//!
+//! Deliberately absent: naming itself (see [`publish`](crate::publish)), and connections.
 
-use crate::catalog::Catalog;
-use crate::config::ToolFilter;
-use crate::fault::{Code, Fault};
+use crate::catalog::{Digest, List};
+use crate::config::{self, Merged};
 use crate::id::UpstreamId;
 use crate::mcp::ListKind;
+use crate::publish::{self, Naming, Override, Part, Published, Rules};
 use std::sync::Arc;
 
 /// One view.
 #[derive(Debug)]
 pub(crate) struct View {
-    member: Member,
-    encoded: [Option<Arc<[u8]>>; 4],
+    members: Vec<Member>,
+    /// How names of several servers are told apart; `None` is a view of one server.
+    naming: Option<Naming>,
+    made: Vec<Made>,
 }
 
-/// One upstream of a view.
+/// One server of a view.
 #[derive(Debug)]
 pub(crate) struct Member {
-    pub(crate) upstream: UpstreamId,
-    pub(crate) filter: ToolFilter,
+    /// Its shared connection, which names the server.
+    pub(crate) home: UpstreamId,
+    pub(crate) config: Arc<config::Server>,
+    prefix: String,
 }
+
+/// A list that was published.
+#[derive(Debug)]
+struct Made {
+    kind: ListKind,
+    of: Vec<(Digest, bool)>,
+    published: Arc<Published>,
+}
+
+/// Lists kept although nobody is shown them at the moment.
+const SPARE_MAX: usize = 4;
 
 impl View {
-    /// A view of one upstream, names unchanged.
-    pub(crate) fn single(upstream: UpstreamId, filter: ToolFilter) -> Self {
-        Self { member: Member { upstream, filter }, encoded: [const { None }; 4] }
+    /// A view of one server, names unchanged.
+    pub(crate) fn single(home: UpstreamId, config: Arc<config::Server>) -> Self {
+        let members = vec![Member { home, config, prefix: String::new() }];
+        Self { members, naming: None, made: Vec::new() }
     }
 
-    /// The upstream whose state decides whether this view can be used at all.
-    pub(crate) fn upstream(&self) -> UpstreamId {
-        self.member.upstream
+    /// A view of several servers.
+    pub(crate) fn merged(servers: &[(UpstreamId, Arc<config::Server>)], merged: &Merged) -> Self {
+        let keys: Vec<&str> = servers.iter().map(|(_, config)| config.name.as_str()).collect();
+        let prefixes = publish::prefixes(&keys);
+        let members = servers.iter().zip(prefixes).map(|((home, config), prefix)| Member {
+            home: *home,
+            config: config.clone(),
+            prefix,
+        });
+        let naming =
+            Naming { prefix: merged.prefix, separator: merged.separator.clone(), name_max: merged.name_max };
+        Self { members: members.collect(), naming: Some(naming), made: Vec::new() }
     }
 
-    /// The upstream that has this tool.
-    ///
-    /// # Errors
-    /// [`Code::InvalidParams`] for a tool that is filtered, in the words for one that does not exist.
-    pub(crate) fn tool(&self, name: &str) -> Result<UpstreamId, Fault> {
-        if self.member.filter.admits(name) {
-            return Ok(self.member.upstream);
+    /// Its servers in order.
+    pub(crate) fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Whether a server is in it.
+    pub(crate) fn has(&self, home: UpstreamId) -> bool {
+        self.members.iter().any(|member| member.home == home)
+    }
+
+    /// Whether it is the merged endpoint.
+    pub(crate) fn is_merged(&self) -> bool {
+        self.naming.is_some()
+    }
+
+    /// The server, if every name of this kind leads to the same one and none is changed or refused.
+    pub(crate) fn passes(&self, kind: ListKind) -> Option<UpstreamId> {
+        let [member] = self.members.as_slice() else { return None };
+        (self.naming.is_none() && member.config.passes(kind)).then_some(member.home)
+    }
+
+    /// The list that is shown of these lists, one for each member, with whether the server is there. The second value
+    /// says that it was not made before.
+    pub(crate) fn publish(&mut self, kind: ListKind, lists: &[(&List, bool)]) -> (Arc<Published>, bool) {
+        let of: Vec<(Digest, bool)> = lists.iter().map(|(list, listed)| (list.digest, *listed)).collect();
+        if let Some(known) = self.made.iter().find(|made| made.kind == kind && made.of == of) {
+            return (known.published.clone(), false);
         }
-        Err(Fault::peer(Code::InvalidParams, format!("unknown tool `{}`", Fault::quoted(name.as_bytes()))))
-    }
-
-    /// Whether names of tools have to be looked at.
-    pub(crate) fn filters_tools(&self) -> bool {
-        !matches!(self.member.filter, ToolFilter::None)
-    }
-
-    /// The `result` of a list request.
-    pub(crate) fn list(&mut self, kind: ListKind, catalog: &Catalog) -> Arc<[u8]> {
-        let filter = &self.member.filter;
-        let Some(slot) = self.encoded.get_mut(kind.index()) else { return Arc::default() };
-        slot.get_or_insert_with(|| encode(kind, catalog, filter)).clone()
-    }
-
-    /// Notes that a list of a member changed. Returns whether this view shows something else now.
-    pub(crate) fn refresh(&mut self, kind: ListKind, catalog: &Catalog) -> bool {
-        let Some(slot) = self.encoded.get_mut(kind.index()) else { return false };
-        let Some(old) = slot.take() else { return true };
-        let new = encode(kind, catalog, &self.member.filter);
-        let changed = old != new;
-        *slot = Some(new);
-        changed
+        let parts: Vec<Part<'_>> = self
+            .members
+            .iter()
+            .zip(lists)
+            .map(|(member, (list, listed))| Part {
+                prefix: &member.prefix,
+                items: &list.items,
+                listed: *listed,
+                rules: &*member.config,
+            })
+            .collect();
+        let published = Arc::new(publish::publish(kind, &parts, self.naming.as_ref()));
+        let is_used = |made: &Made| Arc::strong_count(&made.published) > 1;
+        if self.made.iter().filter(|made| !is_used(made)).count() >= SPARE_MAX {
+            self.made.retain(is_used);
+        }
+        self.made.push(Made { kind, of, published: published.clone() });
+        (published, true)
     }
 }
 
-fn encode(kind: ListKind, catalog: &Catalog, filter: &ToolFilter) -> Arc<[u8]> {
-    let mut out = Vec::new();
-    out.extend_from_slice(b"{\"");
-    out.extend_from_slice(kind.member().as_bytes());
-    out.extend_from_slice(b"\":[");
-    let mut separator: &[u8] = b"";
-    for item in &catalog.list(kind).items {
-        if kind == ListKind::Tools && !filter.admits(&item.name) {
-            continue;
+impl config::Server {
+    fn filter(&self, kind: ListKind) -> &config::Filter {
+        match kind {
+            ListKind::Tools => &self.filters.tools,
+            ListKind::Prompts => &self.filters.prompts,
+            ListKind::Resources | ListKind::Templates => &self.filters.resources,
         }
-        out.extend_from_slice(separator);
-        out.extend_from_slice(&item.raw);
-        separator = b",";
     }
-    out.extend_from_slice(b"]}");
-    out.into()
+
+    /// Whether everything of this kind is served as it is.
+    fn passes(&self, kind: ListKind) -> bool {
+        *self.filter(kind) == config::Filter::None && (kind != ListKind::Tools || self.tools.is_empty())
+    }
+}
+
+impl Rules for config::Server {
+    fn admits(&self, kind: ListKind, name: &str) -> bool {
+        self.filter(kind).admits(name)
+    }
+
+    fn tool(&self, name: &str) -> Option<Override<'_>> {
+        self.tools.get(name).map(|tool| Override {
+            name: tool.name.as_deref(),
+            title: tool.title.as_deref(),
+            description: tool.description.as_deref(),
+            hidden: tool.hidden,
+        })
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::catalog::Item;
-    use crate::time::Mono;
-
-    fn catalog(names: &[&str]) -> Catalog {
-        let mut catalog = Catalog::default();
-        let item = |name: &&str| Item {
-            name: (*name).to_owned(),
-            raw: format!("{{\"name\":\"{name}\"}}").into_bytes().into(),
-        };
-        catalog.replace(ListKind::Tools, names.iter().map(item).collect(), Mono(0));
-        catalog
-    }
-
-    #[test]
-    fn a_filtered_tool_is_neither_listed_nor_callable() {
-        let filter = ToolFilter::Block(["b".to_owned()].into());
-        let mut view = View::single(UpstreamId(0), filter);
-        let list = view.list(ListKind::Tools, &catalog(&["a", "b", "c"]));
-        assert_eq!(&*list, br#"{"tools":[{"name":"a"},{"name":"c"}]}"#);
-        assert_eq!(view.tool("b").unwrap_err().code, Code::InvalidParams);
-        assert_eq!(view.tool("a"), Ok(UpstreamId(0)));
-    }
-
-    #[test]
-    fn a_change_counts_only_if_this_view_shows_it() {
-        let mut view = View::single(UpstreamId(0), ToolFilter::Allow(["a".to_owned()].into()));
-        view.list(ListKind::Tools, &catalog(&["a"]));
-        assert!(!view.refresh(ListKind::Tools, &catalog(&["a", "hidden"])));
-        assert!(view.refresh(ListKind::Tools, &catalog(&["hidden"])));
-        assert_eq!(&*view.list(ListKind::Tools, &catalog(&["hidden"])), br#"{"tools":[]}"#);
-    }
-}
+mod tests;

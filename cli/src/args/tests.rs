@@ -122,6 +122,33 @@ fn check_and_demo_choose_the_action() {
     }
 }
 
+// SEED-008
+#[test]
+fn client_config_takes_its_flags_before_and_after_the_word() {
+    let plain = |client, server: Option<&str>| Action::ClientConfig {
+        load: load(),
+        client,
+        server: server.map(str::to_owned),
+    };
+    for (args, expected) in [
+        (&["client-config"][..], plain(None, None)),
+        (&["--", "client-config"], plain(None, None)),
+        (&["client-config", "-for", "claude"], plain(Some(Client::Claude), None)),
+        (&["client-config", "--for=claude-code"], plain(Some(Client::ClaudeCode), None)),
+        (&["client-config", "--for", "cursor", "-server=a/b"], plain(Some(Client::Cursor), Some("a/b"))),
+        (&["-for", "vscode", "client-config"], plain(Some(Client::VsCode), None)),
+        (&["client-config", "-for=cursor", "-for=codex", "--"], plain(Some(Client::Codex), None)),
+    ] {
+        assert_eq!(parse(args).map(|args| args.action), Ok(expected), "{args:?}");
+    }
+    let with_flags = ["-config", "x.json", "client-config", "-strict", "-log-level=debug"];
+    let Ok(Args { action: Action::ClientConfig { load, .. }, log }) = parse(&with_flags) else {
+        panic!("not client-config")
+    };
+    assert_eq!((load.location.as_str(), load.strict, log.level), ("x.json", true, LogLevel::Debug));
+    assert_eq!(parse(&["client-config", "-help"]).unwrap_err().code, 0);
+}
+
 #[test]
 fn log_flags_take_each_named_value() {
     for (text, level) in [
@@ -168,6 +195,8 @@ fn help_names_each_flag_once_with_its_default() {
         "        seconds to wait for it, 0 or less for no limit (default 10)\n",
         "        replace $NAME and ${NAME} in the config by environment values (default true)\n",
         "        least severe level to write (default \"info\")\n",
+        "  -for claude|claude-code|cursor|vscode|codex\n        the client; without it, all of them\n",
+        "mcp-proxy client-config --for ",
     ] {
         assert!(help.contains(expected), "{help}");
     }
@@ -209,6 +238,17 @@ fn misuse_is_explained_on_stderr_with_usage_and_code_2() {
         (&["first", "second"], "unexpected argument \"first\""),
         (&["guard", "guard"], "unexpected argument \"guard\""),
         (&["-strict", "guard"], "guard takes no flags"),
+        (&["client-config", "more"], "unexpected argument \"more\""),
+        (&["client_config"], "unexpected argument \"client_config\" (did you mean client-config?)"),
+        (&["client-config", "-sever", "a"], "flag provided but not defined: -sever (did you mean -server?)"),
+        (&["client-config", "--check"], "-check and client-config exclude each other"),
+        (&["--demo", "client-config"], "-demo and client-config exclude each other"),
+        (
+            &["client-config", "--for", "vim"],
+            "expected \"claude\", \"claude-code\", \"cursor\", \"vscode\" or \"codex\"",
+        ),
+        (&["-for", "cursor"], "-for is a flag of client-config"),
+        (&["-server=a"], "-server is a flag of client-config"),
         (&["--demo", "--check"], "-demo and -check exclude each other"),
         (&["--demo", "-config", "a"], "-demo and -config exclude each other"),
         (&["-http-timeout", "soon"], "Error parsing option '--http-timeout' with value 'soon'"),

@@ -4,13 +4,15 @@
 //! defaults, help text and suggestions all read this table. Layout follows Go's `flag.PrintDefaults`, which users of
 //! the original know; defaults that say nothing (`false`, an empty string) are left out there too.
 
+use crate::nearest;
+
 /// One flag.
 pub(super) struct Flag {
     /// Name without dashes.
     pub(super) name: &'static str,
     /// Whether a value follows.
     pub(super) takes: Takes,
-    /// The value where none is given, in the spelling argh reads.
+    /// The value where none is given, in the spelling argh reads; empty where there is none.
     pub(super) default: &'static str,
     /// What it does, one line.
     help: &'static str,
@@ -56,12 +58,7 @@ pub(super) fn usage() -> String {
 /// The known flag that was probably meant: the one with the fewest typing errors, at most one in three letters, or
 /// else the only one that begins like this.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
-    let letters = name.chars().count();
-    if letters > NAME_LETTERS_MAX {
-        return None;
-    }
-    let by_distance = flags().map(|flag| (distance(name, flag.name), flag.name)).min();
-    if let Some((_, near)) = by_distance.filter(|&(errors, _)| errors <= letters / 3) {
+    if let Some(near) = nearest::nearest(name, flags().map(|flag| flag.name)) {
         return Some(near);
     }
     let mut beginning = flags().map(|flag| flag.name).filter(|known| known.starts_with(name));
@@ -80,27 +77,6 @@ fn entry(flag: &Flag) -> String {
     };
     format!("  -{}{noun}\n        {}{default}\n", flag.name, flag.help)
 }
-
-/// Levenshtein distance in characters: inserted, lost and replaced ones each count one.
-fn distance(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.chars().count()).collect();
-    for (i, l) in left.chars().enumerate() {
-        let (mut diagonal, mut last) = (i, i + 1);
-        for (r, cell) in right.chars().zip(row.iter_mut().skip(1)) {
-            let above = *cell;
-            last = (diagonal + usize::from(l != r)).min(above + 1).min(last + 1);
-            diagonal = above;
-            *cell = last;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
-
-/// Longer names get no suggestion; the longest flag has 18 letters.
-const NAME_LETTERS_MAX: usize = 40;
 
 const fn switch(name: &'static str, default: &'static str, help: &'static str) -> Flag {
     Flag { name, takes: Takes::Nothing, default, help }
@@ -143,6 +119,13 @@ const GROUPS: &[(&str, &[Flag])] = &[
         ],
     ),
     (
+        "After the word client-config, to print what MCP clients are to be configured with",
+        &[
+            value("for", CLIENTS, "", "the client; without it, all of them"),
+            value("server", "name", "", "one server alone, instead of the merged endpoint"),
+        ],
+    ),
+    (
         "Logging",
         &[
             value("log-format", "text|json", "text", "shape of a log line"),
@@ -158,6 +141,9 @@ const GROUPS: &[(&str, &[Flag])] = &[
     ),
 ];
 
+/// The clients that `-for` knows.
+const CLIENTS: &str = "claude|claude-code|cursor|vscode|codex";
+
 const EPILOGUE: &str = "\
 A flag takes one dash or two, and its value after a space or a '='.
 A boolean is turned off with -flag=false.
@@ -167,4 +153,5 @@ Examples:
   mcp-proxy -config /etc/mcp-proxy/config.json
   mcp-proxy -config https://example.com/config.json -http-headers 'Authorization:Bearer secret'
   mcp-proxy -config config.json --check --strict
+  mcp-proxy client-config --for claude-code
 ";

@@ -5,8 +5,8 @@
 //! its position and, for an unknown key, the nearest known one.
 //!
 //! ```text
-//! text ── env (expansion) ── tree (JSON with places) ── fields (types) ── proxy · options · oauth2
-//!                                                                      └─ server · transport · v1
+//! text ── env (expansion) ── tree (JSON with places) ── fields (types) ── proxy · merged · options · oauth2
+//!                                                                      └─ server · transport · filter · overrides · v1
 //! ```
 //!
 //! Invariants: a key or value is read in one place only; reading never stops at the first problem; where
@@ -19,9 +19,12 @@ mod addr;
 mod duration;
 mod env;
 mod fields;
+mod filter;
+mod merged;
 mod notice;
 mod oauth2;
 mod options;
+mod overrides;
 mod proxy;
 mod server;
 mod transport;
@@ -30,9 +33,12 @@ mod v1;
 
 pub use addr::{Addr, Host};
 pub use env::{Expanded, Undefined, expand_env};
+pub use filter::{Filter, Filters};
+pub use merged::{Merged, Prefix};
 pub use notice::{Notice, Severity};
 pub use oauth2::{IpRange, OAuth2};
-pub use options::{Options, Sharing, ToolFilter};
+pub use options::{Options, Sharing};
+pub use overrides::ToolOverride;
 pub use proxy::{LimitOverrides, Serve};
 pub use server::{Era, Server};
 pub use transport::{HttpKind, Transport};
@@ -58,6 +64,8 @@ pub struct Config {
     pub version: String,
     /// Which transports are served.
     pub serve: Serve,
+    /// The endpoint for all servers together.
+    pub merged: Merged,
     /// Origins that web pages may call from; empty leaves it to the policy's default.
     pub allowed_origins: Vec<String>,
     /// Names that the `Host` header may have; empty leaves it to the policy's default.
@@ -151,6 +159,7 @@ fn read(report: &mut Report<'_>, root: &Node) -> Option<Config> {
         name: section.name,
         version: section.version,
         serve: section.serve,
+        merged: section.merged,
         allowed_origins: section.allowed_origins,
         allowed_hosts: section.allowed_hosts,
         servers,

@@ -1,15 +1,17 @@
 //! `options` of the proxy and of each server, and how a server's inherit the proxy's (SEED-025 to SEED-034).
 //!
 //! Invariants: a list of tokens that was written with entries never becomes empty, because an empty list
-//! means that nobody is asked for a token; `toolFilter` and `disabled` are never inherited.
-//! Deliberately absent: checking credentials, applying the filter to lists (both only ask
-//! [`ToolFilter::admits`] and [`Options::auth_tokens`]).
+//! means that nobody is asked for a token; what is about the tools, prompts and resources of one server, and
+//! `disabled`, is never inherited.
+//! Deliberately absent: checking credentials, which only asks [`Options::auth_tokens`].
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use super::fields::{At, Fields, nearest, shown};
+use super::fields::{At, Fields, shown};
+use super::filter::{self, Filters};
 use super::notice::Report;
 use super::oauth2;
+use super::overrides::{self, ToolOverride};
 use crate::redacted::Redacted;
 
 /// What applies to one server after inheritance.
@@ -24,11 +26,13 @@ pub struct Options {
     /// `"oauth2": {"enabled": false}` on the server: the OAuth server does not protect it. Not in effect
     /// before there is one.
     pub oauth2_exempt: bool,
-    /// How sessions share upstream connections. Not in effect yet.
+    /// How sessions share upstream connections.
     pub sessions: Sharing,
-    /// Most upstream connections (children) of this server at a time. Not in effect yet.
+    /// Most connections (children) of this server that serve sessions of their own, beside the one that all
+    /// share; `None` leaves it to [`Limits`](crate::limits::Limits).
     pub sessions_max: Option<u32>,
-    /// An upstream connection that nobody uses for this time is stopped, in milliseconds. Not in effect yet.
+    /// Such a connection that nobody used for this time, in milliseconds, is stopped, and started again when it is
+    /// needed; `None` leaves it to [`Limits`](crate::limits::Limits).
     pub idle_ms: Option<u64>,
 }
 
@@ -42,29 +46,6 @@ pub enum Sharing {
     Shared,
     /// One upstream connection for each session.
     Dedicated,
-}
-
-/// Which tools of a server are served, by the server's own names.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum ToolFilter {
-    /// All.
-    #[default]
-    None,
-    /// Only these.
-    Allow(BTreeSet<String>),
-    /// All but these.
-    Block(BTreeSet<String>),
-}
-
-impl ToolFilter {
-    /// Whether a tool is served.
-    pub fn admits(&self, name: &str) -> bool {
-        match self {
-            Self::None => true,
-            Self::Allow(names) => names.contains(name),
-            Self::Block(names) => !names.contains(name),
-        }
-    }
 }
 
 /// The fields that a server inherits when it leaves them out.
@@ -122,7 +103,7 @@ pub(super) fn read_defaults(
     let Some(mut fields) = fields.object(report, "options") else { return (Options::default(), None) };
     let options = Inheritable::read(report, &mut fields).over(&Options::default());
     let oauth2 = oauth2::read(report, &mut fields);
-    for key in ["toolFilter", "disabled"] {
+    for key in filter::KEYS.into_iter().chain([overrides::KEY, "disabled"]) {
         if let Some(node) = fields.node(report, key) {
             let name = fields.name_of(key);
             report
@@ -137,7 +118,8 @@ pub(super) fn read_defaults(
 #[derive(Default)]
 pub(super) struct ServerOptions {
     pub(super) options: Options,
-    pub(super) filter: ToolFilter,
+    pub(super) filters: Filters,
+    pub(super) tools: BTreeMap<String, ToolOverride>,
     pub(super) disabled: bool,
 }
 
@@ -148,10 +130,11 @@ impl ServerOptions {
         };
         let mut options = Inheritable::read(report, &mut fields).over(defaults);
         options.oauth2_exempt = read_exemption(report, &mut fields);
-        let filter = read_filter(report, &mut fields);
+        let filters = Filters::read(report, &mut fields);
+        let tools = overrides::read(report, &mut fields);
         let disabled = fields.bool(report, "disabled").is_some_and(|it| it.value);
         fields.finish(report, &[]);
-        Self { options, filter, disabled }
+        Self { options, filters, tools, disabled }
     }
 }
 
@@ -216,36 +199,6 @@ fn read_exemption(report: &mut Report<'_>, options: &mut Fields<'_>) -> bool {
         );
     }
     exempt
-}
-
-/// A filter without a valid mode is ignored, as is an empty list (SEED-031, SEED-032).
-fn read_filter(report: &mut Report<'_>, options: &mut Fields<'_>) -> ToolFilter {
-    let Some(mut fields) = options.object(report, "toolFilter") else { return ToolFilter::None };
-    let mode = fields.string(report, "mode");
-    let list = fields.strings(report, "list").unwrap_or_default();
-    let at = mode.map_or(fields.at, |mode| mode.at);
-    let names: BTreeSet<String> = list.iter().map(|name| name.value.to_owned()).collect();
-    let mode = mode.map_or("", |mode| mode.value);
-    let name = fields.name_of("list");
-    fields.finish(report, &[]);
-    if names.is_empty() {
-        if mode.eq_ignore_ascii_case("allow") {
-            report.warn(at, format!("`{name}` is empty, so there is no filter and every tool is served"));
-        }
-        return ToolFilter::None;
-    }
-    if mode.eq_ignore_ascii_case("allow") {
-        return ToolFilter::Allow(names);
-    }
-    if mode.eq_ignore_ascii_case("block") {
-        return ToolFilter::Block(names);
-    }
-    let suggestion = match nearest(mode, &["allow", "block"]) {
-        Some(known) => format!(" (did you mean `{known}`?)"),
-        None => " (it must be `allow` or `block`)".to_owned(),
-    };
-    report.warn(at, format!("Unknown tool filter mode: {}, skipping tool filter{suggestion}", shown(mode)));
-    ToolFilter::None
 }
 
 /// 30 days; longer is as good as never.

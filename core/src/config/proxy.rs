@@ -1,9 +1,10 @@
 //! `mcpProxy`: the listener, the identity and the defaults (SEED-021 to SEED-025).
 //!
-//! Deliberately absent: `options`, which have a module of their own.
+//! Deliberately absent: `options` and `merged`, which have modules of their own.
 
 use super::addr::Addr;
 use super::fields::{At, Fields, nearest, shown};
+use super::merged::{self, Merged};
 use super::notice::Report;
 use super::oauth2::OAuth2;
 use super::options::{Options, SECONDS_MAX, read_defaults};
@@ -76,6 +77,7 @@ pub(super) struct ProxySection {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) serve: Serve,
+    pub(super) merged: Merged,
     pub(super) allowed_origins: Vec<String>,
     pub(super) allowed_hosts: Vec<String>,
     pub(super) limits: LimitOverrides,
@@ -102,6 +104,7 @@ impl ProxySection {
     pub(super) fn read(report: &mut Report<'_>, mut fields: Fields<'_>) -> Self {
         let mut section = Self::read_identity(report, &mut fields);
         section.serve = read_serve(report, &mut fields);
+        section.merged = merged::read(report, &mut fields);
         section.allowed_origins = read_origins(report, &mut fields);
         section.allowed_hosts = read_hosts(report, &mut fields);
         section.limits = read_limits(report, &mut fields);
@@ -127,6 +130,7 @@ impl Default for ProxySection {
             name: "mcp-proxy".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             serve: Serve::default(),
+            merged: Merged::default(),
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
             limits: LimitOverrides::default(),

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::fields::{At, Fields, shown};
+use super::filter::Filters;
 use super::notice::Report;
-use super::options::{Options, ServerOptions, ToolFilter};
+use super::options::{Options, ServerOptions};
+use super::overrides::ToolOverride;
 use super::transport::{self, Transport};
 use super::tree::Member;
 
@@ -23,8 +25,10 @@ pub struct Server {
     pub transport: Transport,
     /// Its options, inherited ones included.
     pub options: Options,
-    /// Which of its tools are served.
-    pub filter: ToolFilter,
+    /// What of it is served.
+    pub filters: Filters,
+    /// What is shown of its tools instead of what it says, by its own names.
+    pub tools: BTreeMap<String, ToolOverride>,
     /// It is not started.
     pub disabled: bool,
     /// Which era of the protocol to speak.
@@ -54,7 +58,8 @@ impl fmt::Debug for Server {
             .field("name", &self.label())
             .field("transport", &self.transport)
             .field("options", &self.options)
-            .field("filter", &self.filter)
+            .field("filters", &self.filters)
+            .field("tools", &self.tools)
             .field("disabled", &self.disabled)
             .field("era", &self.era)
             .finish()
@@ -66,10 +71,11 @@ pub(super) fn read(report: &mut Report<'_>, member: &Member, defaults: &Options)
     let mut fields = Fields::open(report, &member.node, format!("mcpServers.{}", label(&member.key)))?;
     let kind = fields.string(report, "transportType");
     let transport = transport::read(report, &mut fields, kind);
-    let ServerOptions { options, filter, disabled } = ServerOptions::read(report, &mut fields, defaults);
+    let own = ServerOptions::read(report, &mut fields, defaults);
     let era = read_era(report, &mut fields);
     fields.finish(report, &HINTS);
-    Some(Server { name: member.key.clone(), transport: transport?, options, filter, disabled, era })
+    let ServerOptions { options, filters, tools, disabled } = own;
+    Some(Server { name: member.key.clone(), transport: transport?, options, filters, tools, disabled, era })
 }
 
 /// The key with everything after the first `/` masked, fit for a message.
@@ -160,11 +166,15 @@ fn read_era(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Era {
 }
 
 /// What other programs call our keys.
-const HINTS: [(&str, &str); 6] = [
+const HINTS: [(&str, &str); 10] = [
     ("type", "transportType"),
     ("transport", "transportType"),
     ("serverUrl", "url"),
     ("httpUrl", "url"),
     ("disabled", "options.disabled"),
     ("authTokens", "options.authTokens"),
+    ("toolFilter", "options.toolFilter"),
+    ("promptFilter", "options.promptFilter"),
+    ("resourceFilter", "options.resourceFilter"),
+    ("toolOverrides", "options.toolOverrides"),
 ];

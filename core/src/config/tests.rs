@@ -1,7 +1,9 @@
 use super::*;
 
+mod merged;
 mod problems;
 mod seed;
+mod tools;
 
 const SAMPLE: &str = include_str!("../../../templates/config.jsonc");
 
@@ -52,6 +54,8 @@ fn the_sample_loads_without_a_warning() {
     // The bounds in it are said to be the defaults.
     let defaults = crate::limits::Limits::default();
     assert_eq!(loaded.config.limits.apply(defaults.clone()), defaults);
+    assert_eq!(loaded.config.merged, Merged::default());
+    assert!(loaded.config.servers[1].tools.values().any(|tool| tool.hidden));
     let Transport::Http { headers, timeout_ms, .. } = &loaded.config.servers[2].transport else {
         panic!("remote is not http");
     };
@@ -121,7 +125,7 @@ fn origins_and_hosts_are_normalised() {
 }
 
 #[test]
-fn options_of_later_versions_are_read_and_checked() {
+fn options_that_the_original_does_not_have_are_read_and_checked() {
     let own = r#"{"command": "x", "era": "legacy", "workingDir": "/w",
                   "options": {"sessions": "dedicated", "maxSessions": 3, "idleSeconds": 60}}"#;
     let server = server(own);
@@ -139,8 +143,4 @@ fn options_of_later_versions_are_read_and_checked() {
     for (text, part) in table {
         only(&refuse(&v2("", &format!(r#""s": {text}"#))), Severity::Error, part);
     }
-    // What is not implemented at all is simply unknown.
-    let loaded = load(&v2(r#""merged": {}"#, r#""s": {"command": "x", "toolOverrides": {}}"#));
-    only(&loaded.warnings, Severity::Warning, "unknown key `mcpProxy.merged`");
-    only(&loaded.warnings, Severity::Warning, "unknown key `mcpServers.s.toolOverrides`");
 }

@@ -6,7 +6,7 @@
 
 use super::fields::{At, Fields};
 use super::notice::Report;
-use super::options::{Inheritable, Options, ToolFilter, read_tokens};
+use super::options::{Inheritable, Options, ServerOptions, read_tokens};
 use super::proxy::ProxySection;
 use super::server::{Era, Server, label};
 use super::transport::{self, KINDS};
@@ -51,9 +51,16 @@ fn try_read_client(report: &mut Report<'_>, member: &Member, defaults: &Options)
     let transport = transport::read(report, &mut config, kind);
     config.finish(report, &[]);
     own.auth_tokens = own.auth_tokens.map(|own| sum(own, &defaults.auth_tokens));
-    let options = own.over(defaults);
-    let (filter, era) = (ToolFilter::None, Era::Auto);
-    Some(Server { name: member.key.clone(), transport: transport?, options, filter, disabled: false, era })
+    let ServerOptions { filters, tools, disabled, .. } = ServerOptions::default();
+    Some(Server {
+        name: member.key.clone(),
+        transport: transport?,
+        options: own.over(defaults),
+        filters,
+        tools,
+        disabled,
+        era: Era::Auto,
+    })
 }
 
 /// A client's own tokens, then the global ones that are not among them (SEED-053).

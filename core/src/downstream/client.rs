@@ -10,7 +10,7 @@ use crate::http::{self, Body, encode_last_chunk, encode_response_head};
 use crate::id::{ConnId, Key};
 use crate::json::{Pieces, quote};
 use crate::policy::Principal;
-use crate::route::Route;
+use crate::route::Endpoint;
 use crate::sse::encode_comment;
 use crate::time::Mono;
 use crate::timer::{Timer, TimerKind};
@@ -53,7 +53,9 @@ pub(crate) enum Task {
 /// A request whose head was found acceptable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Admitted {
-    pub(crate) route: Route,
+    /// Index of the view.
+    pub(crate) view: usize,
+    pub(crate) endpoint: Endpoint,
     pub(crate) principal: Principal,
 }
 

@@ -17,7 +17,7 @@ pub(crate) mod stream;
 use crate::effects::Effects;
 use crate::http;
 use crate::id::{ConnId, IdMap, Key, Table};
-use crate::json::Pieces;
+use crate::json::{Pieces, quote};
 use crate::policy::Principal;
 use crate::timer::TimerKind;
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -46,6 +46,8 @@ pub(crate) enum Role {
     Answer,
     /// Something on the way to the answer. May be dropped when the client is slow.
     Note,
+    /// A question to the client: like a note, but never dropped.
+    Question,
 }
 
 impl Downstream {
@@ -141,9 +143,9 @@ impl Downstream {
         idle.min_by_key(|(_, session)| session.last_used).map(|(key, _)| key)
     }
 
-    /// Ends a session: all its streams end, and its calls are handed out to be cancelled.
-    pub(crate) fn end_session(&mut self, fx: &mut Effects, key: Key) -> Vec<Key> {
-        let Some(session) = self.sessions.remove(key) else { return Vec::new() };
+    /// Ends a session: all its streams end. What it was waiting for and held on to is for the caller to end.
+    pub(crate) fn end_session(&mut self, fx: &mut Effects, key: Key) -> Option<Session> {
+        let session = self.sessions.remove(key)?;
         self.by_token.remove(&session.token);
         if let Some(timer) = session.timer {
             fx.timers.cancel(timer);
@@ -154,7 +156,7 @@ impl Downstream {
                 self.ready.push(client.conn);
             }
         }
-        session.calls
+        Some(session)
     }
 
     /// Sends a message on a stream of a session.
@@ -185,8 +187,8 @@ impl Downstream {
                 }
                 return;
             }
-            (Mode::Plain { may_stream: false }, Role::Note) => return,
-            (Mode::Plain { may_stream: true }, Role::Note) => {
+            (Mode::Plain { may_stream: false }, Role::Note | Role::Question) => return,
+            (Mode::Plain { may_stream: true }, Role::Note | Role::Question) => {
                 let Some(client) = client else { return };
                 stream.start(fx, client, session.revision, number);
                 stream.event(fx, Some(client), number, message, role);
@@ -194,6 +196,27 @@ impl Downstream {
             (Mode::Events, _) => stream.event(fx, client, number, message, role),
         }
         self.after_event(fx, key, number);
+    }
+
+    /// The stream for something that belongs to no answer but must arrive: `wanted` if it can carry it, else the
+    /// standalone stream, else any that is connected. Also one whose client is away counts, if it may come back for
+    /// what it missed and `wanted` is that stream.
+    pub(crate) fn stream_for(&mut self, key: Key, wanted: Option<u32>) -> Option<u32> {
+        let session = self.sessions.get_mut(key)?;
+        let carries = |stream: &Stream| match stream.mode {
+            Mode::Events => true,
+            Mode::Plain { may_stream } => may_stream && stream.conn.is_some(),
+        };
+        let fits = |stream: &Stream| carries(stream) && !stream.is_finished();
+        if let Some(number) = wanted
+            && session.streams.get(&number).is_some_and(fits)
+        {
+            return Some(number);
+        }
+        let connected = |stream: &Stream| fits(stream) && stream.conn.is_some();
+        session.standalone().or_else(|| {
+            session.streams.iter().rev().find(|(_, stream)| connected(stream)).map(|(number, _)| *number)
+        })
     }
 
     /// Turns a plain answer that is slow to come into an event stream.
@@ -260,9 +283,16 @@ impl Downstream {
         if conn.is_some_and(|conn| fx.queued(conn) > fx.limits.send_high_bytes) {
             return;
         }
-        for method in session.take_changes() {
+        let (changes, updates) = (session.take_changes(), session.take_updates());
+        for method in changes {
             let parts: [&[u8]; 3] = [b"{\"jsonrpc\":\"2.0\",\"method\":\"", method.as_bytes(), b"\"}"];
             self.deliver(fx, key, number, &Pieces::of(&parts), Role::Note);
+        }
+        for uri in updates {
+            let head =
+                b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/resources/updated\",\"params\":{\"uri\":";
+            let text = [head.as_slice(), quote(&uri).as_bytes(), b"}}"].concat();
+            self.deliver(fx, key, number, &Pieces::of(&[&text]), Role::Note);
         }
     }
 

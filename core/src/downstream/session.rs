@@ -5,12 +5,15 @@
 
 use super::stream::Stream;
 use crate::effects::Effects;
-use crate::id::Key;
-use crate::mcp::{ListKind, Revision};
+use crate::id::{Key, UpstreamId};
+use crate::json::Raw;
+use crate::mcp::{ListKind, LogLevel, Profile, Revision};
 use crate::policy::Principal;
+use crate::publish::Published;
 use crate::time::Mono;
 use crate::timer::Timer;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// How the client is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +37,26 @@ pub(crate) struct Session {
     pub(crate) revision: Revision,
     /// Whether `initialize` was answered.
     pub(crate) opened: bool,
+    /// Whether the client said `notifications/initialized`: nothing is asked before (DL-04).
+    pub(crate) ready: bool,
+    /// What the client can be asked.
+    pub(crate) profile: Profile,
+    /// The log level it set.
+    pub(crate) level: Option<LogLevel>,
+    /// The connection that serves it at a server, where that is decided; the server by its shared connection.
+    pub(crate) links: BTreeMap<UpstreamId, UpstreamId>,
+    /// The lists as it was shown them.
+    pub(crate) shown: [Option<Arc<Published>>; 4],
+    /// Lists it asked for that wait for its connections.
+    pub(crate) waiting_lists: Vec<WaitingList>,
+    /// Resources it watches, and on which connection.
+    pub(crate) watches: BTreeMap<Box<str>, UpstreamId>,
+    /// Questions of servers that it has to answer.
+    pub(crate) questions: Vec<Key>,
+    /// Resources that answers mentioned without listing them, and the server; the oldest first.
+    mentions: VecDeque<(Box<str>, UpstreamId)>,
+    /// Watched resources that changed, not told yet.
+    updated: BTreeSet<Box<str>>,
     /// Calls in flight.
     pub(crate) calls: Vec<Key>,
     pub(crate) streams: BTreeMap<u32, Stream>,
@@ -44,8 +67,22 @@ pub(crate) struct Session {
     changes: u8,
 }
 
+/// A list request that waits.
+#[derive(Debug)]
+pub(crate) struct WaitingList {
+    pub(crate) kind: ListKind,
+    /// The stream its answer belongs on.
+    pub(crate) stream: u32,
+    /// Raw JSON id.
+    pub(crate) id: Raw,
+}
+
 /// Finished streams kept in case their last bytes were lost with the connection.
 const FINISHED_KEPT: usize = 16;
+/// Mentioned resources remembered.
+const MENTIONS_MAX: usize = 256;
+/// Updates kept for a client that has no stream open.
+const UPDATES_MAX: usize = 1_000;
 
 impl Session {
     pub(crate) fn new(token: Box<str>, transport: Transport, view: usize, principal: Principal) -> Self {
@@ -56,6 +93,16 @@ impl Session {
             principal,
             revision: Revision::NEWEST,
             opened: false,
+            ready: false,
+            profile: Profile::default(),
+            level: None,
+            links: BTreeMap::new(),
+            shown: [const { None }; 4],
+            waiting_lists: Vec::new(),
+            watches: BTreeMap::new(),
+            questions: Vec::new(),
+            mentions: VecDeque::new(),
+            updated: BTreeSet::new(),
             calls: Vec::new(),
             streams: BTreeMap::new(),
             next_stream: 0,
@@ -67,7 +114,9 @@ impl Session {
 
     /// Nothing is going on: no call in flight and no stream attached.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.calls.is_empty() && self.streams.values().all(|stream| stream.conn.is_none())
+        self.calls.is_empty()
+            && self.waiting_lists.is_empty()
+            && self.streams.values().all(|stream| stream.conn.is_none())
     }
 
     /// The stream for what belongs to no request: the newest that a GET opened and that is still connected.
@@ -98,6 +147,34 @@ impl Session {
         let changes = std::mem::take(&mut self.changes);
         let kinds = [(1, ListKind::Tools), (2, ListKind::Prompts), (4, ListKind::Resources)];
         kinds.into_iter().filter(move |(bit, _)| changes & bit != 0).map(|(_, kind)| kind.changed())
+    }
+
+    /// Notes that a watched resource changed; the same resource twice is told once.
+    pub(crate) fn note_update(&mut self, uri: &str) {
+        if self.updated.len() < UPDATES_MAX {
+            self.updated.insert(uri.into());
+        }
+    }
+
+    /// The resources noted since the last time.
+    pub(crate) fn take_updates(&mut self) -> BTreeSet<Box<str>> {
+        std::mem::take(&mut self.updated)
+    }
+
+    /// A server mentioned a resource.
+    pub(crate) fn note_mention(&mut self, uri: &str, server: UpstreamId) {
+        if self.mentioned(uri).is_some() {
+            return;
+        }
+        if self.mentions.len() >= MENTIONS_MAX {
+            self.mentions.pop_front();
+        }
+        self.mentions.push_back((uri.into(), server));
+    }
+
+    /// The server that mentioned a resource.
+    pub(crate) fn mentioned(&self, uri: &str) -> Option<UpstreamId> {
+        self.mentions.iter().find(|(known, _)| **known == *uri).map(|(_, server)| *server)
     }
 
     /// Forgets the oldest finished streams beyond what is kept.

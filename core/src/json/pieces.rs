@@ -7,8 +7,8 @@
 
 use super::scan::Span;
 
-/// Most slices a message can have: three replacements.
-const SLICES: usize = 7;
+/// Most slices a message can have: four replacements.
+const SLICES: usize = 9;
 
 /// The slices of one message.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,7 @@ pub struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    /// A message from slices of our own making: valid JSON without raw newlines. At most seven count.
+    /// A message from slices of our own making: valid JSON without raw newlines. At most nine count.
     pub fn of(slices: &[&'a [u8]]) -> Self {
         let mut parts: [&[u8]; SLICES] = [&[]; SLICES];
         for (part, slice) in parts.iter_mut().zip(slices) {
@@ -29,7 +29,7 @@ impl<'a> Pieces<'a> {
         Self { parts, count: slices.len().min(SLICES), newlines: false }
     }
 
-    /// `text` with some ranges replaced. The ranges lie inside and do not overlap; at most three.
+    /// `text` with some ranges replaced. The ranges lie inside and do not overlap; at most four.
     pub fn replace(text: &'a [u8], newlines: bool, cuts: &mut [(Span, &'a [u8])]) -> Self {
         cuts.sort_unstable_by_key(|(span, _)| span.start);
         Self::splice(text, newlines, cuts)

@@ -1,5 +1,7 @@
 //! The methods the proxy knows, and what it does with each: this table is the whole policy of forwarding.
 
+use super::Ask;
+
 /// A request or notification method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
@@ -17,6 +19,14 @@ pub enum Method {
     ResourcesRead,
     /// Forwarded.
     Complete,
+    /// Answered by the proxy; the server is told the most verbose level that anybody wants.
+    SetLevel,
+    /// Forwarded when the first session watches a resource.
+    Subscribe,
+    /// Forwarded when the last session stops watching it.
+    Unsubscribe,
+    /// A request of a server, forwarded to the client it concerns.
+    Ask(Ask),
     /// The handshake is complete.
     Initialized,
     /// A request is no longer wanted.
@@ -25,6 +35,14 @@ pub enum Method {
     Progress,
     /// A list of the server changed. Resources stand for their templates too.
     ListChanged(ListKind),
+    /// The roots of a client changed.
+    RootsChanged,
+    /// A log message of the server.
+    LogMessage,
+    /// A resource changed.
+    ResourceUpdated,
+    /// What a user was to do at a URL is done.
+    Elicited,
     /// Anything else.
     Other,
 }
@@ -113,22 +131,46 @@ impl Method {
             "prompts/get" => Self::PromptsGet,
             "resources/read" => Self::ResourcesRead,
             "completion/complete" => Self::Complete,
+            "logging/setLevel" => Self::SetLevel,
+            "resources/subscribe" => Self::Subscribe,
+            "resources/unsubscribe" => Self::Unsubscribe,
             "notifications/initialized" => Self::Initialized,
+            "notifications/message" => Self::LogMessage,
+            "notifications/resources/updated" => Self::ResourceUpdated,
+            "notifications/elicitation/complete" => Self::Elicited,
+            "notifications/roots/list_changed" => Self::RootsChanged,
             "notifications/cancelled" => Self::Cancelled,
             "notifications/progress" => Self::Progress,
             "notifications/tools/list_changed" => Self::ListChanged(ListKind::Tools),
             "notifications/prompts/list_changed" => Self::ListChanged(ListKind::Prompts),
             "notifications/resources/list_changed" => Self::ListChanged(ListKind::Resources),
-            _ => Self::Other,
+            _ => Ask::from_method(name).map_or(Self::Other, Self::Ask),
         }
+    }
+
+    /// Whether the server may ask its client something before it answers (2026-07-28 server/mrtr names the same three).
+    pub const fn may_ask(self) -> bool {
+        matches!(self, Self::ToolsCall | Self::PromptsGet | Self::ResourcesRead)
     }
 
     /// Whether asking twice does no harm, so that a request that may have been lost can be sent again.
     pub const fn is_repeatable(self) -> bool {
         match self {
-            Self::Ping | Self::List(_) | Self::PromptsGet | Self::ResourcesRead | Self::Complete => true,
+            Self::Ping
+            | Self::List(_)
+            | Self::PromptsGet
+            | Self::ResourcesRead
+            | Self::Complete
+            | Self::SetLevel
+            | Self::Subscribe
+            | Self::Unsubscribe => true,
             Self::Initialize
             | Self::ToolsCall
+            | Self::Ask(_)
+            | Self::RootsChanged
+            | Self::LogMessage
+            | Self::ResourceUpdated
+            | Self::Elicited
             | Self::Initialized
             | Self::Cancelled
             | Self::Progress

@@ -1,7 +1,15 @@
-//! Words of the Model Context Protocol: its revisions, its methods, its lists.
+//! Words of the Model Context Protocol: its revisions, its methods, its lists, what servers ask of clients.
 
+pub(crate) mod ask;
+pub(crate) mod level;
 pub mod method;
+mod patch;
+pub(crate) mod profile;
 pub mod revision;
+pub(crate) mod url_required;
 
+pub use ask::Ask;
+pub(crate) use level::LogLevel;
 pub use method::{ListKind, Method};
+pub(crate) use profile::Profile;
 pub use revision::Revision;

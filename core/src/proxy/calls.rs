@@ -9,15 +9,16 @@
 //! ```
 
 use super::Proxy;
+use super::tasks::task_mark;
 use crate::downstream::Role;
 use crate::downstream::client::error_body;
 use crate::downstream::session::Transport;
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
-use crate::json::{self, Decimal, Envelope, Kind, Pieces, Span, quote};
+use crate::json::{self, Decimal, Envelope, Kind, Pieces, Raw, Span, quote};
 use crate::log::Level;
-use crate::mcp::Method;
-use crate::mux::{Call, ClientOrigin, Origin, Own};
+use crate::mcp::{Method, url_required};
+use crate::mux::{Call, ClientOrigin, Origin, Own, Task};
 use crate::timer::TimerKind;
 use crate::upstream::Phase;
 use crate::upstream::exchange::Job;
@@ -28,8 +29,19 @@ pub(super) struct Forwarded<'a> {
     pub(super) envelope: &'a Envelope,
     /// Where its progress token is.
     pub(super) token: Option<Span>,
-    /// What the server must not see.
-    pub(super) dropped: Option<Span>,
+    /// What the server calls the thing it is about.
+    pub(super) rename: Option<(Span, &'a [u8])>,
+    /// What is to be said of tasks, in place of what is said.
+    pub(super) task: Option<(Span, &'a [u8])>,
+}
+
+/// What has to be remembered of a client's request until it is answered.
+#[derive(Debug, Default)]
+pub(super) struct Purpose {
+    /// The resource that a subscription is about.
+    pub(super) uri: Option<Box<str>>,
+    /// It is to be run as a task.
+    pub(super) task: Option<Task>,
 }
 
 impl Proxy {
@@ -40,8 +52,10 @@ impl Proxy {
         upstream: UpstreamId,
         method: Method,
         request: &Forwarded<'_>,
+        purpose: Purpose,
     ) -> Result<(), Fault> {
         let session = origin.session;
+        let asks = method.may_ask().then_some(session);
         let streamable = self.down.session(session).is_some_and(|s| s.transport == Transport::Streamable);
         let full = || Fault::local(Code::Overloaded, "too many calls are in flight");
         let call = Origin::Client(origin);
@@ -53,29 +67,36 @@ impl Proxy {
         let mut cuts = [
             (request.envelope.id.unwrap_or(nothing), wire.as_bytes()),
             request.token.map_or((nothing, b"".as_slice()), |token| (token, wire.as_bytes())),
-            (request.dropped.unwrap_or(nothing), b""),
+            request.rename.unwrap_or((nothing, b"")),
+            request.task.unwrap_or((nothing, b"")),
         ];
         let message = Pieces::replace(text, request.envelope.newlines, &mut cuts);
         let Some(server) = self.upstreams.get_mut(upstream) else { return Ok(()) };
-        if let Err(fault) = server.submit(&mut self.fx, key, &message) {
-            self.mux.remove(key);
-            return Err(fault);
-        }
+        let sent = match server.submit(&mut self.fx, key, asks, &message) {
+            Ok(sent) => sent,
+            Err(fault) => {
+                self.mux.remove(key);
+                return Err(fault);
+            }
+        };
         let now = self.fx.mono();
-        let waiting = (server.phase != Phase::Ready).then_some(now);
-        let first = match (streamable, waiting) {
-            (true, _) => self.fx.limits.sse_after_ms,
-            (false, Some(_)) => self.fx.limits.queue_ms,
-            (false, None) => server.call_ms(&self.fx),
+        let waiting = (!sent).then_some(now);
+        let first = match (streamable, waiting, server.phase) {
+            (true, _, _) => self.fx.limits.sse_after_ms,
+            (false, None, _) | (false, Some(_), Phase::Ready) => server.call_ms(&self.fx),
+            (false, Some(_), _) => self.fx.limits.queue_ms,
         };
         let timer = self.fx.after(first, TimerKind::Call, key.to_wire());
         if let Some(call) = self.mux.get_mut(key) {
             call.timer = Some(timer);
             call.waiting = waiting;
+            call.uri = purpose.uri;
+            call.task = purpose.task;
         }
         if let Some(session) = self.down.session(session) {
             session.calls.push(key);
         }
+        self.wake(upstream);
         Ok(())
     }
 
@@ -97,8 +118,9 @@ impl Proxy {
             self.mux.remove(key);
             return None;
         }
-        // The handshake has a limit of its own, which is the server's.
-        if own != Own::Initialize {
+        server.own_calls.push(key);
+        // The handshake has a limit of its own, which is the server's; a task takes as long as its call may.
+        if !matches!(own, Own::Initialize | Own::TaskResult(_)) {
             let timer = self.fx.after(self.fx.limits.own_call_ms, TimerKind::Call, key.to_wire());
             if let Some(call) = self.mux.get_mut(key) {
                 call.timer = Some(timer);
@@ -119,24 +141,29 @@ impl Proxy {
             return;
         }
         call.waiting = Some(now);
+        let asks = call.asks();
+        if asks.is_some() {
+            server.running.leave(key);
+        }
         if let Some(timer) = call.timer.take() {
             self.fx.timers.cancel(timer);
         }
         call.timer = Some(self.fx.after(self.fx.limits.queue_ms, TimerKind::Call, key.to_wire()));
-        server.wait(key, body);
+        server.wait(key, asks, body);
     }
 
-    /// The server is back: what waited for it is sent.
+    /// The server is back, or free: what waited for it is sent.
     pub(super) fn send_waiting(&mut self, id: UpstreamId) {
         let now = self.fx.mono();
         loop {
             let Some(server) = self.upstreams.get_mut(id).filter(|s| s.phase == Phase::Ready) else {
                 return;
             };
-            let Some((key, body)) = server.next_waiting() else { return };
+            let Some((key, asks, body)) = server.next_waiting() else { return };
             let Some(call) = self.mux.get_mut(key) else { continue };
             call.waiting = None;
             call.alive = now;
+            server.entered(key, asks);
             if let Err(fault) = server.link.send_call(&mut self.fx, key, &Pieces::of(&[&body])) {
                 self.fail(key, &fault);
             }
@@ -145,14 +172,18 @@ impl Proxy {
 
     /// An answer of a server.
     pub(super) fn complete(&mut self, key: Key, envelope: &Envelope, text: &[u8]) {
+        if envelope.kind == Kind::Result
+            && let Some(result) = envelope.outcome
+            && self.on_task_created(key, text, result)
+        {
+            return;
+        }
         let Some(call) = self.close_call(key) else { return };
-        match call.origin {
-            Origin::Client(origin) => {
-                let cuts = [(envelope.id.unwrap_or_default(), origin.id.as_bytes())];
-                let message = Pieces::splice(text, envelope.newlines, &cuts);
-                self.down.deliver(&mut self.fx, origin.session, origin.stream, &message, Role::Answer);
-            }
+        match &call.origin {
+            Origin::Client(_) => self.answer_client(call, envelope, text),
+            Origin::Own(Own::TaskResult(parent)) => self.on_task_done(*parent, envelope, text),
             Origin::Own(own) => {
+                let own = *own;
                 let result = envelope.outcome.unwrap_or_default();
                 match envelope.kind {
                     Kind::Result => self.on_own_result(call.upstream, own, key, text, result),
@@ -163,6 +194,61 @@ impl Proxy {
             }
         }
         self.check_drained();
+    }
+
+    /// Hands an answer to the client that waits for it, and notes what follows from it.
+    fn answer_client(&mut self, call: Call, envelope: &Envelope, text: &[u8]) {
+        let Origin::Client(origin) = call.origin else { return };
+        let outcome = envelope.outcome.unwrap_or_default();
+        if envelope.kind == Kind::Error && url_required::is_url_required(text, outcome) {
+            let is_tool = call.method == Method::ToolsCall;
+            return self.answer_url_required(&origin, call.upstream, is_tool, envelope, text);
+        }
+        match (&call.uri, call.method) {
+            (Some(uri), Method::Subscribe) if envelope.kind == Kind::Result => {
+                self.watch(origin.session, call.upstream, uri);
+            }
+            (_, Method::ToolsCall) => self.note_mentions(origin.session, call.upstream, envelope, text),
+            _ => {}
+        }
+        let nothing = Span { start: text.len(), end: text.len() };
+        let mark = if call.task == Some(Task::Done) { task_mark(text, envelope) } else { None };
+        let mut cuts =
+            [(envelope.id.unwrap_or_default(), origin.id.as_bytes()), (mark.unwrap_or(nothing), b"")];
+        let message = Pieces::replace(text, envelope.newlines, &mut cuts);
+        self.down.deliver(&mut self.fx, origin.session, origin.stream, &message, Role::Answer);
+    }
+
+    /// -32042: the user has to do something at a URL first. Clients that know nothing of it are told in words
+    /// (`bridging` §4.4).
+    fn answer_url_required(
+        &mut self,
+        origin: &ClientOrigin,
+        id: UpstreamId,
+        is_tool: bool,
+        envelope: &Envelope,
+        text: &[u8],
+    ) {
+        let error = envelope.outcome.unwrap_or_default();
+        if !self.down.session(origin.session).is_some_and(|session| session.profile.url()) {
+            let rest = url_required::for_client_without_url(text, error, is_tool);
+            let parts = [b"{\"jsonrpc\":\"2.0\",\"id\":", origin.id.as_bytes(), b",", &rest, b"}"];
+            return self.down.deliver(
+                &mut self.fx,
+                origin.session,
+                origin.stream,
+                &Pieces::of(&parts),
+                Role::Answer,
+            );
+        }
+        if let Some(upstream) = self.upstreams.get_mut(id) {
+            for elicitation in url_required::elicitation_ids(text, error) {
+                upstream.tenants.sent_away(Raw::new(elicitation.of(text)), origin.session);
+            }
+        }
+        let cuts = [(envelope.id.unwrap_or_default(), origin.id.as_bytes())];
+        let message = Pieces::splice(text, envelope.newlines, &cuts);
+        self.down.deliver(&mut self.fx, origin.session, origin.stream, &message, Role::Answer);
     }
 
     /// A call ends without an answer of its server.
@@ -191,11 +277,26 @@ impl Proxy {
         if let Some(timer) = call.timer {
             self.fx.timers.cancel(timer);
         }
-        if let Origin::Client(origin) = &call.origin
-            && let Some(session) = self.down.session(origin.session)
-        {
-            session.forget_call(key);
-            session.last_used = self.fx.now.mono;
+        let upstream = self.upstreams.get_mut(call.upstream);
+        match &call.origin {
+            Origin::Client(origin) => {
+                if let Some(session) = self.down.session(origin.session) {
+                    session.forget_call(key);
+                    session.last_used = self.fx.now.mono;
+                }
+                if let Some(upstream) = upstream.filter(|_| call.waiting.is_none() && call.method.may_ask()) {
+                    upstream.running.leave(key);
+                    upstream.used_at = self.fx.now.mono;
+                    if upstream.waiting_len() > 0 {
+                        self.freed.push(call.upstream);
+                    }
+                }
+            }
+            Origin::Own(_) => {
+                if let Some(upstream) = upstream {
+                    upstream.own_calls.retain(|own| *own != key);
+                }
+            }
         }
         Some(call)
     }
@@ -203,6 +304,9 @@ impl Proxy {
     /// `notifications/cancelled` of a client: the call ends, the server is told.
     pub(super) fn on_client_cancelled(&mut self, session: Key, params: Span, text: &[u8]) {
         let Ok(Some(id)) = json::member(text, params, "requestId") else { return };
+        if let Some(stream) = self.forget_list(session, id.of(text)) {
+            return self.down.withdraw(&mut self.fx, session, stream);
+        }
         let Some(session) = self.down.session(session) else { return };
         let named = |key: &&Key| match self.mux.get(**key).map(|call| &call.origin) {
             Some(Origin::Client(origin)) => origin.id.as_bytes() == id.of(text),
@@ -221,7 +325,14 @@ impl Proxy {
 
     /// Ends a call that nobody waits for any more: the server is told, if it knows of the call.
     pub(super) fn cancel_upstream(&mut self, key: Key, reason: Option<&str>) {
+        if let Some(origin) = self.mux.get(key).and_then(|call| call.origin.client()) {
+            self.drop_questions_of_call(origin.session, key);
+        }
         let Some(call) = self.close_call(key) else { return };
+        if let Some(Task::Running { id: task, .. }) = &call.task {
+            self.drop_task_calls(call.upstream, key);
+            return self.end_task(call.upstream, task);
+        }
         let Some(server) = self.upstreams.get_mut(call.upstream) else { return };
         if server.forget_waiting(key) {
             return;
@@ -286,18 +397,21 @@ impl Proxy {
         let now = self.fx.mono();
         let Some(call) = self.mux.get(key) else { return };
         let Some(server) = self.upstreams.get(call.upstream) else { return };
+        let busy = server.phase == Phase::Ready;
         let silent_ms = match (call.waiting, &call.origin) {
-            (Some(_), _) => self.fx.limits.queue_ms,
-            (None, Origin::Client(_)) => server.call_ms(&self.fx),
-            (None, Origin::Own(_)) => self.fx.limits.own_call_ms,
+            (Some(_), _) if !busy => self.fx.limits.queue_ms,
+            (_, Origin::Client(_)) => server.call_ms(&self.fx),
+            (_, Origin::Own(_)) => self.fx.limits.own_call_ms,
         };
         let waits = call.waiting.is_some();
-        let since = call.waiting.unwrap_or(call.alive);
+        // As long as a human thinks about a question of it, the server is not silent.
+        let since = if call.asking > 0 { now } else { call.waiting.unwrap_or(call.alive) };
         let limit = since.plus_ms(silent_ms).min(call.started.plus_ms(self.fx.limits.call_total_ms));
         let label = server.label.clone();
         if now >= limit {
             let seconds = now.ms_since(call.started) / 1000;
             let fault = match waits {
+                true if busy => server.busy(),
                 true => server.not_ready(),
                 false => Fault::environment(
                     Code::UpstreamTimeout,

@@ -9,14 +9,15 @@ use crate::downstream::session::{Session, Transport};
 use crate::downstream::stream::Stream;
 use crate::fault::{Code, Fault};
 use crate::http::{CONTINUE, Method, RequestHead, ServerEvent};
-use crate::id::{ConnId, Key};
+use crate::id::{ConnId, Key, UpstreamId};
 use crate::json::Pieces;
 use crate::log::Level;
 use crate::mcp::Revision;
-use crate::policy::{Principal, authenticate};
-use crate::route::{Endpoint, Route};
+use crate::policy::Principal;
+use crate::route::{Endpoint, Place, Route};
 use crate::sse::encode_event;
-use crate::upstream::{Phase, Upstream};
+use crate::upstream::Upstream;
+use crate::view::View;
 use std::net::SocketAddr;
 
 /// A request that is refused, and headers the answer needs.
@@ -156,14 +157,25 @@ impl Proxy {
         if head.method() == Method::Options {
             return Ok(None);
         }
-        let tokens =
-            self.server_of(route.view).map_or([].as_slice(), |server| &server.config.options.auth_tokens);
-        let principal = authenticate(tokens, head.header("authorization"))?;
+        let (view, principal) = self.enter(route.place, head.header("authorization"))?;
         check_method(route.endpoint, head.method())?;
         if head.method() == Method::Post && !is_json(head) {
             return Err(Fault::peer(Code::BadMediaType, "the content-type must be application/json").into());
         }
-        Ok(Some(Admitted { route, principal }))
+        Ok(Some(Admitted { view, endpoint: route.endpoint, principal }))
+    }
+
+    /// Who this is, and what they see.
+    fn enter(&self, place: Place, header: Option<&str>) -> Result<(usize, Principal), Fault> {
+        match place {
+            Place::Server(index) => Ok((index, self.keyring.enter(index, header)?)),
+            Place::Merged => {
+                let principal = self.keyring.identify(header)?;
+                let view = self.merged.iter().find(|(known, _)| *known == principal);
+                let nothing = || Fault::peer(Code::UnknownRoute, "there is nothing at this path");
+                Ok((view.ok_or_else(nothing)?.1, principal))
+            }
+        }
     }
 
     /// SEED-028: server, method and path of each request.
@@ -171,50 +183,56 @@ impl Proxy {
         if !self.fx.logs(Level::Info) {
             return;
         }
-        let Some(server) = self.server_of(route.view).filter(|server| server.config.options.log_enabled)
-        else {
-            return;
+        let server = match route.place {
+            Place::Server(index) => self.upstreams.get(UpstreamId(index as u64)),
+            Place::Merged => None,
         };
+        let on = |server: &Upstream| server.config.options.log_enabled;
+        if !server.map_or_else(|| self.upstreams.iter().any(on), on) {
+            return;
+        }
+        let label = server.map(|server| server.label.clone());
         // Not the path of the request, which may hold a secret in any spelling.
         let suffix = match route.endpoint {
             Endpoint::Mcp => "mcp",
             Endpoint::Sse => "sse",
             Endpoint::Message => "message",
         };
-        let line = format!("{} {}/{}/{suffix}", head.method_str(), self.config.base_path, server.label);
-        let label = server.label.clone();
-        self.fx.log(Level::Info, Some(&label), line);
+        let (base, slash) = (&self.config.base_path, if label.is_some() { "/" } else { "" });
+        let shown = label.as_deref().unwrap_or_default();
+        let line = format!("{} {base}/{shown}{slash}{suffix}", head.method_str());
+        self.fx.log(Level::Info, label.as_ref(), line);
     }
 
     /// A request is complete.
     fn on_request(&mut self, client: &mut Client) {
-        let Some(Admitted { route, principal }) = client.admitted else { return };
-        let done = match (route.endpoint, client.http.head().method()) {
-            (Endpoint::Sse, _) => self.open_event_session(client, route, principal),
-            (Endpoint::Message, _) => self.on_event_session_post(client, route, principal),
-            (Endpoint::Mcp, Method::Post) => self.on_post(client, route, principal),
-            (Endpoint::Mcp, Method::Delete) => self.on_delete(client, route, principal),
-            (Endpoint::Mcp, _) => self.on_get(client, route, principal),
+        let Some(entry) = client.admitted else { return };
+        let done = match (entry.endpoint, client.http.head().method()) {
+            (Endpoint::Sse, _) => self.open_event_session(client, entry),
+            (Endpoint::Message, _) => self.on_event_session_post(client, entry),
+            (Endpoint::Mcp, Method::Post) => self.on_post(client, entry),
+            (Endpoint::Mcp, Method::Delete) => self.on_delete(client, entry),
+            (Endpoint::Mcp, _) => self.on_get(client, entry),
         };
         if let Err(refusal) = done {
             client.answer_fault(&mut self.fx, &refusal.fault, refusal.header.as_slice());
         }
     }
 
-    fn on_delete(&mut self, client: &mut Client, route: Route, principal: Principal) -> Result<(), Refusal> {
-        let key = self.named_session(client.http.head(), route, principal)?;
+    fn on_delete(&mut self, client: &mut Client, entry: Admitted) -> Result<(), Refusal> {
+        let key = self.named_session(client.http.head(), entry)?;
         self.end_session(key);
         client.respond(&mut self.fx, 204, &[], &Pieces::of(&[]));
         Ok(())
     }
 
     /// GET on the Streamable HTTP endpoint: the standalone stream, or a broken stream again.
-    fn on_get(&mut self, client: &mut Client, route: Route, principal: Principal) -> Result<(), Refusal> {
+    fn on_get(&mut self, client: &mut Client, entry: Admitted) -> Result<(), Refusal> {
         let head = client.http.head();
         if !accepts(head, "text/event-stream") {
             return Err(Fault::peer(Code::NotAcceptable, "a GET must accept text/event-stream").into());
         }
-        let key = self.named_session(head, route, principal)?;
+        let key = self.named_session(head, entry)?;
         if let Some(id) = head.header("last-event-id").map(str::to_owned) {
             let Some(()) = self.down.resume(&mut self.fx, client, key, &id) else {
                 return Err(Fault::peer(Code::BadEventId, "this event is not known (any more)").into());
@@ -231,14 +249,9 @@ impl Proxy {
     }
 
     /// GET on the HTTP+SSE endpoint: the connection becomes a session.
-    fn open_event_session(
-        &mut self,
-        client: &mut Client,
-        route: Route,
-        principal: Principal,
-    ) -> Result<(), Refusal> {
-        self.check_ready(route)?;
-        let key = self.new_session(Transport::Sse, route, principal)?;
+    fn open_event_session(&mut self, client: &mut Client, entry: Admitted) -> Result<(), Refusal> {
+        self.check_ready(entry)?;
+        let key = self.new_session(Transport::Sse, entry)?;
         let path = client.http.head().path();
         let message = format!("{}/message", path.strip_suffix("/sse").unwrap_or(path));
         self.down.attach(&mut self.fx, client, key, Stream::standalone(false), true);
@@ -251,19 +264,14 @@ impl Proxy {
     }
 
     /// A message for a session of HTTP+SSE: acknowledged at once, answered on its stream.
-    fn on_event_session_post(
-        &mut self,
-        client: &mut Client,
-        route: Route,
-        principal: Principal,
-    ) -> Result<(), Refusal> {
+    fn on_event_session_post(&mut self, client: &mut Client, entry: Admitted) -> Result<(), Refusal> {
         let token = client
             .http
             .head()
             .query()
             .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("sessionId=")));
         let key = token.and_then(|token| self.down.session_by_token(token));
-        let key = key.filter(|key| self.owns(*key, route, principal, Transport::Sse));
+        let key = key.filter(|key| self.owns(*key, entry, Transport::Sse));
         let Some(key) = key else { return Err(unknown_session().into()) };
         self.touch(key);
         self.on_event_message(key, client.http.body())?;
@@ -272,18 +280,13 @@ impl Proxy {
     }
 
     /// The session that a Streamable HTTP request names.
-    pub(super) fn named_session(
-        &mut self,
-        head: &RequestHead,
-        route: Route,
-        principal: Principal,
-    ) -> Result<Key, Fault> {
+    pub(super) fn named_session(&mut self, head: &RequestHead, entry: Admitted) -> Result<Key, Fault> {
         let Some(token) = head.header("mcp-session-id") else {
-            self.check_ready(route)?;
+            self.check_ready(entry)?;
             return Err(Fault::peer(Code::SessionRequired, "a session is required: send initialize first"));
         };
         let key = self.down.session_by_token(token);
-        let key = key.filter(|key| self.owns(*key, route, principal, Transport::Streamable));
+        let key = key.filter(|key| self.owns(*key, entry, Transport::Streamable));
         let key = key.ok_or_else(unknown_session)?;
         if let Some(version) = head.header("mcp-protocol-version")
             && Revision::from_name(version).is_none()
@@ -296,9 +299,11 @@ impl Proxy {
     }
 
     /// Whether a session may be used on this route by this principal.
-    fn owns(&mut self, key: Key, route: Route, principal: Principal, transport: Transport) -> bool {
+    fn owns(&mut self, key: Key, entry: Admitted, transport: Transport) -> bool {
         self.down.session(key).is_some_and(|session| {
-            session.view == route.view && session.principal == principal && session.transport == transport
+            session.view == entry.view
+                && session.principal == entry.principal
+                && session.transport == transport
         })
     }
 
@@ -310,17 +315,12 @@ impl Proxy {
     }
 
     /// Opens a session, at the price of the one that idled longest when there are too many.
-    pub(super) fn new_session(
-        &mut self,
-        transport: Transport,
-        route: Route,
-        principal: Principal,
-    ) -> Result<Key, Fault> {
-        let make = |token| Session::new(token, transport, route.view, principal);
+    pub(super) fn new_session(&mut self, transport: Transport, entry: Admitted) -> Result<Key, Fault> {
+        let make = |token| Session::new(token, transport, entry.view, entry.principal);
         if let Some(key) = self.down.open_session(&mut self.fx, make) {
             return Ok(key);
         }
-        if let Some(idle) = self.down.idlest(route.view, principal) {
+        if let Some(idle) = self.down.idlest(entry.view, entry.principal) {
             self.end_session(idle);
         }
         let full = || Fault::local(Code::Overloaded, "there are too many sessions");
@@ -329,9 +329,17 @@ impl Proxy {
 
     /// Ends a session and everything it was waiting for.
     pub(super) fn end_session(&mut self, key: Key) {
-        for call in self.down.end_session(&mut self.fx, key) {
+        let Some(session) = self.down.end_session(&mut self.fx, key) else { return };
+        for question in session.questions {
+            self.give_up_question(question);
+        }
+        for call in session.calls {
             self.cancel_upstream(call, None);
         }
+        for (uri, id) in session.watches {
+            self.let_go(key, id, &uri);
+        }
+        self.leave(session.links.into_values());
         self.check_drained();
     }
 
@@ -351,16 +359,17 @@ impl Proxy {
 
     /// # Errors
     /// [`Code::NotReady`] as long as the server of this route has never been connected.
-    pub(super) fn check_ready(&self, route: Route) -> Result<(), Fault> {
-        match self.server_of(route.view) {
-            Some(server) if server.phase == Phase::Ready || server.was_ready => Ok(()),
-            Some(server) => Err(server.not_ready()),
-            None => Err(Fault::peer(Code::UnknownRoute, "there is nothing at this path")),
+    pub(super) fn check_ready(&self, entry: Admitted) -> Result<(), Fault> {
+        let view = self.views.get(entry.view);
+        let homes = view.iter().flat_map(|view| view.members()).map(|member| member.home);
+        let servers: Vec<&Upstream> = homes.filter_map(|home| self.upstreams.get(home)).collect();
+        match servers.as_slice() {
+            [] if view.is_some_and(View::is_merged) => Ok(()),
+            [] => Err(Fault::peer(Code::UnknownRoute, "there is nothing at this path")),
+            [server] if !server.was_ready => Err(server.not_ready()),
+            all if all.iter().any(|server| server.was_ready) => Ok(()),
+            _ => Err(Fault::environment(Code::NotReady, "no server is connected yet")),
         }
-    }
-
-    pub(super) fn server_of(&self, view: usize) -> Option<&Upstream> {
-        self.upstreams.get(self.views.get(view)?.upstream())
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::Proxy;
 use crate::catalog::{Item, Page, Reading};
-use crate::config::ToolFilter;
+use crate::config::Filter;
 use crate::fault::Fault;
 use crate::id::{Key, UpstreamId};
 use crate::json::Span;
@@ -15,6 +15,7 @@ use crate::mcp::ListKind;
 use crate::mux::Own;
 use crate::timer::TimerKind;
 use crate::upstream::Phase;
+use crate::upstream::tenants::Tenancy;
 
 impl Proxy {
     pub(super) fn read_all_lists(&mut self, id: UpstreamId) {
@@ -87,6 +88,7 @@ impl Proxy {
         if let Some(items) = items {
             let first = !server.was_ready;
             let changed = server.catalog.replace(kind, items, now);
+            self.share_list(id, kind);
             if first || changed {
                 self.announce(id, kind);
             }
@@ -95,41 +97,43 @@ impl Proxy {
         self.refresh_stale(id);
     }
 
+    /// A list that another connection to the same server has as well is kept once.
+    fn share_list(&mut self, id: UpstreamId, kind: ListKind) {
+        let Some(home) = self.upstreams.get(id).map(|server| server.home).filter(|home| *home != id) else {
+            return;
+        };
+        let Some(known) = self.upstreams.get(home).map(|home| home.catalog.clone()) else { return };
+        if let Some(server) = self.upstreams.get_mut(id) {
+            server.catalog.share(kind, &known);
+        }
+    }
+
     /// Says what a list holds: to the log, and that it changed to the clients that see it.
     fn announce(&mut self, id: UpstreamId, kind: ListKind) {
         let Some(server) = self.upstreams.get(id) else { return };
-        let items = &server.catalog.list(kind).items;
+        let (items, level, label) =
+            (server.catalog.list(kind).items.clone(), server.level(), server.label.clone());
+        let config = server.config.clone();
+        let was_ready = server.was_ready;
         if kind == ListKind::Tools {
-            self.fx.log(
-                Level::Info,
-                Some(&server.label),
-                format!("Successfully listed {} tools", items.len()),
-            );
+            self.fx.log(level, Some(&label), format!("Successfully listed {} tools", items.len()));
         }
-        let told: &[Item] = if self.fx.logs(Level::Info) { items } else { &[] };
+        let told: &[Item] = if self.fx.logs(level) { &items } else { &[] };
         for item in told {
             let name = Fault::quoted(item.name.as_bytes());
-            let line = match (&server.config.filter, server.config.filter.admits(&item.name)) {
-                (ToolFilter::Allow(_), false) if kind == ListKind::Tools => {
+            let line = match (&config.filters.tools, config.filters.tools.admits(&item.name)) {
+                (Filter::Allow(_), false) if kind == ListKind::Tools => {
                     format!("Ignoring tool {name} as it is not in allow list")
                 }
-                (ToolFilter::Block(_), false) if kind == ListKind::Tools => {
+                (Filter::Block(_), false) if kind == ListKind::Tools => {
                     format!("Ignoring tool {name} as it is in block list")
                 }
                 _ => format!("Adding {} {name}", noun(kind)),
             };
-            self.fx.log(Level::Info, Some(&server.label), line);
+            self.fx.log(level, Some(&label), line);
         }
-        for (index, view) in self.views.iter_mut().enumerate() {
-            if view.upstream() != id || !view.refresh(kind, &server.catalog) || !server.was_ready {
-                continue;
-            }
-            for key in self.down.session_keys() {
-                if let Some(session) = self.down.session(key).filter(|session| session.view == index) {
-                    session.note_change(kind);
-                    self.changed.push(key);
-                }
-            }
+        if was_ready {
+            self.relist(id, kind);
         }
     }
 
@@ -141,10 +145,15 @@ impl Proxy {
         }
         let first = !server.was_ready;
         server.mark_ready(&mut self.fx);
-        self.fx.log(Level::Info, Some(&server.label), "Connected");
+        let shared = server.tenants.tenancy == Tenancy::Shared;
+        self.fx.log(server.level(), Some(&server.label), "Connected");
         let (name, label) = (server.name.clone(), server.label.clone());
+        self.set_listed(id, true);
+        self.restore(id);
         self.send_waiting(id);
-        if first {
+        if !shared {
+            self.count_started(id);
+        } else if first {
             let routes = self.shown_routes(&name, &label);
             self.fx.log(Level::Info, Some(&label), format!("Handling requests at {routes}"));
             self.count_started(id);

@@ -87,10 +87,18 @@ impl Proxy {
         };
         match envelope.kind {
             Kind::Result | Kind::Error => self.on_server_answer(id, call, &envelope, text),
-            Kind::Request => self.on_server_request(id, &envelope, text),
+            Kind::Request => self.on_server_request(id, call, &envelope, text),
             Kind::Notification => match Method::from_name(&envelope.method_name(text)) {
                 Method::Progress => self.on_progress(id, &envelope, text),
                 Method::ListChanged(kind) => self.on_list_changed(id, kind),
+                Method::LogMessage => self.on_log_message(id, call, &envelope, text),
+                Method::ResourceUpdated => self.on_resource_updated(id, &envelope, text),
+                Method::Elicited => self.on_elicited(id, &envelope, text),
+                Method::Cancelled => {
+                    if let Some(params) = envelope.params {
+                        self.on_server_cancelled(id, params, text);
+                    }
+                }
                 Method::Initialize
                 | Method::Ping
                 | Method::List(_)
@@ -98,8 +106,12 @@ impl Proxy {
                 | Method::PromptsGet
                 | Method::ResourcesRead
                 | Method::Complete
+                | Method::SetLevel
+                | Method::Subscribe
+                | Method::Unsubscribe
+                | Method::Ask(_)
                 | Method::Initialized
-                | Method::Cancelled
+                | Method::RootsChanged
                 | Method::Other => {}
             },
         }
@@ -136,11 +148,14 @@ impl Proxy {
         }
     }
 
-    /// A request of a server. It was told of no client capability, so only `ping` is in order.
-    fn on_server_request(&mut self, id: UpstreamId, envelope: &Envelope, text: &[u8]) {
+    /// A request of a server: `ping` is answered here, what clients have to answer goes to them.
+    fn on_server_request(&mut self, id: UpstreamId, call: Option<Key>, envelope: &Envelope, text: &[u8]) {
         let raw = envelope.id.map_or(b"null".as_slice(), |span| span.of(text));
-        let ping = Method::from_name(&envelope.method_name(text)) == Method::Ping;
-        let rest: &[u8] = match ping {
+        let method = Method::from_name(&envelope.method_name(text));
+        if let Method::Ask(ask) = method {
+            return self.on_question(id, call, ask, envelope, text);
+        }
+        let rest: &[u8] = match method == Method::Ping {
             true => b",\"result\":{}}",
             false => b",\"error\":{\"code\":-32601,\"message\":\"method not found\"}}",
         };

@@ -4,7 +4,14 @@
 //! |---|---|
 //! | `clients` | what a client's HTTP request is: which endpoint, may it in, which session |
 //! | `requests` | what a client's JSON-RPC message is: answered here, or a call |
+//! | `shown` | what a session is shown: greeting and lists |
+//! | `targets` | which server a name or URI belongs to |
+//! | `connections` | which connection serves a session at a server |
 //! | `calls` | a call from submission to its one end: answer, error, cancellation, time limit |
+//! | `tasks` | calls that their server runs as tasks |
+//! | `questions` | what a server asks a client, and the answer |
+//! | `notices` | log messages, updates and other news, each to whom it concerns |
+//! | `watches` | watched resources |
 //! | `servers` | a server's life: start, handshake, loss, restart |
 //! | `lists` | what a server offers, read and read again |
 //! | `messages` | what a server says |
@@ -17,13 +24,20 @@
 
 mod calls;
 mod clients;
+mod connections;
 mod exchanges;
 mod lists;
 mod messages;
+mod notices;
+mod questions;
 mod recovery;
 mod requests;
 mod servers;
+mod shown;
 mod stop;
+mod targets;
+mod tasks;
+mod watches;
 
 use crate::config::{Config, Host, Serve};
 use crate::downstream::{Downstream, Role};
@@ -34,7 +48,7 @@ use crate::json::Pieces;
 use crate::limits::Limits;
 use crate::log::Level;
 use crate::mux::Mux;
-use crate::policy::Gate;
+use crate::policy::{Gate, Keyring, Principal};
 use crate::route::{Routes, public_paths};
 use crate::time::Now;
 use crate::timer::{Deadline, Timer, TimerKind};
@@ -65,8 +79,12 @@ pub struct Proxy {
     config: Arc<Config>,
     fx: Effects,
     gate: Gate,
+    keyring: Keyring,
     routes: Routes,
+    /// Those of the servers in order, then the merged ones.
     views: Vec<View>,
+    /// What each principal sees on the merged endpoint.
+    merged: Vec<(Principal, usize)>,
     upstreams: Upstreams,
     down: Downstream,
     mux: Mux,
@@ -75,8 +93,10 @@ pub struct Proxy {
     exit_code: u8,
     /// Messages for clients whose connection is being worked on right now.
     deferred: Vec<(Key, u32, Vec<u8>)>,
-    /// Sessions that may have something to be told about lists.
+    /// Sessions that may have something to be told.
     changed: Vec<Key>,
+    /// Connections on which a call has ended and others wait.
+    freed: Vec<UpstreamId>,
 }
 
 /// Where the process stands.
@@ -98,12 +118,17 @@ impl Proxy {
     pub fn new(config: Arc<Config>, options: Options, seed: [u8; 32]) -> Self {
         let limits = config.limits.apply(options.limits);
         let upstreams = Upstreams::new(&config);
-        let views =
-            upstreams.iter().map(|server| View::single(server.id, server.config.filter.clone())).collect();
+        let keyring =
+            Keyring::new(upstreams.iter().map(|server| server.config.options.auth_tokens.as_slice()));
+        let mut views: Vec<View> =
+            upstreams.iter().map(|server| View::single(server.id, server.config.clone())).collect();
+        let merged = merged_views(&config, &upstreams, &keyring, &mut views);
         Self {
             gate: gate(&config),
             routes: Routes::new(&config),
+            keyring,
             views,
+            merged,
             upstreams,
             down: Downstream::new(limits.sessions_max),
             mux: Mux::new(limits.calls_max),
@@ -113,6 +138,7 @@ impl Proxy {
             exit_code: 0,
             deferred: Vec::new(),
             changed: Vec::new(),
+            freed: Vec::new(),
             config,
         }
     }
@@ -234,6 +260,9 @@ impl Proxy {
                 self.drop_client(conn);
             } else if let Some(session) = self.changed.pop() {
                 self.down.flush_changes(&mut self.fx, session);
+                self.send_held_questions(session);
+            } else if let Some(id) = self.freed.pop() {
+                self.send_waiting(id);
             } else if let Some(conn) = self.down.next_ready() {
                 self.look_again(conn);
             } else {
@@ -296,6 +325,11 @@ impl Proxy {
                 TimerKind::Handshake => self.on_handshake_timer(server),
                 TimerKind::Ping => self.on_ping_timer(server),
                 TimerKind::Refresh => self.on_refresh_timer(server),
+                TimerKind::Question => self.with_key(owner, Self::on_question_timer),
+                TimerKind::TaskPoll => self.with_key(owner, Self::on_task_timer),
+                TimerKind::Lists => self.with_key(owner, |proxy, key| proxy.answer_lists(key, true)),
+                TimerKind::Idle => self.on_idle_timer(server),
+                TimerKind::Away => self.on_away_timer(server),
                 TimerKind::ChildStop => self.with_owner(conn, |proxy, id| proxy.on_child_timer(id)),
                 TimerKind::Shutdown => self.on_shutdown_timer(),
             }
@@ -334,6 +368,32 @@ impl Proxy {
         let shown: Vec<String> = paths.iter().map(|path| path.replacen(name, label, 1)).collect();
         shown.join(" and ")
     }
+}
+
+/// What each principal sees on the merged endpoint; those who see the same share a view.
+fn merged_views(
+    config: &Config,
+    upstreams: &Upstreams,
+    keyring: &Keyring,
+    views: &mut Vec<View>,
+) -> Vec<(Principal, usize)> {
+    let mut known: Vec<(Vec<UpstreamId>, usize)> = Vec::new();
+    let mut merged = Vec::new();
+    for principal in keyring.principals().filter(|_| config.merged.enabled) {
+        let open = |(place, _): &(usize, &Upstream)| keyring.opens(principal, *place);
+        let servers: Vec<_> = upstreams.iter().enumerate().filter(open).collect();
+        let servers: Vec<_> =
+            servers.into_iter().map(|(_, server)| (server.id, server.config.clone())).collect();
+        let ids: Vec<UpstreamId> = servers.iter().map(|(id, _)| *id).collect();
+        let index = known.iter().find(|(same, _)| *same == ids).map(|(_, index)| *index);
+        let index = index.unwrap_or_else(|| {
+            views.push(View::merged(&servers, &config.merged));
+            known.push((ids, views.len() - 1));
+            views.len() - 1
+        });
+        merged.push((principal, index));
+    }
+    merged
 }
 
 /// Hosts and origins that the configuration makes welcome; those of `baseURL` are.

@@ -2,31 +2,31 @@
 //!
 //! | message | answer |
 //! |---|---|
-//! | `initialize`, `ping`, the lists | here, from the handshake and the catalog of the server |
+//! | `initialize`, `ping`, the lists, `logging/setLevel` | here, from the handshakes and catalogs of the servers |
 //! | `tools/call`, `prompts/get`, `resources/read`, `completion/complete` | by the server |
+//! | `resources/subscribe`, `resources/unsubscribe` | by the server for the first and the last, else here |
 //! | notifications, responses | none |
 //! | anything else | method not found |
 
 use super::Proxy;
-use super::calls::Forwarded;
+use super::calls::{Forwarded, Purpose};
 use super::clients::{Refusal, accepts};
+use super::targets::Subject;
 use crate::downstream::Role;
-use crate::downstream::client::{Client, error_body};
+use crate::downstream::client::{Admitted, Client, error_body};
 use crate::downstream::session::Transport;
 use crate::downstream::stream::Stream;
 use crate::fault::{Code, Fault};
 use crate::id::Key;
-use crate::json::{self, Envelope, Kind, Pieces, Raw, Span, quote};
-use crate::mcp::{ListKind, Method, Revision};
+use crate::json::{self, Envelope, Kind, Pieces, Raw, Span};
+use crate::mcp::{LogLevel, Method, Profile, Revision};
 use crate::mux::ClientOrigin;
-use crate::policy::Principal;
-use crate::route::Route;
 use std::sync::Arc;
 
 const TOO_MANY_STREAMS: &str = "too many requests of this session are open";
 
 /// What became of a request.
-enum Served {
+pub(super) enum Served {
     /// Answered with this `result`.
     Now(Body),
     /// Refused.
@@ -36,7 +36,7 @@ enum Served {
 }
 
 /// A result of our own.
-enum Body {
+pub(super) enum Body {
     Shared(Arc<[u8]>),
     Owned(String),
 }
@@ -65,18 +65,13 @@ impl Served {
     }
 }
 
-fn result_pieces<'a>(id: &'a [u8], result: &'a [u8]) -> Pieces<'a> {
+pub(super) fn result_pieces<'a>(id: &'a [u8], result: &'a [u8]) -> Pieces<'a> {
     Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"id\":", id, b",\"result\":", result, b"}"])
 }
 
 impl Proxy {
     /// POST on the Streamable HTTP endpoint.
-    pub(super) fn on_post(
-        &mut self,
-        client: &mut Client,
-        route: Route,
-        principal: Principal,
-    ) -> Result<(), Refusal> {
+    pub(super) fn on_post(&mut self, client: &mut Client, entry: Admitted) -> Result<(), Refusal> {
         let head = client.http.head();
         let (json, events) = (accepts(head, "application/json"), accepts(head, "text/event-stream"));
         if !json && !events {
@@ -86,15 +81,15 @@ impl Proxy {
         let named = head.header("mcp-session-id").is_some();
         let text = client.http.body();
         if is_array(text) {
-            let key = self.named_session(head, route, principal)?;
+            let key = self.named_session(head, entry)?;
             return self.on_batch(client, key, json, events);
         }
         let envelope = self.parse(text)?;
         let is_initialize = envelope.kind == Kind::Request && envelope.method_name(text) == "initialize";
         if is_initialize && !named {
-            return self.on_initialize(client, route, principal, &envelope, json);
+            return self.on_initialize(client, entry, &envelope, json);
         }
-        let key = self.named_session(head, route, principal)?;
+        let key = self.named_session(head, entry)?;
         if is_initialize {
             return Err(Fault::peer(Code::InvalidRequest, "the session is initialized already").into());
         }
@@ -124,6 +119,9 @@ impl Proxy {
         let served = self.serve(key, number, envelope, text);
         if let Served::Later = served {
             self.down.attach(&mut self.fx, client, key, Stream::for_request(events, 1, false), !json);
+            if self.down.session(key).is_some_and(|session| !session.questions.is_empty()) {
+                self.changed.push(key);
+            }
             return Ok(());
         }
         let id = Raw::new(envelope.id.map_or(b"".as_slice(), |span| span.of(text)));
@@ -249,13 +247,12 @@ impl Proxy {
     fn on_initialize(
         &mut self,
         client: &mut Client,
-        route: Route,
-        principal: Principal,
+        entry: Admitted,
         envelope: &Envelope,
         json: bool,
     ) -> Result<(), Refusal> {
-        self.check_ready(route)?;
-        let key = self.new_session(Transport::Streamable, route, principal)?;
+        self.check_ready(entry)?;
+        let key = self.new_session(Transport::Streamable, entry)?;
         let text = client.http.body();
         let id = Raw::new(envelope.id.map_or(b"".as_slice(), |span| span.of(text)));
         let served = self.open(key, envelope, text);
@@ -281,33 +278,22 @@ impl Proxy {
             return Served::Refused(Fault::peer(Code::InvalidParams, "initialize needs a protocolVersion"));
         };
         let revision = Revision::from_name(&asked).unwrap_or(Revision::NEWEST);
+        let capabilities =
+            envelope.params.and_then(|params| json::member(text, params, "capabilities").ok()?);
+        let profile = match capabilities.map(|span| Profile::parse(text, span)) {
+            Some(Err(fault)) => return Served::Refused(fault),
+            Some(Ok(profile)) => profile.usable(revision),
+            None => Profile::default(),
+        };
         let Some(session) = self.down.session(key) else { return Served::Later };
         if session.opened {
             return Served::Refused(Fault::peer(Code::InvalidRequest, "the session is initialized already"));
         }
         session.opened = true;
         session.revision = revision;
+        session.profile = profile;
         let view = session.view;
-        let Some(server) = self.server_of(view) else { return Served::Later };
-        let mut capabilities = Vec::new();
-        for kind in [ListKind::Tools, ListKind::Prompts, ListKind::Resources] {
-            if server.peer.has(kind) {
-                capabilities.push(format!("\"{}\":{{\"listChanged\":true}}", kind.capability()));
-            }
-        }
-        if server.peer.completions && revision >= Revision::V2025_03_26 {
-            capabilities.push("\"completions\":{}".to_owned());
-        }
-        let instructions = server.peer.instructions.as_deref().map(String::from_utf8_lossy);
-        Served::Now(Body::Owned(format!(
-            "{{\"protocolVersion\":\"{}\",\"capabilities\":{{{}}},\"serverInfo\":{{\"name\":{},\"version\":{}}}{}{}}}",
-            revision.name(),
-            capabilities.join(","),
-            quote(&server.name),
-            quote(&self.config.version),
-            if instructions.is_some() { ",\"instructions\":" } else { "" },
-            instructions.unwrap_or_default(),
-        )))
+        self.greeting(view, revision).map_or(Served::Later, |text| Served::Now(Body::Owned(text)))
     }
 
     /// Serves one request of a session; its answer belongs on stream `number`.
@@ -315,41 +301,27 @@ impl Proxy {
         let method = Method::from_name(&envelope.method_name(text));
         let served = match method {
             Method::Ping => Ok(Served::Now(Body::Owned("{}".to_owned()))),
-            Method::List(kind) => self.list(key, kind, envelope, text),
-            Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead | Method::Complete => {
-                self.forward(key, number, method, envelope, text)
-            }
+            Method::List(kind) => self.list(key, number, kind, envelope, text),
+            Method::SetLevel => self.set_session_level(key, envelope, text),
+            Method::ToolsCall
+            | Method::PromptsGet
+            | Method::ResourcesRead
+            | Method::Complete
+            | Method::Subscribe
+            | Method::Unsubscribe => self.forward(key, number, method, envelope, text),
             Method::Initialize
             | Method::Initialized
             | Method::Cancelled
             | Method::Progress
             | Method::ListChanged(_)
+            | Method::Ask(_)
+            | Method::RootsChanged
+            | Method::LogMessage
+            | Method::ResourceUpdated
+            | Method::Elicited
             | Method::Other => Err(Fault::peer(Code::MethodNotFound, "method not found")),
         };
         served.unwrap_or_else(Served::Refused)
-    }
-
-    fn list(&mut self, key: Key, kind: ListKind, envelope: &Envelope, text: &[u8]) -> Result<Served, Fault> {
-        if let Some(params) = envelope.params
-            && json::member(text, params, "cursor")?.is_some_and(|cursor| cursor.of(text) != b"null")
-        {
-            return Err(Fault::peer(Code::InvalidParams, "this cursor was not given out here"));
-        }
-        let index = self.down.session(key).map(|session| session.view).unwrap_or_default();
-        let Some(view) = self.views.get_mut(index) else { return Ok(Served::Later) };
-        let Some(server) = self.upstreams.get_mut(view.upstream()) else { return Ok(Served::Later) };
-        if !server.peer.has(kind) {
-            return Err(Fault::peer(
-                Code::MethodNotFound,
-                format!("the server has no {}", kind.capability()),
-            ));
-        }
-        let list = view.list(kind, &server.catalog);
-        if server.is_aged(&self.fx, kind) {
-            let id = server.id;
-            self.refresh(id, kind);
-        }
-        Ok(Served::Now(Body::Shared(list)))
     }
 
     /// Sends a request on to its server.
@@ -365,27 +337,33 @@ impl Proxy {
         if session.calls.len() >= self.fx.limits.session_calls_max {
             return Err(Fault::local(Code::Overloaded, "too many calls of this session are in flight"));
         }
-        let index = session.view;
-        let Some(view) = self.views.get(index) else { return Ok(Served::Later) };
         let params = envelope.params.unwrap_or_default();
-        let [meta, name, task] = json::members(text, params, ["_meta", "name", "task"])?;
-        let upstream = if method == Method::ToolsCall && view.filters_tools() {
-            for member in json::scan::each_member(text, params) {
-                json::refuse_look_alike(member.key.of(text), &["name"])?;
-            }
-            let name = name.and_then(|name| json::unquote(name.of(text)));
-            view.tool(&name.ok_or_else(|| Fault::peer(Code::InvalidParams, "tools/call needs a `name`"))?)?
-        } else {
-            view.upstream()
+        let names = ["_meta", "name", "uri", "ref", "task"];
+        let [meta, name, uri, reference, task] = json::members(text, params, names)?;
+        let target = self.target(key, method, text, params, Subject { name, uri, reference })?;
+        let upstream = match method.may_ask() {
+            true => self.seat_for_call(key, target.home)?,
+            false => self.seat(key, target.home)?,
         };
-        if method == Method::Complete && !self.server_of(index).is_some_and(|server| server.peer.completions)
-        {
+        let completes = self.upstreams.get(upstream).is_some_and(|server| server.peer.completions);
+        if method == Method::Complete && !completes {
             return Err(Fault::peer(Code::MethodNotFound, "the server completes nothing"));
+        }
+        let mut about = None;
+        if matches!(method, Method::Subscribe | Method::Unsubscribe) {
+            let uri = target.own.clone().or_else(|| json::unquote(uri?.of(text)));
+            let uri = uri.ok_or_else(|| Fault::peer(Code::InvalidParams, "a `uri` is needed"))?;
+            if self.is_settled_here(key, upstream, method, &uri)? {
+                return Ok(Served::Now(Body::Owned("{}".to_owned())));
+            }
+            about = Some(uri.into());
         }
         let token = match meta {
             Some(meta) => json::member(text, meta, "progressToken")?.filter(|span| is_token(span.of(text))),
             None => None,
         };
+        let wanted =
+            if method == Method::ToolsCall { self.task_for(upstream, &target, text, name) } else { None };
         let id = envelope.id.map_or(b"".as_slice(), |span| span.of(text));
         let origin = ClientOrigin {
             session: key,
@@ -394,19 +372,53 @@ impl Proxy {
             token: token.map(|span| Raw::new(span.of(text))),
         };
         // No client was offered tasks, so a server that knows them must not take the wish up (DL-14).
-        let dropped = task.and_then(|_| json::scan::member_with_comma(text, params, "task"));
-        let request = Forwarded { text, envelope, token, dropped };
-        self.submit_client_call(origin, upstream, method, &request)?;
+        let at = params.start.saturating_add(1);
+        let task = match (task, &wanted) {
+            (Some(span), Some(_)) => Some((span, b"{}".as_slice())),
+            (None, Some(_)) => Some((Span { start: at, end: at }, b"\"task\":{},".as_slice())),
+            (Some(_), None) => {
+                json::scan::member_with_comma(text, params, "task").map(|span| (span, b"".as_slice()))
+            }
+            (None, None) => None,
+        };
+        let rename = target.rename.as_ref().map(|(span, name)| (*span, name.as_bytes()));
+        let request = Forwarded { text, envelope, token, rename, task };
+        self.submit_client_call(origin, upstream, method, &request, Purpose { uri: about, task: wanted })?;
         Ok(Served::Later)
     }
 
-    /// A notification or a response of a client. Nobody asked clients anything, so responses mean nothing (DL-26).
+    /// `logging/setLevel`: unknown levels are refused (DL-18).
+    fn set_session_level(&mut self, key: Key, envelope: &Envelope, text: &[u8]) -> Result<Served, Fault> {
+        let index = self.down.session(key).map(|session| session.view).unwrap_or_default();
+        if !self.offers(index, |peer| peer.logging) {
+            return Err(Fault::peer(Code::MethodNotFound, "the server has no log messages"));
+        }
+        let level = envelope.params.map(|params| json::member(text, params, "level")).transpose()?.flatten();
+        let level = level.and_then(|span| LogLevel::from_name(&json::unquote(span.of(text))?));
+        let level = level.ok_or_else(|| Fault::peer(Code::InvalidParams, "there is no such log level"))?;
+        self.set_level(key, level);
+        Ok(Served::Now(Body::Owned("{}".to_owned())))
+    }
+
+    /// A notification or a response of a client.
     fn on_client_note(&mut self, key: Key, envelope: &Envelope, text: &[u8]) {
-        if envelope.kind == Kind::Notification
-            && Method::from_name(&envelope.method_name(text)) == Method::Cancelled
+        if envelope.kind != Kind::Notification {
+            return self.on_client_answer(key, envelope, text);
+        }
+        let method = Method::from_name(&envelope.method_name(text));
+        if method == Method::Cancelled
             && let Some(params) = envelope.params
         {
             self.on_client_cancelled(key, params, text);
+        } else if method == Method::Initialized {
+            if let Some(session) = self.down.session(key) {
+                session.ready = true;
+            }
+            self.send_held_questions(key);
+        } else if method == Method::RootsChanged {
+            self.on_roots_changed(key);
+        } else if method == Method::Progress {
+            self.on_client_progress(key, envelope, text);
         }
     }
 

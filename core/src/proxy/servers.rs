@@ -8,13 +8,14 @@ use crate::http::Method as HttpMethod;
 use crate::id::{ConnId, Key, UpstreamId};
 use crate::json::{Pieces, Span, quote};
 use crate::log::Level;
-use crate::mcp::Revision;
+use crate::mcp::{ListKind, Revision};
 use crate::mux::{Origin, Own};
 use crate::timer::TimerKind;
 use crate::upstream::Phase;
 use crate::upstream::exchange::Job;
 use crate::upstream::link::Link;
 use crate::upstream::peer::Peer;
+use crate::upstream::tenants::Tenancy;
 
 impl Proxy {
     /// Starts a server, for the first time or again.
@@ -23,7 +24,7 @@ impl Proxy {
         if server.phase != Phase::Down || self.stage != Stage::Serving {
             return;
         }
-        self.fx.log(Level::Info, Some(&server.label), "Connecting");
+        self.fx.log(server.level(), Some(&server.label), "Connecting");
         server.disarm(&mut self.fx);
         match &mut server.link {
             Link::Child(link) => {
@@ -60,8 +61,9 @@ impl Proxy {
         server.phase = Phase::Handshake;
         server.arm(&mut self.fx, |limits| limits.handshake_ms, TimerKind::Handshake);
         let params = format!(
-            ",\"params\":{{\"protocolVersion\":\"{}\",\"capabilities\":{{}},\"clientInfo\":{{\"name\":{},\"version\":{}}}}}",
+            ",\"params\":{{\"protocolVersion\":\"{}\",\"capabilities\":{},\"clientInfo\":{{\"name\":{},\"version\":{}}}}}",
             Revision::NEWEST.name(),
+            server.tenants.profile.encode(),
             quote(&self.config.name),
             quote(&self.config.version),
         );
@@ -84,7 +86,7 @@ impl Proxy {
                 );
                 self.lose(id, &fault);
             }
-            Phase::Down | Phase::Ready | Phase::Stopped => {}
+            Phase::Down | Phase::Ready | Phase::Asleep | Phase::Stopped => {}
         }
     }
 
@@ -118,6 +120,8 @@ impl Proxy {
             },
             Own::List(kind) => self.on_list_page(id, kind, key, text, result),
             Own::Ping => self.on_ping_answered(id, key),
+            Own::TaskState(call) => self.on_task_state(call),
+            Own::SetLevel | Own::Watch | Own::TaskResult(_) | Own::TaskCancel => {}
         }
     }
 
@@ -143,7 +147,17 @@ impl Proxy {
             Own::Ping if matches!(fault.code, Code::UpstreamBroken | Code::MethodNotFound) => {
                 self.on_ping_answered(id, key);
             }
-            Own::Ping => {}
+            Own::TaskResult(call) => self.fail(call, fault),
+            Own::SetLevel | Own::Watch => {
+                if let Some(server) = self.upstreams.get(id) {
+                    self.fx.log(
+                        Level::Warn,
+                        Some(&server.label),
+                        format!("a wish of a client was refused: {fault}"),
+                    );
+                }
+            }
+            Own::Ping | Own::TaskState(_) | Own::TaskCancel => {}
         }
     }
 
@@ -152,7 +166,7 @@ impl Proxy {
         if server.phase != Phase::Handshake {
             return;
         }
-        self.fx.log(Level::Info, Some(&server.label), "Successfully initialized MCP client");
+        self.fx.log(server.level(), Some(&server.label), "Successfully initialized MCP client");
         let revision = peer.revision;
         server.peer = peer;
         let message = Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}"]);
@@ -179,6 +193,9 @@ impl Proxy {
         if std::mem::replace(&mut server.was_tried, true) {
             return;
         }
+        if server.tenants.tenancy != Tenancy::Shared {
+            return self.on_lane_tried(id);
+        }
         if self.upstreams.iter().all(|server| server.was_tried) {
             self.fx.log(Level::Info, None, "All clients initialized");
         }
@@ -188,7 +205,7 @@ impl Proxy {
     /// again after a while.
     pub(super) fn lose(&mut self, id: UpstreamId, fault: &Fault) {
         let backoff = match self.upstreams.get_mut(id) {
-            Some(server) if !matches!(server.phase, Phase::Down | Phase::Stopped) => {
+            Some(server) if !matches!(server.phase, Phase::Down | Phase::Asleep | Phase::Stopped) => {
                 server.next_backoff(&mut self.fx)
             }
             _ => return,
@@ -196,9 +213,11 @@ impl Proxy {
         let Some(server) = self.upstreams.get_mut(id) else { return };
         let was_ready = server.was_ready;
         let mut unsent = Vec::new();
-        server.phase = Phase::Down;
+        let sleeps = !server.is_wanted();
+        server.phase = if sleeps { Phase::Asleep } else { Phase::Down };
         server.readings = [const { None }; 4];
         server.ping = None;
+        server.tenants.level = None;
         match &mut server.link {
             Link::Child(link) => {
                 if let Some(child) = &mut link.child {
@@ -211,11 +230,23 @@ impl Proxy {
             }
         }
         let what = if was_ready { "Lost" } else { "Failed to add client to server" };
-        let line = format!("{what}: {fault}; trying again in {:.1} s", backoff as f64 / 1000.0);
-        self.fx.log(Level::Warn, Some(&server.label), line);
-        server.arm(&mut self.fx, |_| backoff, TimerKind::Backoff);
+        let next = if sleeps {
+            "with the next call".to_owned()
+        } else {
+            format!("in {:.1} s", backoff as f64 / 1000.0)
+        };
+        self.fx.log(Level::Warn, Some(&server.label), format!("{what}: {fault}; trying again {next}"));
+        if sleeps {
+            server.disarm(&mut self.fx);
+        } else {
+            server.arm(&mut self.fx, |_| backoff, TimerKind::Backoff);
+        }
+        if server.listed {
+            self.fx.after(self.fx.limits.away_ms, TimerKind::Away, id.0);
+        }
         let label = server.label.clone();
         let panics = server.config.options.panic_if_invalid && !was_ready;
+        self.drop_questions(id);
         self.drop_own_calls(id);
         for (key, body) in unsent {
             self.park(id, key, body);
@@ -233,15 +264,44 @@ impl Proxy {
         self.count_started(id);
     }
 
-    /// Forgets what the proxy itself asked of a server.
+    /// Forgets what the proxy itself asked of a server. A call whose task is lost with it has no answer any more.
     pub(super) fn drop_own_calls(&mut self, id: UpstreamId) {
-        for key in self.mux.of_upstream(id) {
-            if matches!(self.mux.get(key).map(|call| &call.origin), Some(Origin::Own(_))) {
-                self.close_call(key);
+        let Some(server) = self.upstreams.get_mut(id) else { return };
+        server.ping = None;
+        let lost = Fault::environment(Code::UpstreamLost, format!("server {} was lost", server.label));
+        for key in std::mem::take(&mut server.own_calls) {
+            if let Some(Origin::Own(Own::TaskResult(call))) = self.close_call(key).map(|call| call.origin) {
+                self.fail(call, &lost);
             }
         }
-        if let Some(server) = self.server(id) {
-            server.ping = None;
+    }
+
+    /// A connection beside the shared one is up, or could not be brought up: lists need not wait for it any more.
+    fn on_lane_tried(&mut self, id: UpstreamId) {
+        for session in self.sessions_on(id) {
+            self.answer_lists(session, false);
+        }
+    }
+
+    /// A server that was lost has been away for a while: it is taken off the lists of merged views.
+    pub(super) fn on_away_timer(&mut self, id: UpstreamId) {
+        if let Some(server) = self.upstreams.get_mut(id)
+            && server.phase != Phase::Ready
+        {
+            self.set_listed(id, false);
+        }
+    }
+
+    /// Puts a server on the lists of merged views, or takes it off.
+    pub(super) fn set_listed(&mut self, id: UpstreamId, listed: bool) {
+        let Some(server) = self.upstreams.get_mut(id).filter(|server| server.listed != listed) else {
+            return;
+        };
+        server.listed = listed;
+        if server.tenants.tenancy == Tenancy::Shared {
+            for kind in ListKind::ALL {
+                self.relist_merged(id, kind);
+            }
         }
     }
 
@@ -300,8 +360,8 @@ impl Proxy {
         link.pipes = None;
         match server.phase {
             Phase::Down if !server.is_armed() => self.start_server(id),
-            Phase::Down => {}
-            Phase::Stopped => self.check_ended(),
+            Phase::Down | Phase::Asleep => {}
+            Phase::Stopped => self.check_gone(id),
             Phase::Starting | Phase::Handshake | Phase::Listing | Phase::Ready => self.lose(id, &fault),
         }
     }

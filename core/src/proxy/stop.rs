@@ -11,7 +11,7 @@ use crate::fault::{Code, Fault};
 use crate::id::UpstreamId;
 use crate::log::Level;
 use crate::timer::{TimerKind, Timers};
-use crate::upstream::Phase;
+use crate::upstream::{Phase, Upstream};
 
 impl Proxy {
     pub(super) fn on_stop(&mut self) {
@@ -82,6 +82,9 @@ impl Proxy {
     fn end_everything(&mut self) {
         self.stage = Stage::Ending;
         self.unlisten();
+        for key in self.down.session_keys() {
+            self.answer_lists(key, true);
+        }
         let fault = Fault::local(Code::UpstreamLost, "the proxy is shutting down");
         for call in self.mux.client_calls() {
             self.give_up_call(call, &fault);
@@ -97,14 +100,14 @@ impl Proxy {
         self.check_ended();
     }
 
-    fn stop_server(&mut self, id: UpstreamId) {
+    pub(super) fn stop_server(&mut self, id: UpstreamId) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
         if server.phase == Phase::Stopped {
             return;
         }
         server.phase = Phase::Stopped;
         server.disarm(&mut self.fx);
-        self.fx.log(Level::Info, Some(&server.label), "Shutting down");
+        self.fx.log(server.level(), Some(&server.label), "Shutting down");
         if let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) {
             child.stop(&mut self.fx);
         }
@@ -130,10 +133,7 @@ impl Proxy {
         if self.stage != Stage::Ending {
             return;
         }
-        let busy = self.upstreams.iter_mut().any(|server| {
-            let child = server.link.child().is_some_and(|link| link.child.is_some());
-            child || server.link.http().is_some_and(|link| link.is_finishing())
-        });
+        let busy = self.upstreams.iter_mut().any(Upstream::is_ending);
         // Answers that are still queued are written first.
         let conns = self.fx.open_conns();
         let owed = conns.iter().any(|conn| self.fx.owner(*conn).is_none() && self.fx.queued(*conn) > 0);

@@ -1,4 +1,4 @@
-//! The server side: one configured server each, from its start to its end.
+//! The server side: one connection to a configured server each, from its start to its end.
 //!
 //! ```text
 //!            link up          result of         all lists
@@ -6,6 +6,7 @@
 //!   ▲ backoff  │  initialize   │  tools/list …  │    │ session lost: Handshake again
 //!   └──────────┴───────────────┴────────────────┴────┘ child exits, stream ends, no answer
 //! ```
+//! A connection that serves one session, or a few, and has nothing to do falls `Asleep` until the next call.
 //!
 //! | module | purpose |
 //! |---|---|
@@ -14,38 +15,58 @@
 //! | [`http`] | all connections to a server behind HTTP |
 //! | [`link`] | how messages get to the server: a child, or HTTP in one of its two shapes |
 //! | [`peer`] | what the server said of itself in the handshake |
+//! | [`running`] | which calls run, to tell whose something is that the server says on its own |
+//! | [`tenants`] | whom the connection serves, and what they want of it |
 //! | [`upstreams`] | all connections to servers |
 //!
 //! Invariants: nothing but the handshake is sent before the server is ready; calls wait in a bounded queue while
-//! a server that was ready before comes back; a server is told of no client capability. Deliberately absent: who
-//! made a call, which only the mux knows.
+//! a server that was ready before comes back; a server is told of the client capabilities that everybody behind the
+//! connection has. Deliberately absent: who made a call, which only the mux knows.
 
 pub(crate) mod child;
 pub(crate) mod exchange;
 pub(crate) mod http;
 pub(crate) mod link;
 pub(crate) mod peer;
+pub(crate) mod running;
+pub(crate) mod tenants;
 pub(crate) mod upstreams;
 
 use crate::catalog::{Catalog, Reading};
-use crate::config::{self, Transport};
+use crate::config::{self, HttpKind, Transport};
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::json::Pieces;
 use crate::limits::Limits;
+use crate::log::Level;
 use crate::mcp::ListKind;
 use crate::time::Mono;
 use crate::timer::{Timer, TimerKind};
 use link::Link;
 use peer::Peer;
+use running::Running;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use tenants::{Tenancy, Tenants};
 
-/// One configured server.
+/// One connection to a configured server.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) id: UpstreamId,
+    /// The shared connection of the same server, which is this one or another.
+    pub(crate) home: UpstreamId,
+    pub(crate) tenants: Tenants,
+    pub(crate) running: Running,
+    /// Of a shared connection: the others of this server.
+    pub(crate) lanes: Vec<UpstreamId>,
+    /// Of a shared connection: whether views show what it offers.
+    pub(crate) listed: bool,
+    /// What the proxy itself asked and waits for.
+    pub(crate) own_calls: Vec<Key>,
+    /// When a session last wanted something of it, and whether one has called since it was connected.
+    pub(crate) used_at: Mono,
+    pub(crate) has_served: bool,
     /// Its key in the configuration.
     pub(crate) name: Arc<str>,
     /// The key as logs may show it.
@@ -64,6 +85,8 @@ pub(crate) struct Upstream {
     /// Lists that changed while they were being read.
     pub(crate) stale: [bool; 4],
     pub(crate) refresh: Option<Timer>,
+    /// Of a connection beside the shared one: its next look at whether it is needed.
+    pub(crate) idle: Option<Timer>,
     /// The ping that is not answered yet, and how many before it were not.
     pub(crate) ping: Option<Key>,
     pub(crate) ping_failures: u32,
@@ -87,6 +110,8 @@ pub(crate) enum Phase {
     Listing,
     /// In use.
     Ready,
+    /// Not connected, because nobody needs it; the next call starts it.
+    Asleep,
     /// Stopped for good.
     Stopped,
 }
@@ -95,24 +120,41 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 struct Waiting {
     call: Key,
+    /// Its session, if it may lead to questions.
+    asks: Option<Key>,
     body: Vec<u8>,
 }
 
 impl Upstream {
-    pub(crate) fn new(id: UpstreamId, config: Arc<config::Server>) -> Self {
+    pub(crate) fn new(
+        id: UpstreamId,
+        home: UpstreamId,
+        config: Arc<config::Server>,
+        tenants: Tenants,
+    ) -> Self {
         Self {
             id,
+            home,
+            // Who opens a connection for a session has calls waiting already.
+            was_ready: tenants.tenancy != Tenancy::Shared,
+            tenants,
+            running: Running::default(),
+            lanes: Vec::new(),
+            listed: false,
+            own_calls: Vec::new(),
+            used_at: Mono::default(),
+            has_served: false,
             name: config.name.as_str().into(),
             label: config.label().into(),
             phase: Phase::Down,
             peer: Peer::default(),
             catalog: Catalog::default(),
             link: Link::new(id, &config.transport),
-            was_ready: false,
             was_tried: false,
             readings: [const { None }; 4],
             stale: [false; 4],
             refresh: None,
+            idle: None,
             ping: None,
             ping_failures: 0,
             waiting: VecDeque::new(),
@@ -132,13 +174,23 @@ impl Upstream {
         }
     }
 
-    /// Sends a call, or keeps it until the server is back.
+    /// Sends a call, or keeps it until the server is back or the session before has finished. Returns whether it
+    /// was sent. `asks` is the session of a call that may lead to questions.
     ///
     /// # Errors
     /// [`Code::NotReady`] when it never was there, [`Code::Overloaded`] when too much waits already.
-    pub(crate) fn submit(&mut self, fx: &mut Effects, call: Key, message: &Pieces<'_>) -> Result<(), Fault> {
-        if self.phase == Phase::Ready {
-            return self.link.send_call(fx, call, message);
+    pub(crate) fn submit(
+        &mut self,
+        fx: &mut Effects,
+        call: Key,
+        asks: Option<Key>,
+        message: &Pieces<'_>,
+    ) -> Result<bool, Fault> {
+        self.used_at = fx.mono();
+        if self.phase == Phase::Ready && self.admits(asks) {
+            self.link.send_call(fx, call, message)?;
+            self.entered(call, asks);
+            return Ok(true);
         }
         if !self.was_ready || self.phase == Phase::Stopped {
             return Err(self.not_ready());
@@ -146,26 +198,76 @@ impl Upstream {
         let full = self.waiting.len() >= fx.limits.upstream_queue_max
             || self.waiting_bytes.saturating_add(message.len()) > fx.limits.upstream_queue_bytes_max;
         if full {
-            let detail = format!("server {} is away and too many calls wait for it", self.label);
+            let detail = format!("server {} is away or busy and too many calls wait for it", self.label);
             return Err(Fault::local(Code::Overloaded, detail));
         }
         let mut body = Vec::with_capacity(message.len());
         message.write(&mut body);
-        self.wait(call, body);
-        Ok(())
+        self.wait(call, asks, body);
+        Ok(false)
     }
 
     /// Keeps a call that was refused unexecuted, ahead of nothing: order among waiting calls does not matter.
-    pub(crate) fn wait(&mut self, call: Key, body: Vec<u8>) {
+    pub(crate) fn wait(&mut self, call: Key, asks: Option<Key>, body: Vec<u8>) {
         self.waiting_bytes = self.waiting_bytes.saturating_add(body.len());
-        self.waiting.push_back(Waiting { call, body });
+        self.waiting.push_back(Waiting { call, asks, body });
     }
 
-    /// The next waiting call.
-    pub(crate) fn next_waiting(&mut self) -> Option<(Key, Vec<u8>)> {
-        let next = self.waiting.pop_front()?;
+    /// The next waiting call that may be sent now.
+    pub(crate) fn next_waiting(&mut self) -> Option<(Key, Option<Key>, Vec<u8>)> {
+        let place = self.waiting.iter().position(|waiting| self.admits(waiting.asks))?;
+        let next = self.waiting.remove(place)?;
         self.waiting_bytes = self.waiting_bytes.saturating_sub(next.body.len());
-        Some((next.call, next.body))
+        Some((next.call, next.asks, next.body))
+    }
+
+    /// Number of calls that wait.
+    pub(crate) fn waiting_len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether a call may begin: on a connection that several sessions share and that has one channel for
+    /// everything, calls that may lead to questions are those of one session at a time (BR-44).
+    pub(crate) fn admits(&self, asks: Option<Key>) -> bool {
+        let gated = self.tenants.tenancy == Tenancy::Interactive && self.has_one_channel();
+        !gated || asks.is_none_or(|session| self.running.admits(session))
+    }
+
+    /// A call was handed over.
+    pub(crate) fn entered(&mut self, call: Key, asks: Option<Key>) {
+        if let Some(session) = asks {
+            self.running.enter(call, session);
+            self.has_served = true;
+        }
+    }
+
+    /// Whether what the server says on its own cannot be told apart by the channel it comes on.
+    pub(crate) fn has_one_channel(&self) -> bool {
+        match &self.link {
+            Link::Child(_) => true,
+            Link::Http(link) => link.kind == HttpKind::Sse,
+        }
+    }
+
+    /// Whether it should be there even if nobody calls: everybody's connection, and one that has something to tell.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.tenants.tenancy == Tenancy::Shared
+            || !self.waiting.is_empty()
+            || !self.tenants.watched().is_empty()
+    }
+
+    /// How much its comings and goings matter to an operator.
+    pub(crate) fn level(&self) -> Level {
+        if self.tenants.tenancy == Tenancy::Shared { Level::Info } else { Level::Debug }
+    }
+
+    /// Whether nobody wants anything of it and it could be stopped without a loss.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.phase == Phase::Ready
+            && self.running.is_idle()
+            && self.waiting.is_empty()
+            && self.tenants.questions.is_empty()
+            && self.tenants.watched().is_empty()
     }
 
     /// Forgets a waiting call. Returns whether it was waiting.
@@ -177,12 +279,26 @@ impl Upstream {
         true
     }
 
+    /// Whether a child of it still lives, or the end of its HTTP session is under way.
+    pub(crate) fn is_ending(&mut self) -> bool {
+        match &mut self.link {
+            Link::Child(link) => link.child.is_some(),
+            Link::Http(link) => link.is_finishing(),
+        }
+    }
+
     pub(crate) fn is_armed(&self) -> bool {
         self.timer.is_some()
     }
 
     pub(crate) fn not_ready(&self) -> Fault {
         Fault::environment(Code::NotReady, format!("server {} is not connected yet", self.label))
+    }
+
+    pub(crate) fn busy(&self) -> Fault {
+        let detail =
+            format!("server {} is busy with the calls of another session (see maxSessions)", self.label);
+        Fault::environment(Code::Overloaded, detail)
     }
 
     /// Arms the one timer of the present phase; the one before is disarmed.

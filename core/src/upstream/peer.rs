@@ -12,6 +12,11 @@ pub(crate) struct Peer {
     prompts: Offer,
     resources: Offer,
     pub(crate) completions: bool,
+    pub(crate) logging: bool,
+    /// Resources can be subscribed to.
+    pub(crate) subscribe: bool,
+    /// Tools can be called as tasks.
+    pub(crate) tasks: bool,
     /// Raw JSON string.
     pub(crate) instructions: Option<Box<[u8]>>,
 }
@@ -31,6 +36,9 @@ impl Default for Peer {
             prompts: Offer::default(),
             resources: Offer::default(),
             completions: false,
+            logging: false,
+            subscribe: false,
+            tasks: false,
             instructions: None,
         }
     }
@@ -51,10 +59,14 @@ impl Peer {
             return Err(Fault::peer(Code::UpstreamBroken, detail + ", which is not supported"));
         };
         let capabilities = capabilities.unwrap_or_default();
-        let names = ["tools", "prompts", "resources", "completions"];
-        let [tools, prompts, resources, completions] = json::members(text, capabilities, names)?;
+        let names = ["tools", "prompts", "resources", "completions", "logging", "tasks"];
+        let [tools, prompts, resources, completions, logging, tasks] =
+            json::members(text, capabilities, names)?;
         Ok(Self {
             revision,
+            logging: logging.is_some_and(|span| span.of(text) != b"null"),
+            subscribe: is_true(text, resources, "subscribe")?,
+            tasks: runs_tools_as_tasks(text, tasks)?,
             tools: offer(text, tools)?,
             prompts: offer(text, prompts)?,
             resources: offer(text, resources)?,
@@ -87,9 +99,25 @@ impl Peer {
 }
 
 fn offer(text: &[u8], span: Option<Span>) -> Result<Offer, Fault> {
-    let Some(span) = span.filter(|span| span.of(text) != b"null") else { return Ok(Offer::default()) };
-    let announces = json::member(text, span, "listChanged")?.is_some_and(|value| value.of(text) == b"true");
-    Ok(Offer { there: true, announces })
+    let there = span.is_some_and(|span| span.of(text) != b"null");
+    Ok(Offer { there, announces: is_true(text, span, "listChanged")? })
+}
+
+fn is_true(text: &[u8], capability: Option<Span>, name: &str) -> Result<bool, Fault> {
+    let Some(capability) = capability.filter(|span| span.of(text).first() == Some(&b'{')) else {
+        return Ok(false);
+    };
+    Ok(json::member(text, capability, name)?.is_some_and(|value| value.of(text) == b"true"))
+}
+
+/// `tasks.requests.tools.call` (2025-11-25 basic/utilities/tasks § Capabilities).
+fn runs_tools_as_tasks(text: &[u8], tasks: Option<Span>) -> Result<bool, Fault> {
+    let mut at = tasks;
+    for name in ["requests", "tools", "call"] {
+        let Some(object) = at.filter(|span| span.of(text).first() == Some(&b'{')) else { return Ok(false) };
+        at = json::member(text, object, name)?;
+    }
+    Ok(at.is_some_and(|span| span.of(text).first() == Some(&b'{')))
 }
 
 #[cfg(test)]

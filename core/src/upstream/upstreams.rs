@@ -5,8 +5,10 @@
 //! never used again, so what comes late for a connection that is gone misses.
 
 use super::Upstream;
+use super::tenants::{Tenancy, Tenants};
 use crate::config::Config;
 use crate::id::UpstreamId;
+use crate::mcp::Profile;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,20 +16,38 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Upstreams {
     open: BTreeMap<UpstreamId, Box<Upstream>>,
-    servers: u64,
     next: u64,
 }
 
 impl Upstreams {
     /// The shared connection of each server that is not disabled; none is started yet.
     pub(crate) fn new(config: &Config) -> Self {
-        let mut all = Self { open: BTreeMap::new(), servers: 0, next: 0 };
+        let mut all = Self { open: BTreeMap::new(), next: 0 };
         for server in config.servers.iter().filter(|server| !server.disabled) {
             let id = all.mint();
-            all.open.insert(id, Box::new(Upstream::new(id, Arc::new(server.clone()))));
+            let tenants = Tenants::new(Tenancy::Shared, Profile::default());
+            all.open.insert(id, Box::new(Upstream::new(id, id, Arc::new(server.clone()), tenants)));
         }
-        all.servers = all.next;
         all
+    }
+
+    /// Another connection to the server of `home`; not started yet.
+    pub(crate) fn open(&mut self, home: UpstreamId, tenants: Tenants) -> Option<UpstreamId> {
+        let id = self.mint();
+        let server = self.get_mut(home)?;
+        server.lanes.push(id);
+        let upstream = Upstream::new(id, home, server.config.clone(), tenants);
+        self.open.insert(id, Box::new(upstream));
+        Some(id)
+    }
+
+    /// Forgets a connection that has ended.
+    pub(crate) fn remove(&mut self, id: UpstreamId) -> Option<Box<Upstream>> {
+        let gone = self.open.remove(&id)?;
+        if let Some(home) = self.get_mut(gone.home) {
+            home.lanes.retain(|lane| *lane != id);
+        }
+        Some(gone)
     }
 
     fn mint(&mut self) -> UpstreamId {
@@ -42,11 +62,6 @@ impl Upstreams {
 
     pub(crate) fn get_mut(&mut self, id: UpstreamId) -> Option<&mut Upstream> {
         self.open.get_mut(&id).map(|upstream| &mut **upstream)
-    }
-
-    /// The shared connection of each server, which names the server.
-    pub(crate) fn shared(&self) -> impl Iterator<Item = UpstreamId> + use<> {
-        (0..self.servers).map(UpstreamId)
     }
 
     /// All ids in order.

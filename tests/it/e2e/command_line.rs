@@ -25,7 +25,7 @@ async fn help_names_the_flags_on_stdout() {
     for flag in ["-help", "--help", "-h"] {
         let run = run(&[flag]).await;
         assert_eq!(run.code, Some(0));
-        for known in ["-config", "-check", "-demo", "-http-headers"] {
+        for known in ["-config", "-check", "-demo", "-http-headers", "client-config"] {
             assert!(run.stdout.contains(known), "no {known} in {}", run.stdout);
         }
         assert_eq!(run.stderr, "");

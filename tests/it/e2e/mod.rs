@@ -7,6 +7,7 @@
 //! | [`children`] | children: crash, orderly stop, sudden death of the proxy |
 //! | [`access`] | tokens, filters, routes, sessions |
 //! | [`command_line`] | flags, exit codes, configurations |
+//! | [`client_config`] | what clients are to be configured with |
 //!
 //! The rest is the stage: [`program`] finds what is to be started, [`proxy`] runs it, [`upstream`] has the servers,
 //! [`client`] the clients, [`event_stream`] HTTP+SSE (which the SDK no longer speaks), [`meeting`] lets a test hold
@@ -22,6 +23,7 @@
 mod access;
 mod children;
 mod client;
+mod client_config;
 mod command_line;
 mod event_stream;
 #[path = "everything/server.rs"]

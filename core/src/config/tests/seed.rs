@@ -92,8 +92,8 @@ fn the_full_example_loads_without_oauth() {
     assert_eq!(exposed(&fetch.options.auth_tokens), ["SpecificTokens"]);
     assert_eq!((fetch.options.panic_if_invalid, fetch.options.log_enabled), (true, false));
     // SEED-031
-    assert!(!github.filter.admits("create_or_update_file") && github.filter.admits("get_me"));
-    assert!(fetch.filter.admits("fetch"));
+    assert!(!github.filters.tools.admits("create_or_update_file") && github.filters.tools.admits("get_me"));
+    assert!(fetch.filters.tools.admits("fetch"));
     let Transport::Stdio { command, args, env, cwd } = &github.transport else { panic!("github is stdio") };
     assert_eq!((command.as_str(), args.len(), cwd), ("npx", 2, &None));
     assert_eq!(
@@ -275,7 +275,7 @@ fn options_are_inherited_field_by_field() {
         load(&v2(proxy, r#""s": {"command": "x"}, "t": {"command": "x", "options": {"disabled": true}}"#));
     let [s, t] = loaded.config.servers.as_slice() else { panic!("two servers") };
     assert_eq!(s.options, Options::default());
-    assert_eq!((&s.filter, s.disabled, t.disabled), (&ToolFilter::None, false, true));
+    assert_eq!((&s.filters, s.disabled, t.disabled), (&Filters::default(), false, true));
     assert_eq!(
         loaded.warnings.iter().filter(|n| n.message.contains("only effective in `mcpServers`")).count(),
         2
@@ -303,7 +303,7 @@ fn a_tool_filter_without_a_valid_mode_is_skipped_with_a_warning() {
     for (filter, listed, other, warning) in table {
         let loaded =
             load(&v2("", &format!(r#""s": {{"command": "x", "options": {{"toolFilter": {filter}}}}}"#)));
-        let filter = &loaded.config.servers[0].filter;
+        let filter = &loaded.config.servers[0].filters.tools;
         assert_eq!((filter.admits("a"), filter.admits("b")), (listed, other), "{filter:?}");
         assert_eq!(loaded.warnings.len(), usize::from(!warning.is_empty()));
         if !warning.is_empty() {

@@ -1,0 +1,90 @@
+//! `options.toolFilter`, `promptFilter` and `resourceFilter` of a server (SEED-031, SEED-032): what of it is served.
+//!
+//! Invariants: a filter looks at the server's own names, never at those that clients are shown; a list without
+//! entries is no filter.
+//! Deliberately absent: applying a filter to lists and calls, which only ask [`Filter::admits`]; inheritance.
+
+use super::fields::{Fields, nearest, shown};
+use super::notice::Report;
+use crate::glob::Globs;
+
+/// Which tools, prompts or resources of a server are served, by the server's own names. `*` in a name stands for
+/// any run of characters.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Filter {
+    /// All.
+    #[default]
+    None,
+    /// Only these.
+    Allow(Globs),
+    /// All but these.
+    Block(Globs),
+}
+
+impl Filter {
+    /// Whether what has this name (for a resource its URI, for a template its `uriTemplate`) is served.
+    pub fn admits(&self, name: &str) -> bool {
+        match self {
+            Self::None => true,
+            Self::Allow(names) => names.matches(name),
+            Self::Block(names) => !names.matches(name),
+        }
+    }
+}
+
+/// The filters of one server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filters {
+    /// `toolFilter`
+    pub tools: Filter,
+    /// `promptFilter`
+    pub prompts: Filter,
+    /// `resourceFilter`: resources by their URI, templates by their `uriTemplate`.
+    pub resources: Filter,
+}
+
+impl Filters {
+    /// Reads the filters among the options of a server.
+    pub(super) fn read(report: &mut Report<'_>, options: &mut Fields<'_>) -> Self {
+        let mut filter = |key, noun| read(report, options, key, noun);
+        Self {
+            tools: filter(KEYS[0], "tool"),
+            prompts: filter(KEYS[1], "prompt"),
+            resources: filter(KEYS[2], "resource"),
+        }
+    }
+}
+
+/// A filter without a valid mode is ignored, as is an empty list (SEED-031, SEED-032).
+fn read(report: &mut Report<'_>, options: &mut Fields<'_>, key: &'static str, noun: &str) -> Filter {
+    let Some(mut fields) = options.object(report, key) else { return Filter::None };
+    let mode = fields.string(report, "mode");
+    let list = fields.strings(report, "list").unwrap_or_default();
+    let at = mode.map_or(fields.at, |mode| mode.at);
+    let names: Globs = list.iter().map(|name| name.value).collect();
+    let mode = mode.map_or("", |mode| mode.value);
+    let name = fields.name_of("list");
+    fields.finish(report, &[]);
+    if names.is_empty() {
+        if mode.eq_ignore_ascii_case("allow") {
+            report.warn(at, format!("`{name}` is empty, so there is no filter and every {noun} is served"));
+        }
+        return Filter::None;
+    }
+    if mode.eq_ignore_ascii_case("allow") {
+        return Filter::Allow(names);
+    }
+    if mode.eq_ignore_ascii_case("block") {
+        return Filter::Block(names);
+    }
+    let suggestion = match nearest(mode, &["allow", "block"]) {
+        Some(known) => format!(" (did you mean `{known}`?)"),
+        None => " (it must be `allow` or `block`)".to_owned(),
+    };
+    let mode = shown(mode);
+    report.warn(at, format!("Unknown {noun} filter mode: {mode}, skipping {noun} filter{suggestion}"));
+    Filter::None
+}
+
+/// The keys, none of which is inherited.
+pub(super) const KEYS: [&str; 3] = ["toolFilter", "promptFilter", "resourceFilter"];

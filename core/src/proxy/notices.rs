@@ -1,0 +1,146 @@
+//! What a server says without being asked: log messages, changed resources, a finished errand at a URL; and what a
+//! client says of its roots.
+//!
+//! Each goes to those it concerns and nobody else (`bridging` §6): a log message to the session whose call caused it,
+//! if that session wants its level; an update to who watches the resource; the end of an elicitation to who was sent
+//! to its URL. What concerns nobody for certain ends here.
+
+use super::Proxy;
+use super::questions::{Cause, related_task};
+use crate::downstream::Role;
+use crate::id::{Key, UpstreamId};
+use crate::json::{self, Envelope, Pieces};
+use crate::log::Level;
+use crate::mcp::{LogLevel, Revision};
+use crate::mux::Own;
+use crate::upstream::Phase;
+use crate::upstream::exchange::Job;
+
+/// What is let through where nobody has said what is wanted, but the server was told a level for others.
+const DEFAULT_LEVEL: LogLevel = LogLevel::Info;
+
+impl Proxy {
+    /// `notifications/message` (2025-11-25 server/utilities/logging).
+    pub(super) fn on_log_message(
+        &mut self,
+        id: UpstreamId,
+        call: Option<Key>,
+        envelope: &Envelope,
+        text: &[u8],
+    ) {
+        let Some(params) = envelope.params else { return };
+        let level = json::member(text, params, "level").ok().flatten();
+        let level = level.and_then(|span| json::unquote(span.of(text)));
+        let Some(level) = level.and_then(|name| LogLevel::from_name(&name)) else { return };
+        let task = related_task(text, params).map(|span| span.of(text));
+        let Some(cause) = self.cause(id, call, task) else {
+            // For the operator, and without its text, which may hold what is somebody's.
+            if let Some(upstream) = self.upstreams.get(id) {
+                let line = format!("a log message ({}) belongs to no single call", level.name());
+                self.fx.log(Level::Debug, Some(&upstream.label), line);
+            }
+            return;
+        };
+        let told = self.upstreams.get(id).and_then(|upstream| upstream.tenants.level);
+        let Some(session) = self.down.session(cause.session) else { return };
+        let wanted = session.level.or_else(|| told.map(|_| DEFAULT_LEVEL));
+        if wanted.is_none_or(|wanted| level >= wanted) {
+            self.pass_on(cause, envelope, text);
+        }
+    }
+
+    /// Hands a notification on as it is, on the stream of its call if there is one.
+    fn pass_on(&mut self, cause: Cause, envelope: &Envelope, text: &[u8]) {
+        let wanted =
+            cause.call.and_then(|call| self.mux.get(call)?.origin.client().map(|origin| origin.stream));
+        let Some(stream) = self.down.stream_for(cause.session, wanted) else { return };
+        let message = Pieces::splice(text, envelope.newlines, &[]);
+        self.down.deliver(&mut self.fx, cause.session, stream, &message, Role::Note);
+    }
+
+    /// `notifications/resources/updated`.
+    pub(super) fn on_resource_updated(&mut self, id: UpstreamId, envelope: &Envelope, text: &[u8]) {
+        let Some(params) = envelope.params else { return };
+        let uri = json::member(text, params, "uri").ok().flatten();
+        let Some(uri) = uri.and_then(|span| json::unquote(span.of(text))) else { return };
+        let Some(upstream) = self.upstreams.get(id) else { return };
+        self.note_updates(&upstream.tenants.watchers(&uri), &uri);
+    }
+
+    /// Notes an update for sessions; it is told in a moment, once.
+    pub(super) fn note_updates(&mut self, sessions: &[Key], uri: &str) {
+        for key in sessions {
+            if let Some(session) = self.down.session(*key) {
+                session.note_update(uri);
+                self.changed.push(*key);
+            }
+        }
+    }
+
+    /// `notifications/elicitation/complete` (2025-11-25).
+    pub(super) fn on_elicited(&mut self, id: UpstreamId, envelope: &Envelope, text: &[u8]) {
+        let Some(params) = envelope.params else { return };
+        let Ok(Some(elicitation)) = json::member(text, params, "elicitationId") else { return };
+        let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        let Some(session) = upstream.tenants.came_back(elicitation.of(text)) else { return };
+        if self.down.session(session).is_some_and(|known| known.revision >= Revision::V2025_11_25) {
+            self.pass_on(Cause { session, call: None }, envelope, text);
+        }
+    }
+
+    /// `notifications/roots/list_changed` of a client: for the servers that have it to themselves.
+    pub(super) fn on_roots_changed(&mut self, session: Key) {
+        let Some(links) = self.down.session(session).map(|session| session.links.clone()) else { return };
+        for id in links.into_values() {
+            let Some(upstream) = self.upstreams.get_mut(id) else { continue };
+            if upstream.tenants.profile.roots_changed() && upstream.phase == Phase::Ready {
+                let text = b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/roots/list_changed\"}";
+                upstream.link.send_note(&mut self.fx, Job::Note, &Pieces::of(&[text]));
+            }
+        }
+    }
+
+    /// A session set its log level: its servers are told if that is more than others want.
+    pub(super) fn set_level(&mut self, session: Key, level: LogLevel) {
+        let Some(known) = self.down.session(session) else { return };
+        known.level = Some(level);
+        for home in self.homes(session) {
+            let id = self.seat(session, home).unwrap_or(home);
+            self.tell_level(id);
+        }
+    }
+
+    /// Tells a server the most verbose level that anybody behind this connection wants.
+    pub(super) fn tell_level(&mut self, id: UpstreamId) {
+        let Some(upstream) = self.upstreams.get(id) else { return };
+        if !upstream.peer.logging || upstream.phase != Phase::Ready {
+            return;
+        }
+        let told = upstream.tenants.level;
+        let sessions = self.sessions_on(id);
+        let wanted =
+            sessions.iter().filter_map(|key| self.down.session(*key).and_then(|session| session.level));
+        let Some(wanted) = wanted.min().filter(|wanted| told != Some(*wanted)) else { return };
+        let params = format!(",\"params\":{{\"level\":\"{}\"}}", wanted.name());
+        self.submit_own(id, Own::SetLevel, "logging/setLevel", &params);
+        if let Some(upstream) = self.upstreams.get_mut(id) {
+            upstream.tenants.level = Some(wanted);
+        }
+    }
+
+    /// A server is there again and knows nothing: it is told the log level and what is watched (ST-19). Whoever
+    /// watches may have missed something.
+    pub(super) fn restore(&mut self, id: UpstreamId) {
+        let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        upstream.tenants.level = None;
+        let watched = upstream.tenants.watched();
+        self.tell_level(id);
+        for uri in watched {
+            let params = format!(",\"params\":{{\"uri\":{}}}", json::quote(&uri));
+            self.submit_own(id, Own::Watch, "resources/subscribe", &params);
+            if let Some(upstream) = self.upstreams.get(id) {
+                self.note_updates(&upstream.tenants.watchers(&uri), &uri);
+            }
+        }
+    }
+}

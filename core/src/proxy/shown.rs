@@ -1,0 +1,223 @@
+//! What a session is shown: the greeting, and lists made of what its connections offer.
+//!
+//! Lists are made when they are asked for and kept by the session until something they are made of changes. A session
+//! with connections of its own is shown what those offer, so its first lists wait until they have said so, for a
+//! while. Invariant: a session is told of a change if and only if the list that it would get differs from the one it
+//! got (BR-51).
+
+use super::Proxy;
+use super::requests::{Body, Served, result_pieces};
+use crate::downstream::Role;
+use crate::downstream::session::WaitingList;
+use crate::fault::{Code, Fault};
+use crate::id::{Key, UpstreamId};
+use crate::json::{self, Envelope, Raw, quote};
+use crate::log::Level;
+use crate::mcp::{ListKind, Revision};
+use crate::publish::Published;
+use crate::timer::TimerKind;
+use crate::upstream::peer::Peer;
+use std::sync::Arc;
+
+impl Proxy {
+    /// The `result` of `initialize`: what the servers of a view can do. On the merged endpoint servers come and go, so
+    /// all that any server could bring is declared.
+    pub(super) fn greeting(&self, index: usize, revision: Revision) -> Option<String> {
+        let view = self.views.get(index)?;
+        let mut capabilities = Vec::new();
+        for kind in [ListKind::Tools, ListKind::Prompts, ListKind::Resources] {
+            if self.offers(index, |peer| peer.has(kind)) {
+                let watches = kind == ListKind::Resources && self.offers(index, |peer| peer.subscribe);
+                let subscribe = if watches { ",\"subscribe\":true" } else { "" };
+                capabilities.push(format!("\"{}\":{{\"listChanged\":true{subscribe}}}", kind.capability()));
+            }
+        }
+        if self.offers(index, |peer| peer.completions) && revision >= Revision::V2025_03_26 {
+            capabilities.push("\"completions\":{}".to_owned());
+        }
+        if self.offers(index, |peer| peer.logging) {
+            capabilities.push("\"logging\":{}".to_owned());
+        }
+        let name = match view.members() {
+            [member] if !view.is_merged() => &member.config.name,
+            _ => &self.config.name,
+        };
+        let instructions = self.instructions(index);
+        Some(format!(
+            "{{\"protocolVersion\":\"{}\",\"capabilities\":{{{}}},\"serverInfo\":{{\"name\":{},\"version\":{}}}{}{}}}",
+            revision.name(),
+            capabilities.join(","),
+            quote(name),
+            quote(&self.config.version),
+            if instructions.is_some() { ",\"instructions\":" } else { "" },
+            instructions.unwrap_or_default(),
+        ))
+    }
+
+    /// Whether a server of the view has something; on the merged endpoint one with it may come.
+    pub(super) fn offers(&self, index: usize, has: impl Fn(&Peer) -> bool) -> bool {
+        self.views.get(index).is_some_and(|view| {
+            let mut peers = view.members().iter().filter_map(|member| self.upstreams.get(member.home));
+            view.is_merged() || peers.any(|server| has(&server.peer))
+        })
+    }
+
+    /// The instructions of one server as they are, of several under their names: a JSON string.
+    fn instructions(&self, index: usize) -> Option<String> {
+        let view = self.views.get(index)?;
+        let servers = view.members().iter().filter_map(|member| self.upstreams.get(member.home));
+        let mut said = servers.filter_map(|server| Some((server, server.peer.instructions.as_deref()?)));
+        if !view.is_merged() {
+            return said.next().map(|(_, text)| String::from_utf8_lossy(text).into_owned());
+        }
+        let parts: Vec<String> = said
+            .filter_map(|(server, text)| {
+                Some(format!("## {}\n\n{}", server.label, json::unquote(text)?.trim()))
+            })
+            .collect();
+        (!parts.is_empty()).then(|| quote(&parts.join("\n\n")))
+    }
+
+    /// A list request: answered now, or when the session's connections have said what they offer.
+    pub(super) fn list(
+        &mut self,
+        key: Key,
+        number: u32,
+        kind: ListKind,
+        envelope: &Envelope,
+        text: &[u8],
+    ) -> Result<Served, Fault> {
+        if let Some(params) = envelope.params
+            && json::member(text, params, "cursor")?.is_some_and(|cursor| cursor.of(text) != b"null")
+        {
+            return Err(Fault::peer(Code::InvalidParams, "this cursor was not given out here"));
+        }
+        let index = self.down.session(key).map(|session| session.view).unwrap_or_default();
+        if !self.offers(index, |peer| peer.has(kind)) {
+            let detail = format!("the server has no {}", kind.capability());
+            return Err(Fault::peer(Code::MethodNotFound, detail));
+        }
+        let mut settled = true;
+        for home in self.homes(key) {
+            // Too many connections: the list is made of what the shared one offers.
+            let id = self.seat(key, home).unwrap_or(home);
+            let Some(server) = self.upstreams.get(id) else { continue };
+            settled &= id == home || server.was_tried;
+            if server.is_aged(&self.fx, kind) {
+                self.refresh(id, kind);
+            }
+        }
+        if !settled && let Some(session) = self.down.session(key) {
+            if session.waiting_lists.len() >= self.fx.limits.session_calls_max {
+                return Err(Fault::local(Code::Overloaded, "too many lists of this session are asked for"));
+            }
+            if session.waiting_lists.is_empty() {
+                self.fx.after(self.fx.limits.lists_ms, TimerKind::Lists, key.to_wire());
+            }
+            let id = Raw::new(envelope.id.map_or(b"".as_slice(), |span| span.of(text)));
+            session.waiting_lists.push(WaitingList { kind, stream: number, id });
+            return Ok(Served::Later);
+        }
+        let shown = self.shown(key, kind).map(|list| list.encoded.clone());
+        Ok(Served::Now(Body::Shared(shown.unwrap_or_default())))
+    }
+
+    /// Answers the lists that wait for a session's connections, if those are there now, or `anyway`.
+    pub(super) fn answer_lists(&mut self, key: Key, anyway: bool) {
+        let Some(session) = self.down.session(key).filter(|session| !session.waiting_lists.is_empty()) else {
+            return;
+        };
+        let tried = |id: &UpstreamId| self.upstreams.get(*id).is_none_or(|upstream| upstream.was_tried);
+        if !anyway && !session.links.values().all(tried) {
+            return;
+        }
+        for WaitingList { kind, stream, id } in std::mem::take(&mut session.waiting_lists) {
+            let shown = self.shown(key, kind).map(|list| list.encoded.clone()).unwrap_or_default();
+            let message = result_pieces(id.as_bytes(), &shown);
+            self.down.deliver(&mut self.fx, key, stream, &message, Role::Answer);
+        }
+    }
+
+    /// A list request is not wanted any more. Returns its stream.
+    pub(super) fn forget_list(&mut self, key: Key, id: &[u8]) -> Option<u32> {
+        let session = self.down.session(key)?;
+        let place = session.waiting_lists.iter().position(|list| list.id.as_bytes() == id)?;
+        Some(session.waiting_lists.remove(place).stream)
+    }
+
+    /// The servers a session sees.
+    pub(super) fn homes(&mut self, key: Key) -> Vec<UpstreamId> {
+        let view = self.down.session(key).and_then(|session| self.views.get(session.view));
+        view.map(|view| view.members().iter().map(|member| member.home).collect()).unwrap_or_default()
+    }
+
+    /// The list a session is shown, made of what its connections offer.
+    pub(super) fn shown(&mut self, key: Key, kind: ListKind) -> Option<Arc<Published>> {
+        let session = self.down.session(key)?;
+        if let Some(shown) = session.shown.get(kind.index())?.clone() {
+            return Some(shown);
+        }
+        let view = self.views.get_mut(session.view)?;
+        let merged = view.is_merged();
+        let upstreams = &self.upstreams;
+        let lists: Option<Vec<_>> = view
+            .members()
+            .iter()
+            .map(|member| {
+                let home = upstreams.get(member.home)?;
+                let link = session.links.get(&member.home).and_then(|id| upstreams.get(*id));
+                Some((link.unwrap_or(home).catalog.list(kind), home.listed || !merged))
+            })
+            .collect();
+        let (published, fresh) = view.publish(kind, &lists?);
+        if let Some(slot) = session.shown.get_mut(kind.index()) {
+            *slot = Some(published.clone());
+        }
+        if fresh {
+            for line in &published.hidden {
+                self.fx.log(Level::Warn, None, line.clone());
+            }
+        }
+        Some(published)
+    }
+
+    /// What a connection offers has changed: the sessions it serves are told if that changes what they are shown.
+    pub(super) fn relist(&mut self, id: UpstreamId, kind: ListKind) {
+        let sessions = self.sessions_on(id);
+        self.relist_for(&sessions, kind);
+    }
+
+    /// A server came or went, which changes merged lists, whatever connection a session has to it.
+    pub(super) fn relist_merged(&mut self, home: UpstreamId, kind: ListKind) {
+        let mut sessions = self.down.session_keys();
+        sessions.retain(|key| {
+            let view = self.down.session(*key).and_then(|session| self.views.get(session.view));
+            view.is_some_and(|view| view.is_merged() && view.has(home))
+        });
+        self.relist_for(&sessions, kind);
+    }
+
+    fn relist_for(&mut self, sessions: &[Key], kind: ListKind) {
+        // Sessions of one view mostly go from the same list to the same other one.
+        let mut last: Option<(Arc<Published>, Arc<Published>, bool)> = None;
+        for key in sessions.iter().copied() {
+            let Some(session) = self.down.session(key) else { continue };
+            let old = session.shown.get_mut(kind.index()).and_then(Option::take);
+            let Some(new) = self.shown(key, kind) else { continue };
+            let changed = match (&old, &last) {
+                (None, _) => true,
+                (Some(old), Some((from, to, changed))) if Arc::ptr_eq(old, from) && Arc::ptr_eq(&new, to) => {
+                    *changed
+                }
+                (Some(old), _) => old.encoded != new.encoded,
+            };
+            if let Some(old) = old {
+                last = Some((old, new, changed));
+            }
+            if changed && let Some(session) = self.down.session(key) {
+                session.note_change(kind);
+                self.changed.push(key);
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What a client's request is about: which server has it, and under which name.
+//!
+//! Names and URIs are looked up in what the session was shown, never taken apart. On a view of one server without
+//! filters and other names nothing is looked up at all.
+
+use super::Proxy;
+use crate::fault::{Code, Fault};
+use crate::id::{Key, UpstreamId};
+use crate::json::{self, Envelope, Kind, Span};
+use crate::mcp::{ListKind, Method};
+use crate::mux::Task;
+
+/// Where a request goes.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// The server, by its shared connection.
+    pub(super) home: UpstreamId,
+    /// What to call the thing there: the place of the name in the request, and the server's own name as JSON.
+    pub(super) rename: Option<(Span, String)>,
+    /// The name or URI as the server knows it, where it was looked at.
+    pub(super) own: Option<String>,
+}
+
+/// The members of `params` that say what a request is about.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Subject {
+    pub(super) name: Option<Span>,
+    pub(super) uri: Option<Span>,
+    pub(super) reference: Option<Span>,
+}
+
+impl Proxy {
+    /// Finds the server a request is for.
+    ///
+    /// # Errors
+    /// [`Code::InvalidParams`] for a tool or prompt that does not exist or is not served, [`Code::NoResource`] for such
+    /// a resource.
+    pub(super) fn target(
+        &mut self,
+        session: Key,
+        method: Method,
+        text: &[u8],
+        params: Span,
+        subject: Subject,
+    ) -> Result<Target, Fault> {
+        let index = self.down.session(session).map(|session| session.view).unwrap_or_default();
+        let kinds: &[ListKind] = if method == Method::ToolsCall {
+            &[ListKind::Tools]
+        } else if method == Method::PromptsGet {
+            &[ListKind::Prompts]
+        } else if method == Method::Complete {
+            &[ListKind::Prompts, ListKind::Resources]
+        } else {
+            &[ListKind::Resources]
+        };
+        let view = self.views.get(index);
+        let through = kinds.iter().map(|kind| view.and_then(|view| view.passes(*kind)));
+        if let Some(home) = through.reduce(|one, other| one.filter(|_| other.is_some())).flatten() {
+            return Ok(Target { home, rename: None, own: None });
+        }
+        for member in json::scan::each_member(text, params) {
+            json::refuse_look_alike(member.key.of(text), &["name", "uri", "ref"])?;
+        }
+        match kinds {
+            [kind @ (ListKind::Tools | ListKind::Prompts)] => self.named(session, *kind, text, subject.name),
+            [_] => self.located(session, text, subject.uri),
+            _ => self.completed(session, text, subject.reference),
+        }
+    }
+
+    /// A tool or a prompt.
+    fn named(
+        &mut self,
+        session: Key,
+        kind: ListKind,
+        text: &[u8],
+        name: Option<Span>,
+    ) -> Result<Target, Fault> {
+        let noun = if kind == ListKind::Tools { "tool" } else { "prompt" };
+        let missing = || Fault::peer(Code::InvalidParams, format!("a {noun} needs a `name`"));
+        let span = name.ok_or_else(missing)?;
+        let name = json::unquote(span.of(text)).ok_or_else(missing)?;
+        let found = self.find(session, kind, &name);
+        let (home, own) = found.ok_or_else(|| {
+            Fault::peer(Code::InvalidParams, format!("unknown {noun} `{}`", Fault::quoted(name.as_bytes())))
+        })?;
+        let rename = (own != name).then(|| (span, json::quote(&own)));
+        Ok(Target { home, rename, own: Some(own) })
+    }
+
+    /// A resource: listed, made from a template, or mentioned in an answer before.
+    fn located(&mut self, session: Key, text: &[u8], uri: Option<Span>) -> Result<Target, Fault> {
+        let uri = uri.and_then(|span| json::unquote(span.of(text)));
+        let uri = uri.ok_or_else(|| Fault::peer(Code::InvalidParams, "a resource needs a `uri`"))?;
+        let home = self.owner_of(session, &uri).ok_or_else(|| {
+            Fault::peer(Code::NoResource, format!("resource not found: {}", Fault::quoted(uri.as_bytes())))
+        })?;
+        Ok(Target { home, rename: None, own: Some(uri) })
+    }
+
+    fn owner_of(&mut self, session: Key, uri: &str) -> Option<UpstreamId> {
+        let listed = self.find(session, ListKind::Resources, uri).map(|(home, _)| home);
+        let made = |proxy: &mut Self| {
+            let templates = proxy.shown(session, ListKind::Templates)?;
+            let part = templates.find_matching(uri)?.part;
+            proxy.member(session, part)
+        };
+        let mentioned = |proxy: &mut Self| proxy.down.session(session)?.mentioned(uri);
+        let home = listed.or_else(|| made(self)).or_else(|| mentioned(self))?;
+        let server = self.upstreams.get(home)?;
+        server.config.filters.resources.admits(uri).then_some(home)
+    }
+
+    /// What is completed: an argument of a prompt or of a template.
+    fn completed(&mut self, session: Key, text: &[u8], reference: Option<Span>) -> Result<Target, Fault> {
+        let reference =
+            reference.ok_or_else(|| Fault::peer(Code::InvalidParams, "a completion needs a `ref`"))?;
+        let [name, uri] = json::members(text, reference, ["name", "uri"])?;
+        if uri.is_none() {
+            return self.named(session, ListKind::Prompts, text, name);
+        }
+        let template = uri.and_then(|span| json::unquote(span.of(text))).unwrap_or_default();
+        if let Some((home, _)) = self.find(session, ListKind::Templates, &template) {
+            return Ok(Target { home, rename: None, own: Some(template) });
+        }
+        self.located(session, text, uri)
+    }
+
+    /// Looks a published name or URI up: the server and its own name for it.
+    fn find(&mut self, session: Key, kind: ListKind, name: &str) -> Option<(UpstreamId, String)> {
+        let published = self.shown(session, kind)?;
+        let view = self.down.session(session)?.view;
+        let members = self.views.get(view)?.members();
+        let found = published.find(name, &*members.first()?.config)?;
+        Some((members.get(found.part)?.home, found.own.to_owned()))
+    }
+
+    /// The n-th server of a session's view.
+    fn member(&mut self, session: Key, place: usize) -> Option<UpstreamId> {
+        let view = self.down.session(session)?.view;
+        Some(self.views.get(view)?.members().get(place)?.home)
+    }
+
+    /// How a tool is to be called, if its server runs it as a task only.
+    pub(super) fn task_for(
+        &mut self,
+        id: UpstreamId,
+        target: &Target,
+        text: &[u8],
+        name: Option<Span>,
+    ) -> Option<Task> {
+        let upstream = self.upstreams.get(id).filter(|upstream| upstream.peer.tasks)?;
+        let tasks = &upstream.catalog.list(ListKind::Tools).tasks;
+        if tasks.is_empty() {
+            return None;
+        }
+        let name = target.own.clone().or_else(|| json::unquote(name?.of(text)))?;
+        tasks.contains(&name).then_some(Task::Wanted)
+    }
+
+    /// On a view of several servers: remembers which one mentioned resources that it may not list (BR-04).
+    pub(super) fn note_mentions(&mut self, session: Key, id: UpstreamId, envelope: &Envelope, text: &[u8]) {
+        const LINK: &[u8] = b"resource_link";
+        let Some(known) = self.down.session(session) else { return };
+        let merged = self.views.get(known.view).is_some_and(|view| view.is_merged());
+        if !merged || envelope.kind != Kind::Result || !text.windows(LINK.len()).any(|window| window == LINK)
+        {
+            return;
+        }
+        let Some(home) = self.upstreams.get(id).map(|upstream| upstream.home) else { return };
+        let content =
+            envelope.outcome.and_then(|result| json::member(text, result, "content").ok().flatten());
+        let content = content.filter(|span| span.of(text).first() == Some(&b'['));
+        for block in content.into_iter().flat_map(|span| json::elements(text, span)) {
+            let Ok([Some(kind), Some(uri)]) = json::members(text, block, ["type", "uri"]) else { continue };
+            let uri = json::unquote(uri.of(text)).filter(|uri| uri.len() <= URI_MAX);
+            if kind.of(text) == b"\"resource_link\""
+                && let Some(uri) = uri
+            {
+                known.note_mention(&uri, home);
+            }
+        }
+    }
+}
+
+/// Longest URI that is remembered.
+const URI_MAX: usize = 2_048;

@@ -1,0 +1,109 @@
+//! Tools that their server only runs as tasks, called like any other (2025-11-25 basic/utilities/tasks, `bridging` §7).
+//!
+//! ```text
+//! tools/call, with `task` ─▶ a task ─▶ tasks/result (held open) ─▶ the answer of the call
+//!                                   └▶ tasks/get now and then: still a sign of life?
+//! ```
+//!
+//! Clients see none of it: no tool of theirs says that it needs a task, and what they sent of tasks is taken out.
+//! A cancelled call ends its task. Invariant: a task is known only as long as its call is.
+
+use super::Proxy;
+use super::questions::RELATED_TASK;
+use crate::fault::{Code, Fault};
+use crate::id::{Key, UpstreamId};
+use crate::json::{self, Envelope, Raw, Span};
+use crate::mux::{Origin, Own, Task};
+use crate::timer::TimerKind;
+
+/// Shortest and longest time between two questions how a task is.
+const POLL_MS: (u64, u64) = (500, 60_000);
+
+impl Proxy {
+    /// A server took a call up as a task. Returns whether it did; otherwise this is the answer itself.
+    pub(super) fn on_task_created(&mut self, key: Key, text: &[u8], result: Span) -> bool {
+        let Some(id) =
+            self.mux.get(key).filter(|call| call.task == Some(Task::Wanted)).map(|call| call.upstream)
+        else {
+            return false;
+        };
+        let task = json::member(text, result, "task").ok().flatten();
+        let Some(Ok([Some(task), poll])) =
+            task.map(|task| json::members(text, task, ["taskId", "pollInterval"]))
+        else {
+            return false;
+        };
+        let wish = poll.and_then(|span| std::str::from_utf8(span.of(text)).ok()?.parse::<f64>().ok());
+        let wish = wish.map_or(self.fx.limits.task_poll_ms, |ms| ms as u64);
+        let poll_ms = wish.clamp(POLL_MS.0, POLL_MS.1);
+        let raw = Raw::new(task.of(text));
+        if let Some(call) = self.mux.get_mut(key) {
+            call.alive = self.fx.now.mono;
+            call.task = Some(Task::Running { id: raw.clone(), poll_ms });
+        }
+        if self.ask_about(id, Own::TaskResult(key), "tasks/result", &raw).is_none() {
+            self.fail(key, &Fault::local(Code::Overloaded, "the result of a task could not be asked for"));
+        } else {
+            self.fx.after(poll_ms, TimerKind::TaskPoll, key.to_wire());
+        }
+        true
+    }
+
+    /// Time to ask how a task is.
+    pub(super) fn on_task_timer(&mut self, key: Key) {
+        let Some(call) = self.mux.get(key) else { return };
+        let Some(Task::Running { id: task, poll_ms }) = call.task.clone() else { return };
+        let id = call.upstream;
+        self.ask_about(id, Own::TaskState(key), "tasks/get", &task);
+        self.fx.after(poll_ms, TimerKind::TaskPoll, key.to_wire());
+    }
+
+    /// A server says how a task is: it is alive, and that is all that matters here.
+    pub(super) fn on_task_state(&mut self, call: Key) {
+        if let Some(call) = self.mux.get_mut(call) {
+            call.alive = self.fx.now.mono;
+        }
+    }
+
+    /// The result of a task, or its error, is the answer of its call.
+    pub(super) fn on_task_done(&mut self, call: Key, envelope: &Envelope, text: &[u8]) {
+        if let Some(call) = self.mux.get_mut(call) {
+            call.task = Some(Task::Done);
+        }
+        self.complete(call, envelope, text);
+    }
+
+    /// A call that a server runs as a task is not wanted any more.
+    pub(super) fn end_task(&mut self, id: UpstreamId, task: &Raw) {
+        self.ask_about(id, Own::TaskCancel, "tasks/cancel", task);
+    }
+
+    fn ask_about(&mut self, id: UpstreamId, own: Own, method: &str, task: &Raw) -> Option<Key> {
+        let task = std::str::from_utf8(task.as_bytes()).unwrap_or("null");
+        self.submit_own(id, own, method, &format!(",\"params\":{{\"taskId\":{task}}}"))
+    }
+
+    /// Ends what the proxy itself asked about the task of a call that is over.
+    pub(super) fn drop_task_calls(&mut self, id: UpstreamId, call: Key) {
+        let Some(upstream) = self.upstreams.get(id) else { return };
+        let about = |key: &Key| {
+            let own = self.mux.get(*key).map(|call| &call.origin);
+            matches!(own, Some(Origin::Own(Own::TaskState(of) | Own::TaskResult(of))) if *of == call)
+        };
+        let own: Vec<Key> = upstream.own_calls.iter().copied().filter(about).collect();
+        for key in own {
+            self.cancel_upstream(key, None);
+        }
+    }
+}
+
+/// Where an answer says which task it came from, which means nothing to who did not ask for one.
+pub(super) fn task_mark(text: &[u8], envelope: &Envelope) -> Option<Span> {
+    let result = envelope.outcome?;
+    let meta = json::member(text, result, "_meta").ok()??;
+    json::member(text, meta, RELATED_TASK).ok()??;
+    match json::scan::each_member(text, meta).nth(1) {
+        None => json::scan::member_with_comma(text, result, "_meta"),
+        Some(_) => json::scan::member_with_comma(text, meta, RELATED_TASK),
+    }
+}

@@ -1,0 +1,66 @@
+//! Watched resources: `resources/subscribe` and `unsubscribe`, counted per connection (`bridging` §6.5).
+//!
+//! The server hears of the first session that watches a resource and of the last that stops; whoever comes between is
+//! answered here. Invariant: what a session watches is known on both sides, in the session and at the connection,
+//! and let go of with the session.
+
+use super::Proxy;
+use crate::fault::{Code, Fault};
+use crate::id::{Key, UpstreamId};
+use crate::json;
+use crate::mcp::Method;
+use crate::mux::Own;
+use crate::upstream::Phase;
+
+impl Proxy {
+    /// Whether a subscription can be answered here, because others hold the resource already or still.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] when the session watches too much, [`Code::MethodNotFound`] when the server has no
+    /// subscriptions.
+    pub(super) fn is_settled_here(
+        &mut self,
+        session: Key,
+        id: UpstreamId,
+        method: Method,
+        uri: &str,
+    ) -> Result<bool, Fault> {
+        let Some(upstream) = self.upstreams.get_mut(id) else { return Ok(false) };
+        if !upstream.peer.subscribe {
+            return Err(Fault::peer(Code::MethodNotFound, "the server has no subscriptions"));
+        }
+        let Some(known) = self.down.session(session) else { return Ok(false) };
+        if method == Method::Unsubscribe {
+            known.watches.remove(uri);
+            return Ok(!upstream.tenants.unwatch(uri, session));
+        }
+        if known.watches.len() >= self.fx.limits.watches_max {
+            return Err(Fault::local(Code::Overloaded, "this session watches too many resources"));
+        }
+        let settled = upstream.tenants.is_watched(uri);
+        if settled {
+            self.watch(session, id, uri);
+        }
+        Ok(settled)
+    }
+
+    /// A server accepted the first subscription.
+    pub(super) fn watch(&mut self, session: Key, id: UpstreamId, uri: &str) {
+        let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        let Some(known) = self.down.session(session) else { return };
+        known.watches.insert(uri.into(), id);
+        upstream.tenants.watch(uri, session);
+    }
+
+    /// A session is over: it lets go of a resource.
+    pub(super) fn let_go(&mut self, session: Key, id: UpstreamId, uri: &str) {
+        let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        if upstream.tenants.is_watched(uri)
+            && upstream.tenants.unwatch(uri, session)
+            && upstream.phase == Phase::Ready
+        {
+            let params = format!(",\"params\":{{\"uri\":{}}}", json::quote(uri));
+            self.submit_own(id, Own::Watch, "resources/unsubscribe", &params);
+        }
+    }
+}

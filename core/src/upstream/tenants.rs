@@ -1,0 +1,161 @@
+//! Whom a connection serves, and what they want of it: watched resources, a log level, open questions.
+//!
+//! Everything here is the sum over sessions of what one session wants, so that the server is told once (2025-11-25
+//! server/resources § Subscriptions, server/utilities/logging). Invariants: a URI is watched at the server exactly
+//! while somebody here holds it; what is remembered for sessions is bounded.
+
+use crate::id::Key;
+use crate::json::Raw;
+use crate::mcp::{LogLevel, Profile};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Whom a connection serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tenancy {
+    /// Everybody. The server is told of no client capability, so it cannot ask anything.
+    Shared,
+    /// Sessions with the same capabilities, one at a time where the server has one channel for everything.
+    Interactive,
+    /// One session, with which it ends.
+    Dedicated(Key),
+}
+
+/// What those who use a connection want.
+#[derive(Debug)]
+pub(crate) struct Tenants {
+    pub(crate) tenancy: Tenancy,
+    /// The client capabilities that the server is told.
+    pub(crate) profile: Profile,
+    /// Sessions that hold on to it, if they can let go.
+    pub(crate) users: u32,
+    /// The log level the server was told.
+    pub(crate) level: Option<LogLevel>,
+    /// Questions of the server that are not answered yet.
+    pub(crate) questions: Vec<Key>,
+    watches: BTreeMap<Box<str>, Vec<Key>>,
+    /// Which session was sent to which URL: raw elicitation ids, the oldest first.
+    visits: VecDeque<(Raw, Key)>,
+}
+
+/// Visits remembered; whoever comes back later than 64 others is told nothing.
+const VISITS_MAX: usize = 64;
+
+impl Tenants {
+    pub(crate) fn new(tenancy: Tenancy, profile: Profile) -> Self {
+        Self {
+            tenancy,
+            profile,
+            users: 0,
+            level: None,
+            questions: Vec::new(),
+            watches: BTreeMap::new(),
+            visits: VecDeque::new(),
+        }
+    }
+
+    /// Whether somebody holds this URI.
+    pub(crate) fn is_watched(&self, uri: &str) -> bool {
+        self.watches.contains_key(uri)
+    }
+
+    /// A session watches a URI from now on.
+    pub(crate) fn watch(&mut self, uri: &str, session: Key) {
+        let holders = self.watches.entry(uri.into()).or_default();
+        if !holders.contains(&session) {
+            holders.push(session);
+        }
+    }
+
+    /// A session lets go of a URI. Returns whether nobody holds it any more.
+    pub(crate) fn unwatch(&mut self, uri: &str, session: Key) -> bool {
+        let Some(holders) = self.watches.get_mut(uri) else { return true };
+        holders.retain(|holder| *holder != session);
+        let last = holders.is_empty();
+        if last {
+            self.watches.remove(uri);
+        }
+        last
+    }
+
+    /// All URIs that are watched.
+    pub(crate) fn watched(&self) -> Vec<Box<str>> {
+        self.watches.keys().cloned().collect()
+    }
+
+    /// Whom an update of this URI concerns: those who watch it, else those who watch something it lies below, else
+    /// all who watch anything here (the schema lets an update name a part of what was subscribed to).
+    pub(crate) fn watchers(&self, uri: &str) -> Vec<Key> {
+        if let Some(holders) = self.watches.get(uri) {
+            return holders.clone();
+        }
+        let above = self.watches.iter().filter(|(watched, _)| uri.starts_with(&***watched));
+        let mut found: Vec<Key> = above.flat_map(|(_, holders)| holders.iter().copied()).collect();
+        if found.is_empty() {
+            found = self.watches.values().flatten().copied().collect();
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// A session was sent to a URL.
+    pub(crate) fn sent_away(&mut self, elicitation: Raw, session: Key) {
+        if self.visits.len() >= VISITS_MAX {
+            self.visits.pop_front();
+        }
+        self.visits.push_back((elicitation, session));
+    }
+
+    /// The session that was sent to the URL of this elicitation; told once.
+    pub(crate) fn came_back(&mut self, elicitation: &[u8]) -> Option<Key> {
+        let place = self.visits.iter().position(|(id, _)| id.as_bytes() == elicitation)?;
+        self.visits.remove(place).map(|(_, session)| session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u64) -> Key {
+        Key::from_wire((1 << 24) | n).unwrap()
+    }
+
+    fn tenants() -> Tenants {
+        Tenants::new(Tenancy::Shared, Profile::default())
+    }
+
+    #[test]
+    fn a_uri_is_let_go_with_its_last_holder() {
+        let mut all = tenants(); // BR-52
+        all.watch("a://1", key(1));
+        all.watch("a://1", key(1));
+        all.watch("a://1", key(2));
+        assert!(!all.unwatch("a://1", key(1)));
+        assert!(all.is_watched("a://1"));
+        assert!(all.unwatch("a://1", key(2)));
+        assert!(!all.is_watched("a://1") && all.watched().is_empty());
+    }
+
+    #[test]
+    fn an_update_goes_to_who_watches_it_or_what_it_lies_below() {
+        let mut all = tenants();
+        all.watch("a://dir", key(1));
+        all.watch("a://dir/file", key(2));
+        all.watch("b://", key(3));
+        assert_eq!(all.watchers("a://dir/file"), [key(2)]);
+        assert_eq!(all.watchers("a://dir/other"), [key(1)]);
+        assert_eq!(all.watchers("c://"), [key(1), key(2), key(3)]);
+    }
+
+    #[test]
+    fn who_was_sent_to_a_url_is_told_once_and_the_memory_is_bounded() {
+        let mut all = tenants();
+        for n in 0..=VISITS_MAX as u64 {
+            all.sent_away(Raw::new(n.to_string().as_bytes()), key(n));
+        }
+        assert_eq!(all.came_back(b"0"), None);
+        assert_eq!(all.came_back(b"1"), Some(key(1)));
+        assert_eq!(all.came_back(b"1"), None);
+    }
+}
