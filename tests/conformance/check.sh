@@ -6,8 +6,9 @@
 #   OUT        keep logs and results here (default: a temporary folder, removed when all is well)
 #
 # The upstream is fixtures/everything.mjs, which alone passes everything: whatever fails is the proxy's doing. It is
-# put behind the proxy once over stdio and once over Streamable HTTP. Exit 0 when no other scored scenario fails than
-# those allowed, and each allowed one does fail for at least one of the two.
+# put behind the proxy once over stdio and once over Streamable HTTP, and scored each time at its own endpoint and at
+# the merged one, where a second copy stands behind it and all names clash. Exit 0 when no other scored scenario
+# fails than those allowed, and each allowed one does fail at least once.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 [ $# -eq 1 ] || { sed -n '2,/^set/p' "$0" | sed '/^set/d;s/^# \{0,1\}//'; exit 2; }
@@ -54,9 +55,9 @@ serves() {
       .then((answer) => process.exit(answer.status === 200 ? 0 : 1), () => process.exit(1));' "$1"
 }
 
-# measure KIND   leaves the names of the failed scored scenarios in $out/KIND/failed
+# measure   puts the fixture behind the proxy over $kind and scores both views
 measure() {
-  local port server url
+  local port server
   mkdir -p "$out/$kind"
   if [ "$kind" = stdio ]; then
     server="{\"command\":\"$node\",\"args\":[\"$fixture\",\"--stdio\",\"--era\",\"legacy\"]}"
@@ -67,25 +68,34 @@ measure() {
     server="{\"url\":\"http://127.0.0.1:$port/mcp\",\"transportType\":\"streamable-http\"}"
   fi
   port=$(free_port)
-  url=http://localhost:$port/up/mcp
   cat >"$out/$kind/config.json" <<EOF
-{"mcpProxy": {"baseURL": "http://localhost:$port", "addr": "127.0.0.1:$port", "name": "conformance", "version": "1", "type": "streamable-http"},
- "mcpServers": {"up": $server}}
+{"mcpProxy": {"baseURL": "http://localhost:$port", "addr": "127.0.0.1:$port", "name": "conformance", "version": "1", "type": "streamable-http",
+  "merged": {"prefix": "never"}},
+ "mcpServers": {"up": $server, "copy": {"command": "$node", "args": ["$fixture", "--stdio", "--era", "legacy"]}}}
 EOF
   start proxy "$bin" --config "$out/$kind/config.json" --expand-env=false
-  wait_for "the proxy" serves "$url" || return
-  OUT=$out/$kind TIMEOUT=${TIMEOUT:-15000} "$here/run.sh" "$url" "$revision" | tee "$out/$kind/score" | sed "1s/^/upstream over $kind: /"
-  sed -n 's/^  failed: \([^:]*\):.*/\1/p' "$out/$kind/score" >"$out/$kind/failed"
+  for path in up/mcp copy/mcp; do wait_for "the proxy" serves "http://localhost:$port/$path" || return; done
+  score single "http://localhost:$port/up/mcp"
+  score merged "http://localhost:$port/mcp"
+}
+# score VIEW URL   leaves the names of the failed scored scenarios in $out/KIND/VIEW/failed
+score() {
+  local dir=$out/$kind/$1
+  mkdir -p "$dir"
+  OUT=$dir TIMEOUT=${TIMEOUT:-15000} "$here/run.sh" "$2" "$revision" | tee "$dir/score" | sed "1s/^/upstream over $kind, $1: /"
+  sed -n 's/^  failed: \([^:]*\):.*/\1/p' "$dir/score" >"$dir/failed"
 }
 
 for kind in stdio http; do
   measure
   stop
 done
-[ -e "$out/stdio/failed" ] && [ -e "$out/http/failed" ] || { echo "the measurement is not complete; see $out"; exit 1; }
+for place in {stdio,http}/{single,merged}; do
+  [ -e "$out/$place/failed" ] || { echo "the measurement is not complete; see $out"; exit 1; }
+done
 
 allowed=$(sed 's/[[:space:]]*#.*//; /^$/d' "$here/allowed-failures.txt" | sort -u)
-failed=$(sort -u "$out"/*/failed)
+failed=$(sort -u "$out"/*/*/failed)
 unexpected=$(comm -13 <(echo "$allowed") <(echo "$failed"))
 obsolete=$(comm -23 <(echo "$allowed") <(echo "$failed"))
 [ -z "$unexpected" ] || echo "failed, but not in allowed-failures.txt:" $unexpected
