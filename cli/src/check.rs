@@ -3,7 +3,7 @@
 use crate::args::{Load, Log};
 use crate::load::load;
 use mcp_proxy_core::config::{Config, Filter, Server, Transport};
-use mcp_proxy_core::route::public_paths;
+use mcp_proxy_core::route::{merged_paths, public_paths};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -18,6 +18,13 @@ pub(crate) fn run(from: &Load, log: Log) -> ExitCode {
 
 fn report(config: &Config) -> String {
     let mut out = format!("listens on {} ({})\n", config.addr, config.serve.name());
+    let merged = merged_paths(config);
+    if !merged.is_empty() {
+        out.push_str("\nall servers\n");
+    }
+    for path in merged {
+        let _ = writeln!(out, "  url     {}{path}", base(config));
+    }
     for server in &config.servers {
         let _ = write!(out, "\n{}{}\n", server.label(), if server.disabled { " (disabled)" } else { "" });
         let _ = writeln!(out, "  server  {}", target(&server.transport));

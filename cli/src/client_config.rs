@@ -15,7 +15,7 @@ use crate::load::{load, say};
 use crate::nearest::nearest;
 use mcp_proxy_core::config::{Config, Server};
 use mcp_proxy_core::log::Level;
-use mcp_proxy_core::route::{merged_path, public_paths};
+use mcp_proxy_core::route::{merged_paths, public_paths};
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -79,7 +79,7 @@ fn endpoints(config: &Config, server: Option<&str>) -> Result<Vec<Endpoint>, Str
         let found = find(&config.servers, wanted)?;
         return Ok(named().filter(|(server, _)| *server == found).map(|it| of_server(config, it)).collect());
     }
-    if let Some(path) = merged_path(config) {
+    if let Some(path) = merged_paths(config).into_iter().next() {
         return Ok(vec![of_merged(config, &path)]);
     }
     let endpoints: Vec<Endpoint> =

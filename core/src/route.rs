@@ -43,7 +43,7 @@ impl Routes {
     /// The routes of all servers that are not disabled, and of the merged endpoint.
     pub(crate) fn new(config: &Config) -> Self {
         let mut routes = Self::default();
-        routes.add(merged_paths(config), Place::Merged);
+        routes.add(merged(config), Place::Merged);
         for (index, server) in config.servers.iter().filter(|server| !server.disabled).enumerate() {
             routes.add(paths(config, &server.name), Place::Server(index));
         }
@@ -57,12 +57,13 @@ impl Routes {
         }
     }
 
-    /// The route of a request path. Escapes are resolved, since clients escape what browsers would.
+    /// The route of a request path. Escapes are resolved, since clients escape what browsers would, unless the path is
+    /// one as it stands: that of `baseURL` may hold escapes.
     pub(crate) fn find(&self, path: &str) -> Option<Route> {
-        if !path.contains('%') {
-            return self.table.get(path).copied();
+        match self.table.get(path) {
+            None if path.contains('%') => self.table.get(&unescape(path)?).copied(),
+            found => found.copied(),
         }
-        self.table.get(&unescape(path)?).copied()
     }
 }
 
@@ -100,8 +101,8 @@ fn paths(config: &Config, name: &str) -> Vec<(String, Endpoint)> {
     paths
 }
 
-/// The paths of the merged endpoint.
-fn merged_paths(config: &Config) -> Vec<(String, Endpoint)> {
+/// All paths of the merged endpoint.
+fn merged(config: &Config) -> Vec<(String, Endpoint)> {
     let base = &config.base_path;
     let mut paths = Vec::new();
     if config.merged.enabled && config.serve.has_streamable_http() {
@@ -114,9 +115,10 @@ fn merged_paths(config: &Config) -> Vec<(String, Endpoint)> {
     paths
 }
 
-/// The path of the merged endpoint that clients are told to use, if there is one.
-pub fn merged_path(config: &Config) -> Option<String> {
-    merged_paths(config).into_iter().next().map(|(path, _)| path)
+/// The paths of the merged endpoint that clients are told to use, the better one first; none if it is turned off.
+pub fn merged_paths(config: &Config) -> Vec<String> {
+    let shown = merged(config).into_iter().filter(|(_, endpoint)| *endpoint != Endpoint::Message);
+    shown.map(|(path, _)| path).collect()
 }
 
 /// The path clients are told to use: `/{server}/mcp` or `/{server}/sse` under the path of `baseURL`.

@@ -14,10 +14,12 @@ const IDS_MAX: usize = 16;
 
 /// Whether this `error` is the one. Any of several `code`s counts, however it is spelled: a reader could take that one.
 pub(crate) fn is_url_required(text: &[u8], error: Span) -> bool {
-    each_member(text, error).filter(|member| is_named(text, *member, "code")).any(|member| {
+    let coded = each_member(text, error).filter(|member| is_named(text, *member, "code")).any(|member| {
         let number = std::str::from_utf8(member.value.of(text)).ok().and_then(|raw| raw.parse::<f64>().ok());
         number == Some(-32042.0)
-    })
+    });
+    let data = json::member(text, error, "data").unwrap_or_default();
+    coded && data.is_some_and(|data| elicitations(text, data).of(text).first() == Some(&b'['))
 }
 
 /// The ids of its elicitations, raw strings: the server may tell later that they are complete.
@@ -91,13 +93,16 @@ mod tests {
     }
 
     #[test]
-    fn the_error_is_known_by_its_code() {
+    fn the_error_is_known_by_its_code_and_its_data() {
         for (text, is) in [
             (ERROR, true),
-            (r#"{"message":"","\u0063ode" : -32042}"#, true),
-            (r#"{"code":-32042.0}"#, true),
-            (r#"{"code":-3.2042e4}"#, true),
-            (r#"{"code":-32603,"code":-32042}"#, true),
+            (r#"{"message":"","\u0063ode" : -32042,"data":{"elicitations":[]}}"#, true),
+            (r#"{"code":-32042.0,"data":{"elicitations":[]}}"#, true),
+            (r#"{"code":-3.2042e4,"data":{"elicitations":[]}}"#, true),
+            (r#"{"code":-32603,"code":-32042,"data":{"elicitations":[]}}"#, true),
+            // A code of somebody's own, from before it meant this.
+            (r#"{"code":-32042,"data":{"elicitations":7}}"#, false),
+            (r#"{"code":-32042}"#, false),
             (r#"{"code":-32041}"#, false),
             (r#"{"code":"-32042"}"#, false),
             (r#"{"code":-320420,"data":{"code":-32042}}"#, false),

@@ -72,7 +72,7 @@ impl Proxy {
             return Ok(id);
         }
         let tenants = Tenants::new(upstream.tenants.tenancy, upstream.tenants.profile);
-        let lanes = self.lanes_of(home, &tenants);
+        let lanes = self.siblings(id);
         let mut queues = lanes.iter().filter_map(|lane| self.upstreams.get(*lane));
         if let Some(free) = queues.find(|lane| lane.admits(Some(session)) && lane.waiting_len() == 0) {
             return Ok(free.id);
@@ -95,6 +95,16 @@ impl Proxy {
             })
         };
         server.lanes.iter().filter(fits).copied().collect()
+    }
+
+    /// A connection and those that serve the same sessions.
+    pub(super) fn siblings(&self, id: UpstreamId) -> Vec<UpstreamId> {
+        match self.upstreams.get(id) {
+            Some(upstream) if upstream.tenants.tenancy == Tenancy::Interactive => {
+                self.lanes_of(upstream.home, &upstream.tenants)
+            }
+            _ => vec![id],
+        }
     }
 
     /// Opens a connection beside the shared one, unless there are enough.
@@ -248,11 +258,12 @@ impl Proxy {
         if let Tenancy::Dedicated(session) = upstream.tenants.tenancy {
             return vec![session];
         }
+        let siblings = self.siblings(id);
         let mut keys = self.down.session_keys();
         keys.retain(|key| {
             let Some(session) = self.down.session(*key) else { return false };
             let shows = self.views.get(session.view).is_some_and(|view| view.has(home));
-            shows && session.links.get(&home).copied().unwrap_or(home) == id
+            shows && siblings.contains(&session.links.get(&home).copied().unwrap_or(home))
         });
         keys
     }

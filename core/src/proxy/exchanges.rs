@@ -104,7 +104,7 @@ impl Proxy {
         if !alive {
             self.lose(id, fault);
         }
-        self.check_ended();
+        self.check_gone(id);
     }
 
     pub(super) fn on_exchange_bytes(&mut self, id: UpstreamId, conn: ConnId, bytes: &[u8]) {
@@ -286,7 +286,7 @@ impl Proxy {
             Job::Listen => self.on_listen_ended(id, &summary),
             Job::Note | Job::Stream | Job::Delete | Job::Drain | Job::Idle => {}
         }
-        self.check_ended();
+        self.check_gone(id);
     }
 
     fn answers_on_stream(&mut self, id: UpstreamId) -> bool {

@@ -49,7 +49,7 @@ use crate::limits::Limits;
 use crate::log::Level;
 use crate::mux::Mux;
 use crate::policy::{Gate, Keyring, Principal};
-use crate::route::{Routes, public_paths};
+use crate::route::{Routes, merged_paths, public_paths};
 use crate::time::Now;
 use crate::timer::{Deadline, Timer, TimerKind};
 use crate::upstream::Upstream;
@@ -159,6 +159,10 @@ impl Proxy {
         }
         for id in self.upstreams.ids() {
             self.start_server(id);
+        }
+        let merged = merged_paths(&self.config);
+        if !merged.is_empty() {
+            self.fx.log(Level::Info, None, format!("All servers together at {}", merged.join(" and ")));
         }
         if self.upstreams.ids().is_empty() {
             self.fx.log(Level::Warn, None, "no server is configured");

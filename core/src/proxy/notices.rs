@@ -104,9 +104,12 @@ impl Proxy {
     pub(super) fn set_level(&mut self, session: Key, level: LogLevel) {
         let Some(known) = self.down.session(session) else { return };
         known.level = Some(level);
+        // A connection that is opened later is told when it is there.
         for home in self.homes(session) {
-            let id = self.seat(session, home).unwrap_or(home);
-            self.tell_level(id);
+            let link = self.down.session(session).and_then(|session| session.links.get(&home).copied());
+            for id in self.siblings(link.unwrap_or(home)) {
+                self.tell_level(id);
+            }
         }
     }
 

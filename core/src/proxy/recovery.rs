@@ -4,7 +4,7 @@
 //! |---|---|
 //! | the session is gone (404 to a request that named one) | one new handshake; the refused call is sent again |
 //! | the answer stream broke off after an event id | asked for again from there, after the server's `retry` |
-//! | a reused connection closed before any answer | sent again if nothing was written, or if that does no harm |
+//! | a reused connection closed before any answer | sent again if nothing was written, or if that does no harm (notifications, our answers) |
 //! | anything else | the call fails |
 
 use super::Proxy;
@@ -56,7 +56,7 @@ impl Proxy {
             Some(Envelope { outcome: Some(error), .. }) => self.fail(key, &server_error(&text, error)),
             _ => self.fail(key, &Fault::peer(Code::UpstreamBroken, status_text(status))),
         }
-        self.check_ended();
+        self.check_gone(id);
     }
 
     /// The connection of an exchange that is over goes back to the pool.
@@ -161,9 +161,15 @@ impl Proxy {
             Job::Call(key) => self.fail(key, &broke(fault)),
             Job::Listen => self.on_listen_ended(id, &summary),
             Job::Initialized => self.lose(id, fault),
+            // An answer to a question must not be lost; hearing a notification twice does no harm.
+            Job::Note if unread && !request.is_empty() => {
+                if let Some(server) = self.upstreams.get_mut(id) {
+                    server.link.send_note(&mut self.fx, Job::Note, &Pieces::of(&[&request]));
+                }
+            }
             Job::Note | Job::Delete | Job::Drain | Job::Idle | Job::Stream => {}
         }
-        self.check_ended();
+        self.check_gone(id);
     }
 
     /// A connection that had served before closed without a byte of an answer: the call is sent again if the server

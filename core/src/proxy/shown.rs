@@ -204,8 +204,11 @@ impl Proxy {
             let Some(session) = self.down.session(key) else { continue };
             let old = session.shown.get_mut(kind.index()).and_then(Option::take);
             let Some(new) = self.shown(key, kind) else { continue };
+            let waits =
+                self.down.session(key).is_some_and(|s| s.waiting_lists.iter().any(|list| list.kind == kind));
             let changed = match (&old, &last) {
-                (None, _) => true,
+                // It has not seen a list yet, and if it waits for one, that will be the new one.
+                (None, _) => !waits,
                 (Some(old), Some((from, to, changed))) if Arc::ptr_eq(old, from) && Arc::ptr_eq(&new, to) => {
                     *changed
                 }

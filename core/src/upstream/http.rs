@@ -333,6 +333,8 @@ impl HttpLink {
             self.session = session;
             self.revision = revision;
             self.ask(fx, Job::Delete, Method::Delete, None);
+            // The next handshake, if there is one, names no session.
+            self.forget_session();
         }
     }
 

@@ -36,7 +36,12 @@ impl Upstreams {
         let id = self.mint();
         let server = self.get_mut(home)?;
         server.lanes.push(id);
-        let upstream = Upstream::new(id, home, server.config.clone(), tenants);
+        let kind = server.link.http().map(|link| link.kind);
+        let mut upstream = Upstream::new(id, home, server.config.clone(), tenants);
+        if let (Some(link), Some(kind)) = (upstream.link.http(), kind) {
+            // What the server turned out to speak.
+            link.kind = kind;
+        }
         self.open.insert(id, Box::new(upstream));
         Some(id)
     }

@@ -102,7 +102,7 @@ async fn unknown_routes_are_not_found() {
     let mut disabled = stdio();
     disabled["options"] = json!({"disabled": true});
     let proxy = Proxy::in_front_of(json!({"everything": stdio(), "off": disabled})).await;
-    for path in ["/", "/mcp", "/other/mcp", "/everything/other", "/off/mcp", "/everything/mcp/more"] {
+    for path in ["/", "/other/mcp", "/mcp/other", "/everything/other", "/off/mcp", "/everything/mcp/more"] {
         let response = send(post(&proxy.url(path), &initialize())).await;
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
     }
