@@ -58,15 +58,19 @@ impl Catalog {
         }
     }
 
-    /// Replaces a list. Returns whether its items differ from those before.
-    pub(crate) fn replace(&mut self, kind: ListKind, items: Vec<Item>, now: Mono) -> bool {
+    fn list_mut(&mut self, kind: ListKind) -> &mut List {
         let [tools, prompts, resources, templates] = &mut self.lists;
-        let list = match kind {
+        match kind {
             ListKind::Tools => tools,
             ListKind::Prompts => prompts,
             ListKind::Resources => resources,
             ListKind::Templates => templates,
-        };
+        }
+    }
+
+    /// Replaces a list. Returns whether its items differ from those before.
+    pub(crate) fn replace(&mut self, kind: ListKind, items: Vec<Item>, now: Mono) -> bool {
+        let list = self.list_mut(kind);
         let digest = digest(&items);
         let changed = list.digest != digest || list.read_at == Mono::default();
         list.read_at = now;
@@ -79,15 +83,14 @@ impl Catalog {
         changed
     }
 
+    /// Takes a list over from another connection to the same server.
+    pub(crate) fn adopt(&mut self, kind: ListKind, other: &Self) {
+        *self.list_mut(kind) = other.list(kind).clone();
+    }
+
     /// Keeps a list once if another connection to the same server has the same one.
     pub(crate) fn share(&mut self, kind: ListKind, other: &Self) {
-        let [tools, prompts, resources, templates] = &mut self.lists;
-        let list = match kind {
-            ListKind::Tools => tools,
-            ListKind::Prompts => prompts,
-            ListKind::Resources => resources,
-            ListKind::Templates => templates,
-        };
+        let list = self.list_mut(kind);
         let other = other.list(kind);
         if list.digest == other.digest {
             list.items = other.items.clone();

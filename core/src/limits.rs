@@ -70,6 +70,12 @@ pub struct Limits {
     pub ask_wait_ms: u64,
     /// Open questions of one upstream connection.
     pub questions_max: usize,
+    /// A question that waits for a stream of its client; longer ones are refused at once.
+    pub held_question_bytes_max: usize,
+    /// Raw JSON-RPC ids and progress tokens, which are kept as long as their request runs.
+    pub id_bytes_max: usize,
+    /// URIs of resources that are watched.
+    pub uri_bytes_max: usize,
     /// Resources one session may watch.
     pub watches_max: usize,
     /// Connections to one server that serve sessions of their own, unless `maxSessions` says otherwise.
@@ -156,7 +162,10 @@ impl Default for Limits {
             own_call_ms: 60_000,
             input_ms: 10 * 60_000,
             ask_wait_ms: 10_000,
-            questions_max: 1_000,
+            questions_max: 200,
+            held_question_bytes_max: 256 * 1024,
+            id_bytes_max: 1_024,
+            uri_bytes_max: 8 * 1024,
             watches_max: 1_000,
             lanes_max: 64,
             shared_lanes_max: 4,

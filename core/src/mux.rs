@@ -62,8 +62,8 @@ pub(crate) struct Call {
 pub(crate) enum Task {
     /// The server was asked to.
     Wanted,
-    /// It did: the raw id of the task, and how often to ask how it is.
-    Running { id: Raw, poll_ms: u64 },
+    /// It did: the raw id of the task, how often to ask how it is, and the last time that was asked.
+    Running { id: Raw, poll_ms: u64, asked: Option<Key> },
     /// Its result is there.
     Done,
 }
@@ -188,15 +188,6 @@ impl Mux {
     pub(crate) fn find(&self, upstream: UpstreamId, raw: &[u8]) -> Option<Key> {
         let key = key_of(raw)?;
         self.calls.get(key).filter(|call| call.upstream == upstream).map(|_| key)
-    }
-
-    /// The call that a server runs as this task (raw id). For questions, which are rare.
-    pub(crate) fn find_task(&self, upstream: UpstreamId, raw: &[u8]) -> Option<Key> {
-        let runs = |call: &Call| {
-            call.upstream == upstream
-                && matches!(&call.task, Some(Task::Running { id, .. }) if id.as_bytes() == raw)
-        };
-        self.calls.iter().find(|(_, call)| runs(call)).map(|(key, _)| key)
     }
 
     /// All calls of one upstream, in slot order. For its end, not for messages.

@@ -89,6 +89,14 @@ impl Downstream {
         self.clients.get_mut(&conn).map(|client| &mut **client)
     }
 
+    /// The session whose stream a connection carries.
+    pub(crate) fn session_of(&self, conn: ConnId) -> Option<Key> {
+        match self.clients.get(&conn)?.task {
+            Task::Streaming { session, .. } => Some(session),
+            Task::Reading | Task::Waiting { .. } | Task::Closing => None,
+        }
+    }
+
     /// The next connection whose buffered bytes should be looked at again.
     pub(crate) fn next_ready(&mut self) -> Option<ConnId> {
         self.ready.pop()

@@ -90,6 +90,11 @@ impl Proxy {
         if let Some(call) = self.mux.get_mut(key) {
             call.timer = Some(timer);
             call.waiting = waiting;
+            if let (Some(uri), Method::Subscribe, Some(server)) =
+                (&purpose.uri, method, self.upstreams.get_mut(upstream))
+            {
+                server.tenants.asked(uri);
+            }
             call.uri = purpose.uri;
             call.task = purpose.task;
         }
@@ -129,6 +134,24 @@ impl Proxy {
         Some(key)
     }
 
+    /// Sends a call that waited for one connection on another one to the same server.
+    pub(super) fn resubmit(&mut self, key: Key, id: UpstreamId, body: &[u8]) {
+        let Some(call) = self.mux.get_mut(key) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
+        call.upstream = id;
+        if let Some(uri) = call.uri.as_ref().filter(|_| call.method == Method::Subscribe) {
+            server.tenants.asked(uri);
+        }
+        match server.submit(&mut self.fx, key, call.asks(), &Pieces::of(&[body])) {
+            Ok(true) => {
+                call.waiting = None;
+                call.alive = self.fx.now.mono;
+            }
+            Ok(false) => {}
+            Err(fault) => self.fail(key, &fault),
+        }
+    }
+
     /// Keeps a call that the server cannot have executed until it is back, for a while. What the proxy itself asked
     /// is asked anew then.
     pub(super) fn park(&mut self, id: UpstreamId, key: Key, body: Vec<u8>) {
@@ -142,9 +165,7 @@ impl Proxy {
         }
         call.waiting = Some(now);
         let asks = call.asks();
-        if asks.is_some() {
-            server.running.leave(key);
-        }
+        server.left(key, asks.is_some());
         if let Some(timer) = call.timer.take() {
             self.fx.timers.cancel(timer);
         }
@@ -159,7 +180,7 @@ impl Proxy {
             let Some(server) = self.upstreams.get_mut(id).filter(|s| s.phase == Phase::Ready) else {
                 return;
             };
-            let Some((key, asks, body)) = server.next_waiting() else { return };
+            let Some((key, asks, body)) = server.next_waiting() else { return self.renew_haunted(id) };
             let Some(call) = self.mux.get_mut(key) else { continue };
             call.waiting = None;
             call.alive = now;
@@ -284,9 +305,14 @@ impl Proxy {
                     session.forget_call(key);
                     session.last_used = self.fx.now.mono;
                 }
-                if let Some(upstream) = upstream.filter(|_| call.waiting.is_none() && call.method.may_ask()) {
-                    upstream.running.leave(key);
-                    upstream.used_at = self.fx.now.mono;
+                if let Some(upstream) = upstream {
+                    if let (Some(uri), Method::Subscribe) = (&call.uri, call.method) {
+                        upstream.tenants.asked_no_more(uri);
+                    }
+                    if call.waiting.is_none() {
+                        upstream.left(key, call.method.may_ask());
+                        upstream.used_at = self.fx.now.mono;
+                    }
                     if upstream.waiting_len() > 0 {
                         self.freed.push(call.upstream);
                     }
@@ -349,6 +375,20 @@ impl Proxy {
         if server.phase != Phase::Ready {
             return;
         }
+        if let Some(session) = call.asks().filter(|_| server.is_gated()) {
+            server.running.haunt(key, session);
+        }
+        // A subscription that nobody holds may have been made all the same.
+        if let (Some(uri), Method::Subscribe) = (&call.uri, call.method) {
+            let uri = uri.clone();
+            self.send_cancelled(call.upstream, key, reason);
+            return self.let_go_unheld(call.upstream, &uri);
+        }
+        self.send_cancelled(call.upstream, key, reason);
+    }
+
+    fn send_cancelled(&mut self, id: UpstreamId, key: Key, reason: Option<&str>) {
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         let reason = reason.map_or_else(String::new, |reason| format!(",\"reason\":{}", quote(reason)));
         let text = format!(
             "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{}{reason}}}}}",
@@ -399,6 +439,7 @@ impl Proxy {
         let Some(server) = self.upstreams.get(call.upstream) else { return };
         let busy = server.phase == Phase::Ready;
         let silent_ms = match (call.waiting, &call.origin) {
+            (Some(_), _) if server.is_new() => self.fx.limits.handshake_ms,
             (Some(_), _) if !busy => self.fx.limits.queue_ms,
             (_, Origin::Client(_)) => server.call_ms(&self.fx),
             (_, Origin::Own(_)) => self.fx.limits.own_call_ms,

@@ -22,6 +22,9 @@ use crate::timer::TimerKind;
 use crate::upstream::Phase;
 use crate::upstream::tenants::{Tenancy, Tenants};
 
+/// How long no other connection to a server is tried after one could not be made.
+const LANE_RETRY_MS: u64 = 60_000;
+
 impl Proxy {
     /// The connection that serves a session at the server of `home`, opened if it is not there yet.
     ///
@@ -32,14 +35,15 @@ impl Proxy {
         if let Some(id) = known.links.get(&home) {
             return Ok(*id);
         }
-        let profile = known.profile;
+        let (profile, now) = (known.profile, self.fx.mono());
         let Some(server) = self.upstreams.get(home) else { return Ok(home) };
         let tenancy = match (server.config.options.sessions, profile.is_empty()) {
             (Sharing::Auto | Sharing::Shared, true) => return Ok(home),
             (Sharing::Shared, false) => Tenancy::Interactive,
             (Sharing::Auto, false) | (Sharing::Dedicated, _) => Tenancy::Dedicated(session),
         };
-        if !server.was_ready {
+        let refused = server.lane_failed_at.is_some_and(|at| now.ms_since(at) < LANE_RETRY_MS);
+        if !server.was_ready || (refused && server.config.options.sessions != Sharing::Dedicated) {
             return Ok(home);
         }
         let profile = if tenancy == Tenancy::Interactive { profile.without_roots_changed() } else { profile };
@@ -68,7 +72,7 @@ impl Proxy {
     pub(super) fn seat_for_call(&mut self, session: Key, home: UpstreamId) -> Result<UpstreamId, Fault> {
         let id = self.seat(session, home)?;
         let Some(upstream) = self.upstreams.get(id) else { return Ok(id) };
-        if upstream.admits(Some(session)) {
+        if !upstream.is_gated() || (upstream.admits(Some(session)) && upstream.waiting_len() == 0) {
             return Ok(id);
         }
         let tenants = Tenants::new(upstream.tenants.tenancy, upstream.tenants.profile);
@@ -168,8 +172,10 @@ impl Proxy {
     pub(super) fn on_idle_timer(&mut self, id: UpstreamId) {
         let now = self.fx.mono();
         let Some(upstream) = self.upstreams.get_mut(id) else { return };
-        if matches!(upstream.phase, Phase::Asleep | Phase::Stopped) {
-            return;
+        match upstream.phase {
+            Phase::Asleep if upstream.tenants.users == 0 => return self.end_lane(id),
+            Phase::Asleep | Phase::Stopped => return,
+            Phase::Down | Phase::Starting | Phase::Handshake | Phase::Listing | Phase::Ready => {}
         }
         let (idle_ms, default) = (upstream.config.options.idle_ms, self.fx.limits.lane_idle_ms);
         let held = upstream.tenants.users > 0;
@@ -184,8 +190,8 @@ impl Proxy {
         if !held {
             return self.end_lane(id);
         }
+        upstream.lost(&self.fx);
         upstream.phase = Phase::Asleep;
-        upstream.has_served = false;
         self.fx.log(
             Level::Debug,
             Some(&upstream.label),
@@ -207,6 +213,8 @@ impl Proxy {
                     upstream.used_at = now;
                     if upstream.phase == Phase::Asleep && upstream.tenants.users == 0 {
                         self.end_lane(id);
+                    } else if upstream.running.is_haunted() {
+                        self.renew_lane(id);
                     }
                 }
             }
@@ -214,7 +222,7 @@ impl Proxy {
     }
 
     /// Ends a connection that serves nobody any more.
-    fn end_lane(&mut self, id: UpstreamId) {
+    pub(super) fn end_lane(&mut self, id: UpstreamId) {
         self.stop_server(id);
         self.drop_own_calls(id);
         self.check_gone(id);
@@ -224,9 +232,6 @@ impl Proxy {
     fn hang_up(&mut self, id: UpstreamId) {
         let Some(upstream) = self.upstreams.get_mut(id) else { return };
         upstream.disarm(&mut self.fx);
-        upstream.ping = None;
-        upstream.readings = [const { None }; 4];
-        upstream.tenants.level = None;
         if let Some(child) = upstream.link.child().and_then(|link| link.child.as_mut()) {
             child.stop(&mut self.fx);
         }
@@ -234,6 +239,67 @@ impl Proxy {
             link.finish(&mut self.fx);
         }
         self.drop_own_calls(id);
+    }
+
+    /// Calls of other sessions wait for a connection that is kept only because of cancelled calls: a server that
+    /// starts anew asks nothing for their sake.
+    pub(super) fn renew_haunted(&mut self, id: UpstreamId) {
+        if self.upstreams.get(id).is_some_and(|upstream| {
+            upstream.phase == Phase::Ready && upstream.running.is_haunted() && upstream.keeps_others_waiting()
+        }) {
+            self.renew_lane(id);
+        }
+    }
+
+    fn renew_lane(&mut self, id: UpstreamId) {
+        let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        self.fx.log(Level::Debug, Some(&upstream.label), "a connection is made anew after a cancelled call");
+        upstream.lost(&self.fx);
+        self.drop_questions(id);
+        self.hang_up(id);
+        let wanted = self.upstreams.get(id).is_some_and(|upstream| upstream.is_wanted());
+        if wanted {
+            self.start_server(id);
+        } else if let Some(upstream) = self.upstreams.get_mut(id) {
+            upstream.phase = Phase::Asleep;
+        }
+    }
+
+    /// A connection for a session could not even be made once, though the shared one could: a server that can run only
+    /// once, say. Its sessions go to the shared one, with what waits, unless they must not. Returns whether they did.
+    pub(super) fn move_to_shared(&mut self, id: UpstreamId, fault: &Fault) -> bool {
+        let now = self.fx.mono();
+        let Some(lane) = self.upstreams.get_mut(id) else { return false };
+        if lane.config.options.sessions == Sharing::Dedicated {
+            return false;
+        }
+        lane.was_tried = true;
+        let (home, label) = (lane.home, lane.label.clone());
+        let mut calls = Vec::new();
+        while let Some(call) = lane.take_waiting() {
+            calls.push(call);
+        }
+        if let Some(home) = self.upstreams.get_mut(home) {
+            home.lane_failed_at = Some(now);
+        }
+        let line = format!(
+            "a second connection could not be made ({fault}): sessions share one and cannot be asked anything"
+        );
+        self.fx.log(Level::Warn, Some(&label), line);
+        let sessions = self.sessions_on(id);
+        for session in &sessions {
+            if let Some(session) = self.down.session(*session) {
+                session.links.insert(home, home);
+            }
+        }
+        for (key, body) in calls {
+            self.resubmit(key, home, &body);
+        }
+        self.end_lane(id);
+        for session in sessions {
+            self.answer_lists(session, false);
+        }
+        true
     }
 
     /// Forgets a connection beside the shared one when nothing of it is left.

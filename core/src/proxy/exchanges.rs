@@ -10,6 +10,7 @@
 //! What follows when one goes wrong is in [`super::recovery`].
 
 use super::Proxy;
+use super::recovery::{answer_lost, status_text};
 use crate::config::HttpKind;
 use crate::fault::{Code, Fault};
 use crate::http::ClientEvent;
@@ -93,7 +94,9 @@ impl Proxy {
             Job::Call(key) if alive => self.fail(key, fault),
             Job::Call(key) => self.park(id, key, body),
             Job::Listen if alive => self.on_listen_ended(id, &exchange.summary(200)),
+            Job::Answer(call) if alive => self.fail(call, &answer_lost(fault)),
             Job::Listen
+            | Job::Answer(_)
             | Job::Note
             | Job::Initialized
             | Job::Stream
@@ -262,6 +265,7 @@ impl Proxy {
             Job::Stream => return self.on_stream_refused(id, exchange, status),
             Job::Call(_)
             | Job::Note
+            | Job::Answer(_)
             | Job::Initialized
             | Job::Listen
             | Job::Delete
@@ -283,8 +287,12 @@ impl Proxy {
                 self.lose(id, &fault);
             }
             Job::Note if !good => self.on_note_refused(id, &summary),
+            Job::Answer(call) if !good => {
+                self.on_note_refused(id, &summary);
+                self.fail(call, &answer_lost(&Fault::peer(Code::UpstreamBroken, status_text(status))));
+            }
             Job::Listen => self.on_listen_ended(id, &summary),
-            Job::Note | Job::Stream | Job::Delete | Job::Drain | Job::Idle => {}
+            Job::Note | Job::Answer(_) | Job::Stream | Job::Delete | Job::Drain | Job::Idle => {}
         }
         self.check_gone(id);
     }

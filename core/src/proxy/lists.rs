@@ -5,7 +5,7 @@
 //! only if what they see differs.
 
 use super::Proxy;
-use crate::catalog::{Item, Page, Reading};
+use crate::catalog::{Digest, Item, Page, Reading};
 use crate::config::Filter;
 use crate::fault::Fault;
 use crate::id::{Key, UpstreamId};
@@ -87,8 +87,12 @@ impl Proxy {
         let Some(server) = self.upstreams.get_mut(id) else { return };
         if let Some(items) = items {
             let first = !server.was_ready;
+            let before = server.catalog.list(kind).digest;
             let changed = server.catalog.replace(kind, items, now);
             self.share_list(id, kind);
+            if changed && !first {
+                self.tell_sleepers(id, kind, before);
+            }
             if first || changed {
                 self.announce(id, kind);
             }
@@ -105,6 +109,27 @@ impl Proxy {
         let Some(known) = self.upstreams.get(home).map(|home| home.catalog.clone()) else { return };
         if let Some(server) = self.upstreams.get_mut(id) {
             server.catalog.share(kind, &known);
+        }
+    }
+
+    /// A list of the shared connection changed. Of those that sleep, the ones that had the same list have the new one;
+    /// the others have to say themselves.
+    fn tell_sleepers(&mut self, id: UpstreamId, kind: ListKind, before: Digest) {
+        let Some(home) = self.upstreams.get(id).filter(|home| home.tenants.tenancy == Tenancy::Shared) else {
+            return;
+        };
+        let (new, lanes) = (home.catalog.clone(), home.lanes.clone());
+        for lane in lanes {
+            let Some(upstream) = self.upstreams.get_mut(lane).filter(|lane| lane.phase == Phase::Asleep)
+            else {
+                continue;
+            };
+            if upstream.catalog.list(kind).digest == before {
+                upstream.catalog.adopt(kind, &new);
+                self.relist(lane, kind);
+            } else {
+                self.wake(lane);
+            }
         }
     }
 

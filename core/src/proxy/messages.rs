@@ -140,6 +140,12 @@ impl Proxy {
                 }
             }
             None => {
+                let late = json::Decimal::parse(raw).and_then(Key::from_wire);
+                if let (Some(key), Some(server)) = (late, self.upstreams.get_mut(id))
+                    && server.running.exorcise(key)
+                {
+                    self.freed.push(id);
+                }
                 if let Some(server) = self.upstreams.get(id) {
                     let line = format!("an answer to no call was dropped (id {})", Fault::quoted(raw));
                     self.fx.log(Level::Debug, Some(&server.label), line);

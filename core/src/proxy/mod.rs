@@ -301,6 +301,12 @@ impl Proxy {
         if self.stage == Stage::Ending {
             self.check_ended();
         }
+        if before > high
+            && let Some(session) = self.down.session_of(conn)
+        {
+            // What was not told because the client was slow is told now.
+            self.changed.push(session);
+        }
         // A client that was not read because it did not read is looked at again.
         if before > high && before - len.min(before) <= high && self.fx.owner(conn).is_none() {
             self.look_again(conn);

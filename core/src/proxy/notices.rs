@@ -62,7 +62,8 @@ impl Proxy {
     pub(super) fn on_resource_updated(&mut self, id: UpstreamId, envelope: &Envelope, text: &[u8]) {
         let Some(params) = envelope.params else { return };
         let uri = json::member(text, params, "uri").ok().flatten();
-        let Some(uri) = uri.and_then(|span| json::unquote(span.of(text))) else { return };
+        let uri = uri.and_then(|span| json::unquote(span.of(text)));
+        let Some(uri) = uri.filter(|uri| uri.len() <= self.fx.limits.uri_bytes_max) else { return };
         let Some(upstream) = self.upstreams.get(id) else { return };
         self.note_updates(&upstream.tenants.watchers(&uri), &uri);
     }

@@ -20,6 +20,7 @@ use crate::mcp::Ask;
 use crate::mcp::ask::{self, Refusal};
 use crate::mux::{Origin, Own, Question};
 use crate::timer::TimerKind;
+use crate::upstream::Phase;
 use crate::upstream::exchange::Job;
 use crate::upstream::tenants::Tenancy;
 
@@ -37,7 +38,9 @@ impl Proxy {
         let upstream = self.upstreams.get(id)?;
         let (tenancy, one_channel) = (upstream.tenants.tenancy, upstream.has_one_channel());
         let (only, present) = (upstream.running.only(), upstream.running.session());
-        let of_task = task.and_then(|task| self.mux.find_task(id, task));
+        // Where everybody's calls run, those that lead to no question count too.
+        let only = if tenancy == Tenancy::Shared { upstream.running.alone() } else { only };
+        let of_task = task.and_then(|task| self.call_of_task(id, task));
         let call = call.and_then(|call| self.parent(call)).or(of_task);
         if let Some(call) = call.or_else(|| only.filter(|_| one_channel)) {
             let session = self.mux.get(call)?.origin.client()?.session;
@@ -81,6 +84,15 @@ impl Proxy {
         text: &[u8],
     ) {
         let raw = envelope.id.map_or(b"null".as_slice(), |span| span.of(text));
+        let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        match upstream.phase {
+            Phase::Listing | Phase::Ready => {}
+            // Before the handshake is over a child gets its answer; over HTTP there is no session it could go to.
+            Phase::Handshake if upstream.link.http().is_none() => {
+                return self.answer_server(id, raw, &ask::unattributed(ask));
+            }
+            Phase::Down | Phase::Starting | Phase::Handshake | Phase::Asleep | Phase::Stopped => return,
+        }
         if let Err(refusal) = self.put_question(id, call, ask, envelope, text) {
             self.answer_server(id, raw, &refusal);
         }
@@ -101,12 +113,14 @@ impl Proxy {
         ask::check(ask, told.usable(upstream.peer.revision))?;
         let task = envelope.params.and_then(|params| related_task(text, params));
         let cause = self.cause(id, call, task.map(|span| span.of(text))).ok_or_else(gone)?;
-        if asked >= self.fx.limits.questions_max {
+        let long = envelope.id.is_some_and(|span| span.of(text).len() > self.fx.limits.id_bytes_max);
+        if long || asked >= self.fx.limits.questions_max {
             return Err(ask::too_many());
         }
         let session = self.down.session(cause.session).ok_or_else(gone)?;
         let (revision, profile) = (session.revision, session.profile);
-        let token = ask::progress_token(text, envelope.params).map(|span| Raw::new(span.of(text)));
+        let token = ask::progress_token(text, envelope.params).map(|span| span.of(text));
+        let token = token.filter(|token| token.len() <= self.fx.limits.id_bytes_max).map(Raw::new);
         let url = ask::elicitation_id(text, envelope.params).map(|span| Raw::new(span.of(text)));
         let question = Question {
             upstream: id,
@@ -130,8 +144,13 @@ impl Proxy {
             }
         };
         let message = message(ask, &wire, &params);
+        let long = message.len() > self.fx.limits.held_question_bytes_max;
         self.register(key, cause, url, message);
         self.send_question(key);
+        // A long one is not kept until its client opens a stream.
+        if long && self.mux.question(key).is_some_and(|question| question.text.is_some()) {
+            self.give_up_question(key);
+        }
         Ok(())
     }
 
@@ -167,13 +186,13 @@ impl Proxy {
         }
         let wanted = call.and_then(|call| self.mux.get(call)?.origin.client().map(|origin| origin.stream));
         let Some(stream) = self.down.stream_for(session, wanted) else { return };
-        let timer = self.fx.after(self.fx.limits.input_ms, TimerKind::Question, key.to_wire());
         let Some(question) = self.mux.question_mut(key) else { return };
         let text = question.text.take().unwrap_or_default();
         question.stream = Some(stream);
-        if let Some(before) = question.timer.replace(timer) {
+        if let Some(before) = question.timer.take() {
             self.fx.timers.cancel(before);
         }
+        question.timer = Some(self.fx.after(self.fx.limits.input_ms, TimerKind::Question, key.to_wire()));
         self.down.deliver(&mut self.fx, session, stream, &Pieces::of(&[&text]), Role::Question);
     }
 
@@ -195,16 +214,17 @@ impl Proxy {
         let Some(upstream) = self.upstreams.get_mut(question.upstream) else { return };
         let outcome = envelope.outcome.unwrap_or_default();
         let cuts = [(envelope.id.unwrap_or_default(), question.id.as_bytes())];
+        let job = question.call.map_or(Job::Note, Job::Answer);
         if envelope.kind == Kind::Error {
             let message = Pieces::splice(text, envelope.newlines, &cuts);
-            return upstream.link.send_note(&mut self.fx, Job::Note, &message);
+            return upstream.link.send_note(&mut self.fx, job, &message);
         }
         match ask::answer(question.ask, text, outcome, upstream.peer.revision) {
             Ok(result) => {
                 let id = question.id.as_bytes();
                 let message =
                     Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"id\":", id, b",\"result\":", &result, b"}"]);
-                upstream.link.send_note(&mut self.fx, Job::Note, &message);
+                upstream.link.send_note(&mut self.fx, job, &message);
             }
             Err(refusal) => self.answer_server(question.upstream, question.id.as_bytes(), &refusal),
         }

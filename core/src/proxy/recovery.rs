@@ -102,6 +102,8 @@ impl Proxy {
         }
         self.fx.log(Level::Info, Some(&server.label), "the server lost its session, initializing again");
         server.readings = [const { None }; 4];
+        // Its questions are gone with it; another one may have the same id (BR-43).
+        self.drop_questions(id);
         self.drop_own_calls(id);
         self.shake_hands(id);
     }
@@ -147,6 +149,7 @@ impl Proxy {
             | Job::Listen
             | Job::Initialized
             | Job::Note
+            | Job::Answer(_)
             | Job::Delete
             | Job::Drain
             | Job::Idle => {}
@@ -161,12 +164,13 @@ impl Proxy {
             Job::Call(key) => self.fail(key, &broke(fault)),
             Job::Listen => self.on_listen_ended(id, &summary),
             Job::Initialized => self.lose(id, fault),
-            // An answer to a question must not be lost; hearing a notification twice does no harm.
-            Job::Note if unread && !request.is_empty() => {
+            // Hearing a notification or an answer twice does no harm.
+            Job::Note | Job::Answer(_) if unread && !request.is_empty() => {
                 if let Some(server) = self.upstreams.get_mut(id) {
-                    server.link.send_note(&mut self.fx, Job::Note, &Pieces::of(&[&request]));
+                    server.link.send_note(&mut self.fx, job, &Pieces::of(&[&request]));
                 }
             }
+            Job::Answer(call) => self.fail(call, &answer_lost(fault)),
             Job::Note | Job::Delete | Job::Drain | Job::Idle | Job::Stream => {}
         }
         self.check_gone(id);
@@ -259,6 +263,12 @@ impl Proxy {
 /// Whether a server that answers so may speak the other HTTP transport.
 const fn is_other_transport(status: u16) -> bool {
     matches!(status, 400 | 404 | 405 | 406)
+}
+
+/// What a call is told whose server never got the answer to its question.
+pub(super) fn answer_lost(fault: &Fault) -> Fault {
+    let detail = format!("the answer to a question of the server could not be handed over: {fault}");
+    Fault::environment(Code::UpstreamLost, detail)
 }
 
 fn broke(fault: &Fault) -> Fault {

@@ -153,6 +153,7 @@ impl Proxy {
             let attached = self.down.attach(&mut self.fx, client, key, stream, start);
             number = attached.ok_or_else(|| Fault::local(Code::Overloaded, TOO_MANY_STREAMS))?;
         }
+        self.changed.push(key);
         let text = client.http.body();
         for (span, parsed) in messages {
             if let Some(answer) = self.serve_one(key, number, parsed, span.of(text)) {
@@ -359,7 +360,8 @@ impl Proxy {
             about = Some(uri.into());
         }
         let token = match meta {
-            Some(meta) => json::member(text, meta, "progressToken")?.filter(|span| is_token(span.of(text))),
+            Some(meta) => json::member(text, meta, "progressToken")?
+                .filter(|span| is_token(span.of(text)) && span.of(text).len() <= self.fx.limits.id_bytes_max),
             None => None,
         };
         let wanted =
@@ -414,7 +416,7 @@ impl Proxy {
             if let Some(session) = self.down.session(key) {
                 session.ready = true;
             }
-            self.send_held_questions(key);
+            self.changed.push(key);
         } else if method == Method::RootsChanged {
             self.on_roots_changed(key);
         } else if method == Method::Progress {
@@ -424,6 +426,9 @@ impl Proxy {
 
     fn parse(&self, text: &[u8]) -> Result<Envelope, Fault> {
         let envelope = Envelope::parse(text, self.fx.limits.json_depth_max)?;
+        if envelope.id.is_some_and(|span| span.of(text).len() > self.fx.limits.id_bytes_max) {
+            return Err(Fault::peer(Code::InvalidRequest, "the `id` is too long"));
+        }
         if envelope.versioned {
             Ok(envelope)
         } else {

@@ -202,22 +202,18 @@ impl Proxy {
     }
 
     /// A server is gone. Calls in flight end with an error, those that were never sent wait, and it is started
-    /// again after a while.
+    /// again after a while, or when it is needed.
     pub(super) fn lose(&mut self, id: UpstreamId, fault: &Fault) {
-        let backoff = match self.upstreams.get_mut(id) {
-            Some(server) if !matches!(server.phase, Phase::Down | Phase::Asleep | Phase::Stopped) => {
-                server.next_backoff(&mut self.fx)
-            }
-            _ => return,
-        };
         let Some(server) = self.upstreams.get_mut(id) else { return };
-        let was_ready = server.was_ready;
+        if matches!(server.phase, Phase::Down | Phase::Asleep | Phase::Stopped) {
+            return;
+        }
+        let was_up = server.phase == Phase::Ready;
+        let backoff = server.next_backoff(&mut self.fx);
+        let (first, label) = (!server.was_tried, server.label.clone());
+        let panics = server.config.options.panic_if_invalid && !server.was_ready;
+        server.lost(&self.fx);
         let mut unsent = Vec::new();
-        let sleeps = !server.is_wanted();
-        server.phase = if sleeps { Phase::Asleep } else { Phase::Down };
-        server.readings = [const { None }; 4];
-        server.ping = None;
-        server.tenants.level = None;
         match &mut server.link {
             Link::Child(link) => {
                 if let Some(child) = &mut link.child {
@@ -229,23 +225,6 @@ impl Proxy {
                 link.switched = false;
             }
         }
-        let what = if was_ready { "Lost" } else { "Failed to add client to server" };
-        let next = if sleeps {
-            "with the next call".to_owned()
-        } else {
-            format!("in {:.1} s", backoff as f64 / 1000.0)
-        };
-        self.fx.log(Level::Warn, Some(&server.label), format!("{what}: {fault}; trying again {next}"));
-        if sleeps {
-            server.disarm(&mut self.fx);
-        } else {
-            server.arm(&mut self.fx, |_| backoff, TimerKind::Backoff);
-        }
-        if server.listed {
-            self.fx.after(self.fx.limits.away_ms, TimerKind::Away, id.0);
-        }
-        let label = server.label.clone();
-        let panics = server.config.options.panic_if_invalid && !was_ready;
         self.drop_questions(id);
         self.drop_own_calls(id);
         for (key, body) in unsent {
@@ -261,7 +240,53 @@ impl Proxy {
             self.fx.log(Level::Error, Some(&label), format!("panicIfInvalid is set, giving up: {fault}"));
             return self.give_up();
         }
+        let lane = self.upstreams.get(id).is_some_and(|server| server.tenants.tenancy != Tenancy::Shared);
+        if lane && first && self.move_to_shared(id, fault) {
+            return;
+        }
+        self.plan_restart(id, backoff, fault);
+        if was_up {
+            self.wait_for_server(id);
+        }
         self.count_started(id);
+    }
+
+    /// What follows when a server was lost: another try after a while, or with the next call.
+    fn plan_restart(&mut self, id: UpstreamId, backoff: u64, fault: &Fault) {
+        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let what = if server.was_ready { "Lost" } else { "Failed to add client to server" };
+        let sleeps = !server.is_wanted();
+        let next = match sleeps {
+            true => "with the next call".to_owned(),
+            false => format!("in {:.1} s", backoff as f64 / 1000.0),
+        };
+        self.fx.log(Level::Warn, Some(&server.label), format!("{what}: {fault}; trying again {next}"));
+        if server.listed {
+            self.fx.after(self.fx.limits.away_ms, TimerKind::Away, id.0);
+        }
+        if sleeps {
+            server.phase = Phase::Asleep;
+            server.disarm(&mut self.fx);
+            if server.tenants.tenancy == Tenancy::Interactive && server.tenants.users == 0 {
+                self.end_lane(id);
+            }
+            return;
+        }
+        server.arm(&mut self.fx, |_| backoff, TimerKind::Backoff);
+    }
+
+    /// What waited for its turn waits for the server now.
+    fn wait_for_server(&mut self, id: UpstreamId) {
+        let calls = self.upstreams.get(id).map(|server| server.waiting_calls()).unwrap_or_default();
+        let now = self.fx.mono();
+        for key in calls {
+            let Some(call) = self.mux.get_mut(key) else { continue };
+            call.waiting = Some(now);
+            if let Some(timer) = call.timer.take() {
+                self.fx.timers.cancel(timer);
+            }
+            call.timer = Some(self.fx.after(self.fx.limits.queue_ms, TimerKind::Call, key.to_wire()));
+        }
     }
 
     /// Forgets what the proxy itself asked of a server. A call whose task is lost with it has no answer any more.
@@ -285,8 +310,10 @@ impl Proxy {
 
     /// A server that was lost has been away for a while: it is taken off the lists of merged views.
     pub(super) fn on_away_timer(&mut self, id: UpstreamId) {
+        let now = self.fx.mono();
         if let Some(server) = self.upstreams.get_mut(id)
             && server.phase != Phase::Ready
+            && now.ms_since(server.lost_at) >= self.fx.limits.away_ms
         {
             self.set_listed(id, false);
         }

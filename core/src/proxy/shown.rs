@@ -184,6 +184,15 @@ impl Proxy {
     /// What a connection offers has changed: the sessions it serves are told if that changes what they are shown.
     pub(super) fn relist(&mut self, id: UpstreamId, kind: ListKind) {
         let sessions = self.sessions_on(id);
+        // Who has seen no list yet might have one from before, unless it is just asking.
+        for key in &sessions {
+            let Some(session) = self.down.session(*key) else { continue };
+            let seen = session.shown.get(kind.index()).is_some_and(Option::is_some);
+            if !seen && session.waiting_lists.is_empty() {
+                session.note_change(kind);
+                self.changed.push(*key);
+            }
+        }
         self.relist_for(&sessions, kind);
     }
 
@@ -202,21 +211,14 @@ impl Proxy {
         let mut last: Option<(Arc<Published>, Arc<Published>, bool)> = None;
         for key in sessions.iter().copied() {
             let Some(session) = self.down.session(key) else { continue };
-            let old = session.shown.get_mut(kind.index()).and_then(Option::take);
+            // Who has not been shown a list has nothing that could have changed.
+            let Some(old) = session.shown.get_mut(kind.index()).and_then(Option::take) else { continue };
             let Some(new) = self.shown(key, kind) else { continue };
-            let waits =
-                self.down.session(key).is_some_and(|s| s.waiting_lists.iter().any(|list| list.kind == kind));
-            let changed = match (&old, &last) {
-                // It has not seen a list yet, and if it waits for one, that will be the new one.
-                (None, _) => !waits,
-                (Some(old), Some((from, to, changed))) if Arc::ptr_eq(old, from) && Arc::ptr_eq(&new, to) => {
-                    *changed
-                }
-                (Some(old), _) => old.encoded != new.encoded,
+            let changed = match &last {
+                Some((from, to, changed)) if Arc::ptr_eq(&old, from) && Arc::ptr_eq(&new, to) => *changed,
+                Some(_) | None => old.encoded != new.encoded,
             };
-            if let Some(old) = old {
-                last = Some((old, new, changed));
-            }
+            last = Some((old, new, changed));
             if changed && let Some(session) = self.down.session(key) {
                 session.note_change(kind);
                 self.changed.push(key);

@@ -11,7 +11,7 @@ use crate::fault::{Code, Fault};
 use crate::id::UpstreamId;
 use crate::log::Level;
 use crate::timer::{TimerKind, Timers};
-use crate::upstream::{Phase, Upstream};
+use crate::upstream::Phase;
 
 impl Proxy {
     pub(super) fn on_stop(&mut self) {
@@ -133,7 +133,8 @@ impl Proxy {
         if self.stage != Stage::Ending {
             return;
         }
-        let busy = self.upstreams.iter_mut().any(Upstream::is_ending);
+        let busy =
+            self.upstreams.iter_mut().any(|server| server.phase != Phase::Stopped || server.is_ending());
         // Answers that are still queued are written first.
         let conns = self.fx.open_conns();
         let owed = conns.iter().any(|conn| self.fx.owner(*conn).is_none() && self.fx.queued(*conn) > 0);

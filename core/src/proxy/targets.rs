@@ -88,7 +88,7 @@ impl Proxy {
         Ok(Target { home, rename, own: Some(own) })
     }
 
-    /// A resource: listed, made from a template, or mentioned in an answer before.
+    /// A resource: listed, mentioned in an answer before, or made from a template.
     fn located(&mut self, session: Key, text: &[u8], uri: Option<Span>) -> Result<Target, Fault> {
         let uri = uri.and_then(|span| json::unquote(span.of(text)));
         let uri = uri.ok_or_else(|| Fault::peer(Code::InvalidParams, "a resource needs a `uri`"))?;
@@ -106,7 +106,7 @@ impl Proxy {
             proxy.member(session, part)
         };
         let mentioned = |proxy: &mut Self| proxy.down.session(session)?.mentioned(uri);
-        let home = listed.or_else(|| made(self)).or_else(|| mentioned(self))?;
+        let home = listed.or_else(|| mentioned(self)).or_else(|| made(self))?;
         let server = self.upstreams.get(home)?;
         server.config.filters.resources.admits(uri).then_some(home)
     }
@@ -115,8 +115,11 @@ impl Proxy {
     fn completed(&mut self, session: Key, text: &[u8], reference: Option<Span>) -> Result<Target, Fault> {
         let reference =
             reference.ok_or_else(|| Fault::peer(Code::InvalidParams, "a completion needs a `ref`"))?;
-        let [name, uri] = json::members(text, reference, ["name", "uri"])?;
-        if uri.is_none() {
+        for member in json::scan::each_member(text, reference) {
+            json::refuse_look_alike(member.key.of(text), &["type", "name", "uri"])?;
+        }
+        let [kind, name, uri] = json::members(text, reference, ["type", "name", "uri"])?;
+        if kind.and_then(|span| json::unquote(span.of(text))).as_deref() == Some("ref/prompt") {
             return self.named(session, ListKind::Prompts, text, name);
         }
         let template = uri.and_then(|span| json::unquote(span.of(text))).unwrap_or_default();

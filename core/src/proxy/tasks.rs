@@ -28,18 +28,27 @@ impl Proxy {
             return false;
         };
         let task = json::member(text, result, "task").ok().flatten();
-        let Some(Ok([Some(task), poll])) =
-            task.map(|task| json::members(text, task, ["taskId", "pollInterval"]))
+        let Some(task) = task else { return false };
+        let parts = json::members(text, task, ["taskId", "pollInterval"]).unwrap_or_default();
+        let [Some(task), poll] = parts.map(|part| part.filter(|span| span.of(text).len() <= TASK_ID_MAX))
         else {
-            return false;
+            self.fail(key, &Fault::peer(Code::UpstreamBroken, "the server made a task without a usable id"));
+            return true;
         };
+        if task.of(text).first() != Some(&b'"') {
+            self.fail(
+                key,
+                &Fault::peer(Code::UpstreamBroken, "the server made a task whose id is no string"),
+            );
+            return true;
+        }
         let wish = poll.and_then(|span| std::str::from_utf8(span.of(text)).ok()?.parse::<f64>().ok());
         let wish = wish.map_or(self.fx.limits.task_poll_ms, |ms| ms as u64);
         let poll_ms = wish.clamp(POLL_MS.0, POLL_MS.1);
         let raw = Raw::new(task.of(text));
         if let Some(call) = self.mux.get_mut(key) {
             call.alive = self.fx.now.mono;
-            call.task = Some(Task::Running { id: raw.clone(), poll_ms });
+            call.task = Some(Task::Running { id: raw.clone(), poll_ms, asked: None });
         }
         if self.ask_about(id, Own::TaskResult(key), "tasks/result", &raw).is_none() {
             self.fail(key, &Fault::local(Code::Overloaded, "the result of a task could not be asked for"));
@@ -52,9 +61,17 @@ impl Proxy {
     /// Time to ask how a task is.
     pub(super) fn on_task_timer(&mut self, key: Key) {
         let Some(call) = self.mux.get(key) else { return };
-        let Some(Task::Running { id: task, poll_ms }) = call.task.clone() else { return };
+        let Some(Task::Running { id: task, poll_ms, asked }) = call.task.clone() else { return };
         let id = call.upstream;
-        self.ask_about(id, Own::TaskState(key), "tasks/get", &task);
+        // One question at a time: a server that does not answer is not asked more.
+        if asked.is_none_or(|asked| self.mux.get(asked).is_none()) {
+            let now = self.ask_about(id, Own::TaskState(key), "tasks/get", &task);
+            if let Some(Task::Running { asked, .. }) =
+                self.mux.get_mut(key).and_then(|call| call.task.as_mut())
+            {
+                *asked = now;
+            }
+        }
         self.fx.after(poll_ms, TimerKind::TaskPoll, key.to_wire());
     }
 
@@ -83,6 +100,20 @@ impl Proxy {
         self.submit_own(id, own, method, &format!(",\"params\":{{\"taskId\":{task}}}"))
     }
 
+    /// The call that a server runs as this task (raw id).
+    pub(super) fn call_of_task(&self, id: UpstreamId, task: &[u8]) -> Option<Key> {
+        let own = self.upstreams.get(id)?.own_calls.iter().filter_map(|key| self.mux.get(*key));
+        let parents = own.filter_map(|own| match own.origin {
+            Origin::Own(Own::TaskResult(parent)) => Some(parent),
+            Origin::Own(_) | Origin::Client(_) => None,
+        });
+        let runs = |key: &Key| match self.mux.get(*key).and_then(|call| call.task.as_ref()) {
+            Some(Task::Running { id, .. }) => id.as_bytes() == task,
+            Some(Task::Wanted | Task::Done) | None => false,
+        };
+        parents.into_iter().find(runs)
+    }
+
     /// Ends what the proxy itself asked about the task of a call that is over.
     pub(super) fn drop_task_calls(&mut self, id: UpstreamId, call: Key) {
         let Some(upstream) = self.upstreams.get(id) else { return };
@@ -96,6 +127,9 @@ impl Proxy {
         }
     }
 }
+
+/// Longest raw id of a task.
+const TASK_ID_MAX: usize = 1_024;
 
 /// Where an answer says which task it came from, which means nothing to who did not ask for one.
 pub(super) fn task_mark(text: &[u8], envelope: &Envelope) -> Option<Span> {

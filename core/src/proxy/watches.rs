@@ -34,6 +34,9 @@ impl Proxy {
             known.watches.remove(uri);
             return Ok(!upstream.tenants.unwatch(uri, session));
         }
+        if uri.len() > self.fx.limits.uri_bytes_max {
+            return Err(Fault::peer(Code::InvalidParams, "the URI is too long"));
+        }
         if known.watches.len() >= self.fx.limits.watches_max {
             return Err(Fault::local(Code::Overloaded, "this session watches too many resources"));
         }
@@ -48,17 +51,26 @@ impl Proxy {
     pub(super) fn watch(&mut self, session: Key, id: UpstreamId, uri: &str) {
         let Some(upstream) = self.upstreams.get_mut(id) else { return };
         let Some(known) = self.down.session(session) else { return };
-        known.watches.insert(uri.into(), id);
+        let before = known.watches.insert(uri.into(), id);
         upstream.tenants.watch(uri, session);
+        // On the merged endpoint a URI may have changed its owner.
+        if let Some(before) = before.filter(|before| *before != id) {
+            self.let_go(session, before, uri);
+        }
     }
 
     /// A session is over: it lets go of a resource.
     pub(super) fn let_go(&mut self, session: Key, id: UpstreamId, uri: &str) {
         let Some(upstream) = self.upstreams.get_mut(id) else { return };
-        if upstream.tenants.is_watched(uri)
-            && upstream.tenants.unwatch(uri, session)
-            && upstream.phase == Phase::Ready
-        {
+        if upstream.tenants.is_watched(uri) && upstream.tenants.unwatch(uri, session) {
+            self.let_go_unheld(id, uri);
+        }
+    }
+
+    /// Tells a server that nobody watches a resource, if that is so.
+    pub(super) fn let_go_unheld(&mut self, id: UpstreamId, uri: &str) {
+        let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        if upstream.phase == Phase::Ready && !upstream.tenants.wants(uri) {
             let params = format!(",\"params\":{{\"uri\":{}}}", json::quote(uri));
             self.submit_own(id, Own::Watch, "resources/unsubscribe", &params);
         }

@@ -22,6 +22,8 @@ pub(crate) enum Job {
     Call(Key),
     /// A notification or a response of ours.
     Note,
+    /// The answer to a question that this call led to.
+    Answer(Key),
     /// `notifications/initialized`: listing starts when the server took it.
     Initialized,
     /// The standalone stream (Streamable HTTP).
@@ -38,7 +40,7 @@ impl Job {
     /// How long a small exchange may take. Calls have limits of their own, streams have none.
     const fn answer_ms(self) -> Option<u64> {
         match self {
-            Self::Note | Self::Initialized => Some(30_000),
+            Self::Note | Self::Answer(_) | Self::Initialized => Some(30_000),
             Self::Delete | Self::Drain => Some(5_000),
             Self::Idle | Self::Call(_) | Self::Listen | Self::Stream => None,
         }

@@ -67,6 +67,10 @@ pub(crate) struct Upstream {
     /// When a session last wanted something of it, and whether one has called since it was connected.
     pub(crate) used_at: Mono,
     pub(crate) has_served: bool,
+    /// When it was lost last.
+    pub(crate) lost_at: Mono,
+    /// Of a shared connection: when another one could not be made although this one could.
+    pub(crate) lane_failed_at: Option<Mono>,
     /// Its key in the configuration.
     pub(crate) name: Arc<str>,
     /// The key as logs may show it.
@@ -144,6 +148,8 @@ impl Upstream {
             own_calls: Vec::new(),
             used_at: Mono::default(),
             has_served: false,
+            lost_at: Mono::default(),
+            lane_failed_at: None,
             name: config.name.as_str().into(),
             label: config.label().into(),
             phase: Phase::Down,
@@ -215,10 +221,22 @@ impl Upstream {
 
     /// The next waiting call that may be sent now.
     pub(crate) fn next_waiting(&mut self) -> Option<(Key, Option<Key>, Vec<u8>)> {
-        let place = self.waiting.iter().position(|waiting| self.admits(waiting.asks))?;
+        let free = |waiting: &Waiting| !self.is_gated() || waiting.asks.is_none();
+        let blocked = |waiting: &Waiting| waiting.asks.is_some_and(|session| !self.running.admits(session));
+        // In order of arrival, but for those that need not wait for their turn.
+        let first = self.waiting.iter().position(|waiting| !free(waiting));
+        let first = first.filter(|place| self.waiting.get(*place).is_some_and(|waiting| !blocked(waiting)));
+        let place = self.waiting.iter().position(free).or(first)?;
         let next = self.waiting.remove(place)?;
         self.waiting_bytes = self.waiting_bytes.saturating_sub(next.body.len());
         Some((next.call, next.asks, next.body))
+    }
+
+    /// Takes a waiting call, whether it could be sent or not.
+    pub(crate) fn take_waiting(&mut self) -> Option<(Key, Vec<u8>)> {
+        let next = self.waiting.pop_front()?;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(next.body.len());
+        Some((next.call, next.body))
     }
 
     /// Number of calls that wait.
@@ -226,19 +244,40 @@ impl Upstream {
         self.waiting.len()
     }
 
-    /// Whether a call may begin: on a connection that several sessions share and that has one channel for
-    /// everything, calls that may lead to questions are those of one session at a time (BR-44).
+    /// Whether calls that may lead to questions are those of one session at a time (BR-44): on a connection that
+    /// several sessions share and that has one channel for everything.
+    pub(crate) fn is_gated(&self) -> bool {
+        self.tenants.tenancy == Tenancy::Interactive && self.has_one_channel()
+    }
+
+    /// Whether a call may begin. Whoever is in lets others have their turn, unless it has a question to answer, which
+    /// may take another call.
     pub(crate) fn admits(&self, asks: Option<Key>) -> bool {
-        let gated = self.tenants.tenancy == Tenancy::Interactive && self.has_one_channel();
-        !gated || asks.is_none_or(|session| self.running.admits(session))
+        let Some(session) = asks.filter(|_| self.is_gated()) else { return true };
+        let is_turn = self.waiting.iter().all(|waiting| waiting.asks.is_none_or(|other| other == session));
+        self.running.admits(session) && (is_turn || !self.tenants.questions.is_empty())
     }
 
     /// A call was handed over.
     pub(crate) fn entered(&mut self, call: Key, asks: Option<Key>) {
-        if let Some(session) = asks {
-            self.running.enter(call, session);
-            self.has_served = true;
-        }
+        self.running.enter(call, asks);
+        self.has_served = true;
+    }
+
+    /// A call that was handed over has ended.
+    pub(crate) fn left(&mut self, call: Key, asks: bool) {
+        self.running.leave(call, asks);
+    }
+
+    /// The calls that wait.
+    pub(crate) fn waiting_calls(&self) -> Vec<Key> {
+        self.waiting.iter().map(|waiting| waiting.call).collect()
+    }
+
+    /// Whether calls of other sessions wait than the one it is kept for.
+    pub(crate) fn keeps_others_waiting(&self) -> bool {
+        let present = self.running.session();
+        self.waiting.iter().any(|waiting| waiting.asks.is_some() && waiting.asks != present)
     }
 
     /// Whether what the server says on its own cannot be told apart by the channel it comes on.
@@ -251,9 +290,12 @@ impl Upstream {
 
     /// Whether it should be there even if nobody calls: everybody's connection, and one that has something to tell.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.tenants.tenancy == Tenancy::Shared
-            || !self.waiting.is_empty()
-            || !self.tenants.watched().is_empty()
+        self.tenants.tenancy == Tenancy::Shared || !self.waiting.is_empty() || self.tenants.has_watches()
+    }
+
+    /// Whether it has not been ready yet: what waits for it waits as long as a server may take to start.
+    pub(crate) fn is_new(&self) -> bool {
+        !self.was_tried && self.tenants.tenancy != Tenancy::Shared
     }
 
     /// How much its comings and goings matter to an operator.
@@ -267,7 +309,7 @@ impl Upstream {
             && self.running.is_idle()
             && self.waiting.is_empty()
             && self.tenants.questions.is_empty()
-            && self.tenants.watched().is_empty()
+            && !self.tenants.has_watches()
     }
 
     /// Forgets a waiting call. Returns whether it was waiting.
@@ -320,6 +362,17 @@ impl Upstream {
         self.ready_at = fx.mono();
         self.ping_failures = 0;
         self.arm(fx, |limits| limits.ping_ms, TimerKind::Ping);
+    }
+
+    /// It is gone, with all it knew.
+    pub(crate) fn lost(&mut self, fx: &Effects) {
+        self.phase = Phase::Down;
+        self.readings = [const { None }; 4];
+        self.ping = None;
+        self.has_served = false;
+        self.lost_at = fx.mono();
+        self.tenants.level = None;
+        self.running.forget_ghosts();
     }
 
     /// It went down: how long to wait before the next attempt. Doubles from try to try, with jitter of a quarter,

@@ -3,25 +3,38 @@
 //! A child, and an HTTP+SSE server, have one channel for everything: a question or a log message there names no
 //! call. It belongs to a call without doubt if that is the only one that runs, and to a session if all that run are
 //! its own; a connection that several sessions share and that may ask them something is kept in that state by
-//! letting one session in at a time (`bridging` rule: prevented, not guessed).
+//! letting one session in at a time (`bridging` §8.4: prevented, not guessed). A call that was cancelled may still
+//! run at the server: until the server says otherwise the connection stays its session's.
 //!
-//! Invariant: everything is constant time, however many calls run.
+//! Invariant: everything on the way of a message is constant time, however many calls run.
 
 use crate::id::Key;
 
 /// The calls that run now.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
+    /// Those that may lead to questions.
     count: u32,
-    /// All their keys, one laid over the other: with one call running, its key.
+    /// Their keys, one laid over the other: with one call running, its key.
     keys: u64,
     /// The session whose call was the first to run.
     session: Option<Key>,
+    /// All others of clients.
+    others: u32,
+    /// Calls that were cancelled and may run on.
+    ghosts: Vec<Key>,
 }
 
+/// Cancelled calls told apart; with more the connection stays its session's until it is started anew.
+const GHOSTS_MAX: usize = 64;
+
 impl Running {
-    /// A call begins.
-    pub(crate) fn enter(&mut self, call: Key, session: Key) {
+    /// A call begins; one that may lead to questions with its session.
+    pub(crate) fn enter(&mut self, call: Key, asks: Option<Key>) {
+        let Some(session) = asks else {
+            self.others = self.others.saturating_add(1);
+            return;
+        };
         if self.count == 0 {
             self.session = Some(session);
         }
@@ -30,17 +43,56 @@ impl Running {
     }
 
     /// A call that had begun ends.
-    pub(crate) fn leave(&mut self, call: Key) {
+    pub(crate) fn leave(&mut self, call: Key, asks: bool) {
+        if !asks {
+            self.others = self.others.saturating_sub(1);
+            return;
+        }
         self.count = self.count.saturating_sub(1);
         self.keys ^= call.to_wire();
-        if self.count == 0 {
-            *self = Self::default();
+        self.settle();
+    }
+
+    /// A call that may lead to questions was cancelled: the server may not have heard of it yet, or not care.
+    pub(crate) fn haunt(&mut self, call: Key, session: Key) {
+        self.session = Some(session);
+        if self.ghosts.len() < GHOSTS_MAX {
+            self.ghosts.push(call);
         }
     }
 
-    /// The one call that runs, if it is one.
+    /// The server answered a call that nobody waits for. Returns whether that makes room for other sessions.
+    pub(crate) fn exorcise(&mut self, call: Key) -> bool {
+        let before = self.ghosts.len();
+        self.ghosts.retain(|ghost| *ghost != call);
+        let last = before > 0 && self.ghosts.is_empty() && before < GHOSTS_MAX;
+        self.settle();
+        last
+    }
+
+    /// The server is gone, and what ran there with it.
+    pub(crate) fn forget_ghosts(&mut self) {
+        self.ghosts.clear();
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        if self.count == 0 {
+            self.keys = 0;
+            if self.ghosts.is_empty() {
+                self.session = None;
+            }
+        }
+    }
+
+    /// The one call that may have led to a question, if it is one.
     pub(crate) fn only(&self) -> Option<Key> {
-        Key::from_wire(self.keys).filter(|_| self.count == 1)
+        Key::from_wire(self.keys).filter(|_| self.count == 1 && self.ghosts.is_empty())
+    }
+
+    /// The one call that runs at all.
+    pub(crate) fn alone(&self) -> Option<Key> {
+        self.only().filter(|_| self.others == 0)
     }
 
     /// The session of the calls that run, on a connection that lets one session in at a time.
@@ -53,8 +105,13 @@ impl Running {
         self.session.is_none_or(|present| present == session)
     }
 
+    /// Whether it is kept for a session only because of cancelled calls.
+    pub(crate) fn is_haunted(&self) -> bool {
+        self.count == 0 && !self.ghosts.is_empty()
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
-        self.count == 0
+        self.count == 0 && self.others == 0
     }
 }
 
@@ -71,13 +128,13 @@ mod tests {
         let (a, b) = (key(1), key(2)); // BR-50
         let mut running = Running::default();
         assert_eq!(running.only(), None);
-        running.enter(a, key(9));
+        running.enter(a, Some(key(9)));
         assert_eq!(running.only(), Some(a));
-        running.enter(b, key(9));
+        running.enter(b, Some(key(9)));
         assert_eq!(running.only(), None);
-        running.leave(a);
+        running.leave(a, true);
         assert_eq!(running.only(), Some(b));
-        running.leave(b);
+        running.leave(b, true);
         assert_eq!(running.only(), None);
     }
 
@@ -85,9 +142,33 @@ mod tests {
     fn one_session_at_a_time_is_admitted() {
         let mut running = Running::default(); // BR-44
         assert!(running.admits(key(7)));
-        running.enter(key(1), key(7));
+        running.enter(key(1), Some(key(7)));
         assert!(running.admits(key(7)) && !running.admits(key(8)));
-        running.leave(key(1));
+        running.leave(key(1), true);
+        assert!(running.admits(key(8)));
+    }
+
+    #[test]
+    fn a_call_is_not_alone_beside_one_that_may_not_ask() {
+        let mut running = Running::default();
+        running.enter(key(1), Some(key(7)));
+        running.enter(key(2), None);
+        assert_eq!((running.only(), running.alone()), (Some(key(1)), None));
+        running.leave(key(2), false);
+        assert_eq!(running.alone(), Some(key(1)));
+        running.leave(key(1), true);
+        assert!(running.is_idle());
+    }
+
+    #[test]
+    fn a_cancelled_call_keeps_others_out_until_the_server_answers_it() {
+        let mut running = Running::default();
+        running.enter(key(1), Some(key(7)));
+        running.leave(key(1), true);
+        running.haunt(key(1), key(7));
+        assert!(running.is_haunted() && !running.admits(key(8)) && running.admits(key(7)));
+        assert!(!running.exorcise(key(2)));
+        assert!(running.exorcise(key(1)));
         assert!(running.admits(key(8)));
     }
 }

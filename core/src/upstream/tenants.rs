@@ -33,6 +33,8 @@ pub(crate) struct Tenants {
     /// Questions of the server that are not answered yet.
     pub(crate) questions: Vec<Key>,
     watches: BTreeMap<Box<str>, Vec<Key>>,
+    /// Requests to watch that are not answered yet.
+    asked: BTreeMap<Box<str>, u32>,
     /// Which session was sent to which URL: raw elicitation ids, the oldest first.
     visits: VecDeque<(Raw, Key)>,
 }
@@ -49,6 +51,7 @@ impl Tenants {
             level: None,
             questions: Vec::new(),
             watches: BTreeMap::new(),
+            asked: BTreeMap::new(),
             visits: VecDeque::new(),
         }
     }
@@ -68,13 +71,37 @@ impl Tenants {
 
     /// A session lets go of a URI. Returns whether nobody holds it any more.
     pub(crate) fn unwatch(&mut self, uri: &str, session: Key) -> bool {
-        let Some(holders) = self.watches.get_mut(uri) else { return true };
-        holders.retain(|holder| *holder != session);
-        let last = holders.is_empty();
-        if last {
-            self.watches.remove(uri);
+        if let Some(holders) = self.watches.get_mut(uri) {
+            holders.retain(|holder| *holder != session);
+            if holders.is_empty() {
+                self.watches.remove(uri);
+            }
         }
-        last
+        !self.wants(uri)
+    }
+
+    pub(crate) fn has_watches(&self) -> bool {
+        !self.watches.is_empty()
+    }
+
+    /// A session asked the server to watch a URI.
+    pub(crate) fn asked(&mut self, uri: &str) {
+        *self.asked.entry(uri.into()).or_default() += 1;
+    }
+
+    /// Such a request has ended.
+    pub(crate) fn asked_no_more(&mut self, uri: &str) {
+        if let Some(count) = self.asked.get_mut(uri) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.asked.remove(uri);
+            }
+        }
+    }
+
+    /// Whether somebody watches a URI or is about to.
+    pub(crate) fn wants(&self, uri: &str) -> bool {
+        self.watches.contains_key(uri) || self.asked.contains_key(uri)
     }
 
     /// All URIs that are watched.
@@ -82,19 +109,24 @@ impl Tenants {
         self.watches.keys().cloned().collect()
     }
 
-    /// Whom an update of this URI concerns: those who watch it, else those who watch something it lies below, else
-    /// all who watch anything here (the schema lets an update name a part of what was subscribed to).
+    /// Whom an update of this URI concerns: those who watch it, else those who watch something it lies below (the
+    /// schema lets an update name a part of what was subscribed to), else the one session that watches anything here.
+    /// With several, a URI that none of them named could be none of their business.
     pub(crate) fn watchers(&self, uri: &str) -> Vec<Key> {
         if let Some(holders) = self.watches.get(uri) {
             return holders.clone();
         }
         let above = self.watches.iter().filter(|(watched, _)| uri.starts_with(&***watched));
         let mut found: Vec<Key> = above.flat_map(|(_, holders)| holders.iter().copied()).collect();
-        if found.is_empty() {
+        let above_none = found.is_empty();
+        if above_none {
             found = self.watches.values().flatten().copied().collect();
         }
         found.sort_unstable();
         found.dedup();
+        if above_none && found.len() > 1 {
+            found.clear();
+        }
         found
     }
 
@@ -145,7 +177,10 @@ mod tests {
         all.watch("b://", key(3));
         assert_eq!(all.watchers("a://dir/file"), [key(2)]);
         assert_eq!(all.watchers("a://dir/other"), [key(1)]);
-        assert_eq!(all.watchers("c://"), [key(1), key(2), key(3)]);
+        assert_eq!(all.watchers("c://"), []);
+        let mut one = tenants();
+        one.watch("a://", key(1));
+        assert_eq!(one.watchers("c://"), [key(1)]);
     }
 
     #[test]

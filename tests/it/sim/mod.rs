@@ -12,6 +12,7 @@ mod log_lines;
 mod negotiation;
 mod passage;
 mod policy;
+mod review;
 mod sessions;
 mod soak;
 mod stopping;
