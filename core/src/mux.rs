@@ -218,6 +218,11 @@ impl Mux {
         self.questions.remove(key)
     }
 
+    /// How many calls and questions there are.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.calls.len(), self.questions.len())
+    }
+
     /// Whether no client waits for anything.
     pub(crate) fn is_quiet(&self) -> bool {
         self.clients == 0

@@ -109,7 +109,7 @@ impl Child {
             let line = String::from_utf8(std::mem::take(&mut self.line)).expect("stdin is UTF-8");
             assert!(line.starts_with('{') && !line.contains('\r'), "not one JSON object a line: {line:?}");
             net.send_stderr(self.conn, &vec![b'e'; self.program.stderr_bytes]);
-            for deed in self.program.mind.hear(&line, net.now) {
+            for deed in self.program.mind.hear(&line, None, net.now) {
                 net.plan(deed.after_ms * MS, Event::Deed(Who::Child(self.conn), deed));
             }
         }
@@ -147,6 +147,14 @@ impl Child {
         match &deed.what {
             What::Say(text) | What::Answer(text) => self.print(text, net),
             What::Exit(code) => self.exit(net, ExitStatus::Code(*code)),
+            What::Recall(recall) => {
+                for next in self.program.mind.recall(recall, deed) {
+                    match next.after_ms {
+                        0 => self.on_deed(&next, net),
+                        ms => net.plan(ms * MS, Event::Deed(Who::Child(self.conn), next)),
+                    }
+                }
+            }
             What::Cut | What::Refuse(_) => {}
         }
     }

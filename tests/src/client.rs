@@ -2,13 +2,18 @@
 //!
 //! Checked on everything that arrives: each request gets at most one answer, on its own stream or a resumption
 //! of it (DL-50); no tag of another client, no message twice (DL-51); progress only while its request is open
-//! and only upwards (DL-21, DL-22); event ids unique in a session (DL-57).
+//! and only upwards (DL-21, DL-22); event ids unique in a session (DL-57); questions only after the handshake, only
+//! what was declared, each withdrawn at most once and by its name (DL-04, DL-09 to DL-12).
+//!
+//! Questions are answered by [`Client::replies`]; see there.
 
+mod asked;
 mod exchange;
 mod judge;
 #[cfg(test)]
 mod tests;
 
+pub use asked::{Asked, Stand};
 pub use exchange::{Exchange, Kind, Progress, Req, Request, State, Xid};
 
 use crate::http::{Part, Reader, SseEvent, SseReader};
@@ -40,8 +45,14 @@ pub struct Client {
     pub endpoint: Option<String>,
     /// Its event stream (HTTP+SSE) or newest standalone stream.
     pub stream: Option<usize>,
-    /// What it answers to requests of the server, by method: `result` or `error` member.
+    /// What it answers to requests of the server, by method: an object with a `result` or `error` member, which it
+    /// signs. `after_ms` is how long it thinks, `within_ms` the most of it if that is left to chance, `reports` how
+    /// often it tells meanwhile how it is coming along. `null` is no answer: [`Client::answer`] gives one.
     pub replies: BTreeMap<String, Value>,
+    /// Requests of the server, in order.
+    pub questions: Vec<Asked>,
+    /// It has said that it is ready.
+    pub ready: bool,
     /// All exchanges.
     pub exchanges: Vec<Exchange>,
     /// All requests.
@@ -78,6 +89,8 @@ impl Client {
             endpoint: None,
             stream: None,
             replies: BTreeMap::new(),
+            questions: Vec::new(),
+            ready: false,
             exchanges: Vec::new(),
             requests: Vec::new(),
             inbox: Vec::new(),

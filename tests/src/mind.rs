@@ -18,10 +18,17 @@
 //! | `crash` | exits with code 3 |
 //! | `cut` | breaks the stream the answer belongs to (HTTP only), answers after `ms` |
 //! | `change` | says that its tools changed, then answers |
-//! | `ask` | asks its client (`method`, `params` of the arguments), answers with what it was told |
+//! | `ask` | asks its client, answers with what it was told: see [`asking`] |
+//! | `url` | sends its client to a URL (-32042, `id`), which is visited after `ms` |
+//! | `task` | asks or works as a task, if it is one of its tools: see [`tasks`] |
 //!
-//! Tags: the client plants `_meta."sim/tag"`, answers and progress carry it back, so nobody can take another's.
+//! Tags: the client plants `_meta."sim/tag"`; answers, progress, log messages and questions carry it back, so nobody
+//! can take another's.
 
+pub mod asking;
+pub mod tasks;
+
+use asking::Question;
 use mcp_proxy_core::id::ConnId;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -66,6 +73,19 @@ pub enum What {
     Cut,
     /// Answer a request on this connection with 404 (HTTP only).
     Refuse(ConnId),
+    /// Go on with something begun.
+    Recall(Recall),
+}
+
+/// What a mind had begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recall {
+    /// Put the question with this raw id.
+    Ask(String),
+    /// Take it back, unless it was answered.
+    Withdraw(String),
+    /// Do the work of this task.
+    Work(String),
 }
 
 /// The memory and habits of one MCP server.
@@ -99,17 +119,26 @@ pub struct Mind {
     pub list_failures: usize,
     /// Everything it was told.
     pub heard: Vec<Heard>,
+    /// Everything it has asked or means to ask.
+    pub questions: Vec<Question>,
+    /// Resources it was told to watch, each with its session (HTTP).
+    pub watched: BTreeSet<(Option<String>, String)>,
+    tasks: Vec<tasks::Task>,
+    levels: BTreeMap<Option<String>, usize>,
     cancelled: BTreeSet<String>,
-    asked: BTreeMap<String, (String, String)>,
     run: u64,
     counter: u64,
 }
 
-/// Tools every mind has unless told otherwise.
+/// Tools every mind lists unless told otherwise.
 pub const TOOLS: [&str; 14] = [
     "echo", "slow", "stubborn", "progress", "log", "fail", "big", "never", "twice", "foreign", "crash",
     "cut", "change", "ask",
 ];
+
+/// Log levels, the least severe first.
+pub const LEVELS: [&str; 8] =
+    ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
 /// A resource that no mind has.
 pub const MISSING: &str = "sim://missing";
@@ -136,8 +165,11 @@ impl Mind {
             completes: true,
             list_failures: 0,
             heard: Vec::new(),
+            questions: Vec::new(),
+            watched: BTreeSet::new(),
+            tasks: Vec::new(),
+            levels: BTreeMap::new(),
             cancelled: BTreeSet::new(),
-            asked: BTreeMap::new(),
             run: 0,
             counter: 0,
         }
@@ -163,25 +195,38 @@ impl Mind {
         deed.stubborn || deed.about.as_ref().is_none_or(|id| !self.cancelled.contains(id))
     }
 
-    /// Takes one message.
-    pub fn hear(&mut self, raw: &str, now: u64) -> Vec<Deed> {
+    /// Takes one message, of a session if there are any.
+    pub fn hear(&mut self, raw: &str, session: Option<&str>, now: u64) -> Vec<Deed> {
+        let mut deeds = self.react(raw, session, now);
+        for deed in &mut deeds {
+            deed.session = session.map(str::to_owned);
+        }
+        deeds
+    }
+
+    fn react(&mut self, raw: &str, session: Option<&str>, now: u64) -> Vec<Deed> {
         let value: Value = serde_json::from_str(raw).unwrap_or_else(|e| panic!("not JSON ({e}): {raw:?}"));
         assert_eq!(value["jsonrpc"], "2.0", "not JSON-RPC: {raw:?}");
         self.heard.push(Heard { raw: raw.to_owned(), value: value.clone(), at: now });
         let method = value["method"].as_str().unwrap_or_default().to_owned();
         if method == "notifications/cancelled" {
             self.cancelled.insert(value["params"]["requestId"].to_string());
+        } else if method == "notifications/progress" {
+            self.reported(&value["params"]["progressToken"]);
         }
         let Some(id) = members(raw).get("id").map(|id| id.get().to_owned()) else { return Vec::new() };
         if method.is_empty() {
-            return self.told(&id, &value);
+            return self.told(&id, &value, session);
         }
         if self.mute || (self.ping_mute && method == "ping") {
             return Vec::new();
         }
         let mut deeds = if method == "tools/call" {
-            self.call(&id, raw, &value["params"])
+            self.call(&id, raw, &value["params"], session)
+        } else if method.starts_with("tasks/") {
+            self.on_task_request(&id, &method, &value["params"])
         } else {
+            self.note_wish(&method, &value["params"], session);
             vec![answer(&id, self.respond(&method, &value["params"]))]
         };
         for deed in &mut deeds {
@@ -199,6 +244,44 @@ impl Mind {
     pub fn unique(&mut self) -> String {
         self.counter += 1;
         format!("#{}.{}.{}#", self.name, self.run, self.counter)
+    }
+
+    /// What a session wants to hear of.
+    fn note_wish(&mut self, method: &str, params: &Value, session: Option<&str>) {
+        let session = session.map(str::to_owned);
+        let uri = params["uri"].as_str().unwrap_or_default().to_owned();
+        match method {
+            "logging/setLevel" => {
+                let level = LEVELS.iter().position(|level| params["level"] == *level);
+                self.levels.insert(session, level.expect("only levels that exist are set"));
+            }
+            "resources/subscribe" => {
+                assert!(self.watched.insert((session, uri)), "{}: watched twice: {params}", self.name);
+            }
+            "resources/unsubscribe" => {
+                assert!(self.watched.remove(&(session, uri)), "{}: not watched: {params}", self.name);
+            }
+            _ => {}
+        }
+    }
+
+    /// A session is over; what it left open matters no more.
+    pub fn forget(&mut self, session: &str) {
+        self.questions.retain(|question| question.session.as_deref() != Some(session));
+        self.watched.retain(|(of, _)| of.as_deref() != Some(session));
+    }
+
+    /// The time for something begun has come.
+    pub fn recall(&mut self, recall: &Recall, deed: &Deed) -> Vec<Deed> {
+        let mut deeds = match recall {
+            Recall::Ask(own) => self.put(own),
+            Recall::Withdraw(own) => self.take_back(own),
+            Recall::Work(task) => self.work(task),
+        };
+        for each in &mut deeds {
+            each.session.clone_from(&deed.session);
+        }
+        deeds
     }
 
     fn respond(&mut self, method: &str, params: &Value) -> String {
@@ -241,6 +324,9 @@ impl Mind {
         if self.completes {
             capabilities["completions"] = json!({});
         }
+        if self.tools.iter().any(|tool| tool == "task") {
+            capabilities["tasks"] = json!({"cancel": {}, "requests": {"tools": {"call": {}}}});
+        }
         if self.others > 0 {
             capabilities["prompts"] = capabilities["tools"].clone();
             capabilities["resources"] = json!({"listChanged": self.list_changed, "subscribe": true});
@@ -266,8 +352,9 @@ impl Mind {
         let name = &self.name;
         match kind {
             "tools" => {
+                let support = if self.tools[n] == "task" { "required" } else { "optional" };
                 json!({"name": self.tools[n], "description": format!("{name} {n}"), "x-unknown": [n, 1.0],
-                "inputSchema": {"type": "object"}, "execution": {"taskSupport": "optional"}})
+                "inputSchema": {"type": "object"}, "execution": {"taskSupport": support}})
             }
             "prompts" => json!({"name": format!("prompt{n}"), "arguments": []}),
             "resources" => json!({"uri": format!("sim://{name}/{n}"), "name": format!("res{n}")}),
@@ -275,7 +362,7 @@ impl Mind {
         }
     }
 
-    fn call(&mut self, id: &str, raw: &str, params: &Value) -> Vec<Deed> {
+    fn call(&mut self, id: &str, raw: &str, params: &Value, session: Option<&str>) -> Vec<Deed> {
         let raw_params = members(raw).remove("params").map(|p| p.get().to_owned()).unwrap_or_default();
         let raw_arguments = members(&raw_params).remove("arguments");
         let raw_arguments = raw_arguments.as_ref().map_or("{}", |a| a.get());
@@ -298,12 +385,7 @@ impl Mind {
             "progress" => {
                 self.progress(id, params, ms, n).into_iter().chain([later(&done, ms * (n + 1))]).collect()
             }
-            "log" => {
-                let data = json!({"sim/tag": params["_meta"]["sim/tag"], "sim/uid": self.unique()});
-                let note = json!({"jsonrpc": "2.0", "method": "notifications/message",
-                    "params": {"level": arguments["level"].as_str().unwrap_or("info"), "data": data}});
-                vec![say(id, note.to_string()), done]
-            }
+            "log" => self.log(id, params, session).into_iter().chain([later(&done, ms)]).collect(),
             "fail" => {
                 vec![answer(id, r#""error":{"code":-5,"message":"as you wish","data":{"n":1}}"#.to_owned())]
             }
@@ -316,7 +398,9 @@ impl Mind {
                 note(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#.to_owned()),
                 done,
             ],
-            "ask" => vec![self.question(id, arguments)],
+            "ask" => self.ask(id, params, session),
+            "task" => self.begin_task(id, params, session),
+            "url" => self.send_away(id, arguments, ms),
             name if self.tools.iter().any(|tool| tool == name) => vec![done],
             _ => vec![answer(id, r#""error":{"code":-32602,"message":"unknown tool"}"#.to_owned())],
         }
@@ -338,25 +422,32 @@ impl Mind {
             .collect()
     }
 
-    fn question(&mut self, id: &str, arguments: &Value) -> Deed {
-        self.counter += 1;
-        let own = format!("\"q{}\"", self.counter);
-        let method = arguments["method"].as_str().unwrap_or("roots/list").to_owned();
-        let request = format!(
-            r#"{{"jsonrpc":"2.0","id":{own},"method":"{method}","params":{}}}"#,
-            if arguments["params"].is_null() { json!({}) } else { arguments["params"].clone() }
-        );
-        self.asked.insert(own, (id.to_owned(), method));
-        say(id, request)
+    /// `n` log messages, if their level is one that the session wants.
+    fn log(&mut self, id: &str, params: &Value, session: Option<&str>) -> Vec<Deed> {
+        let arguments = &params["arguments"];
+        let level = arguments["level"].as_str().unwrap_or("info");
+        let told = self.levels.get(&session.map(str::to_owned)).copied().unwrap_or_default();
+        if LEVELS.iter().position(|known| *known == level).is_none_or(|level| level < told) {
+            return Vec::new();
+        }
+        let one = |mind: &mut Self| {
+            let data = json!({"sim/tag": params["_meta"]["sim/tag"], "sim/uid": mind.unique()});
+            let note = json!({"jsonrpc": "2.0", "method": "notifications/message",
+                "params": {"level": level, "data": data}});
+            say(id, note.to_string())
+        };
+        (0..arguments["n"].as_u64().unwrap_or(1)).map(|_| one(self)).collect()
     }
 
-    /// Its own question was answered: that becomes the result of the call that caused it.
-    fn told(&mut self, own: &str, value: &Value) -> Vec<Deed> {
-        let Some((id, _)) = self.asked.remove(own) else { return Vec::new() };
-        let text =
-            if value["error"].is_null() { value["result"].to_string() } else { value["error"].to_string() };
-        let content = json!({"content": [{"type": "text", "text": text}]});
-        vec![answer(&id, format!(r#""result":{content}"#))]
+    /// -32042, and after a while the news that the URL was visited.
+    fn send_away(&mut self, id: &str, arguments: &Value, ms: u64) -> Vec<Deed> {
+        let elicitation = json!({"mode": "url", "elicitationId": arguments["id"], "message": "Sign in",
+            "url": "https://example.com/in"});
+        let error =
+            json!({"code": -32042, "message": "sign in first", "data": {"elicitations": [elicitation]}});
+        let news = json!({"jsonrpc": "2.0", "method": "notifications/elicitation/complete",
+            "params": {"elicitationId": arguments["id"], "sim/uid": self.unique()}});
+        vec![answer(id, format!(r#""error":{error}"#)), Deed { after_ms: ms, ..note(news.to_string()) }]
     }
 }
 

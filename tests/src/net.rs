@@ -37,6 +37,8 @@ pub enum Event {
     Reset(ConnId),
     /// A scripted server does something it planned. The number is the child's connection or the site's place.
     Deed(Who, Deed),
+    /// This client answers its question of this number.
+    Reply(usize, usize),
 }
 
 /// Who is at the other end of a link, or acts by itself.

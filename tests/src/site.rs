@@ -144,6 +144,9 @@ impl Site {
 
     /// The server restarts: sessions are forgotten, connections closed.
     pub fn restart(&mut self, net: &mut Net) {
+        for session in self.sessions_known() {
+            self.mind.forget(&session);
+        }
         self.live.clear();
         self.streams.clear();
         for conn in std::mem::take(&mut self.conns).into_keys() {
@@ -162,9 +165,33 @@ impl Site {
         self.conns.remove(&conn);
         for stream in self.streams.iter_mut().filter(|stream| stream.conn == Some(conn)) {
             stream.conn = None;
-            stream.over |= self.style == Style::Sse;
+            if self.style == Style::Sse {
+                stream.over = true;
+                stream.session.iter().for_each(|session| self.mind.forget(session));
+            }
         }
         net.close(conn);
+    }
+
+    fn sessions_known(&self) -> Vec<String> {
+        let mut known: Vec<String> =
+            self.streams.iter().filter_map(|stream| stream.session.clone()).collect();
+        known.dedup();
+        known
+    }
+
+    /// The session whose standalone stream was opened last.
+    pub fn newest_session(&self) -> Option<String> {
+        let open = |stream: &&Stream| stream.request.is_none() && !stream.over && stream.conn.is_some();
+        self.streams.iter().rev().find(open).and_then(|stream| stream.session.clone())
+    }
+
+    /// How many sessions are open, by what the proxy does: sessions of Streamable HTTP, streams of HTTP+SSE.
+    pub fn open_sessions(&self) -> usize {
+        match self.style {
+            Style::Streamable => self.live.len(),
+            Style::Sse => self.streams.iter().filter(|stream| stream.conn.is_some()).count(),
+        }
     }
 
     /// Bytes from the proxy.
@@ -205,7 +232,9 @@ impl Site {
                 self.reply(conn, 405, &[("allow", "POST, GET")], "", net);
             }
             (Style::Streamable, "DELETE") => {
-                let known = head.get("mcp-session-id").and_then(|id| self.live.remove(id)).is_some();
+                let named = head.get("mcp-session-id");
+                named.iter().for_each(|session| self.mind.forget(session));
+                let known = named.and_then(|id| self.live.remove(id)).is_some();
                 self.reply(conn, if known { 204 } else { 404 }, &[], "", net);
             }
             (Style::Sse, _) if head.target() == "/sse" => self.reply(conn, self.misdirected, &[], "", net),
@@ -238,10 +267,7 @@ impl Site {
         } else {
             String::new()
         };
-        let mut deeds = self.mind.hear(body, net.now);
-        for deed in &mut deeds {
-            deed.session = Some(session.clone());
-        }
+        let deeds = self.mind.hear(body, Some(&session), net.now);
         if value["method"].is_null() || value["id"].is_null() {
             self.reply(conn, 202, &[], "", net);
         } else {
@@ -367,10 +393,7 @@ impl Site {
         let session = head.target().split_once("sid=").map(|(_, sid)| sid.to_owned());
         let open = self.streams.iter().any(|stream| stream.session == session && stream.conn.is_some());
         self.reply(conn, if open { 202 } else { 404 }, &[], "", net);
-        let mut deeds = self.mind.hear(body, net.now);
-        for deed in &mut deeds {
-            deed.session.clone_from(&session);
-        }
+        let deeds = self.mind.hear(body, session.as_deref(), net.now);
         self.plan(deeds, net);
     }
 
@@ -387,6 +410,15 @@ impl Site {
         }
         if let What::Refuse(conn) = deed.what {
             return self.reply(conn, 404, &[], "", net);
+        }
+        if let What::Recall(recall) = &deed.what {
+            for next in self.mind.recall(recall, deed) {
+                match next.after_ms {
+                    0 => self.on_deed(&next, net),
+                    _ => self.plan(vec![next], net),
+                }
+            }
+            return;
         }
         let Some(index) = self.stream_of(deed) else { return };
         match &deed.what {
@@ -409,7 +441,7 @@ impl Site {
             }
             What::Cut => self.cut(index, net),
             What::Exit(_) => self.restart(net),
-            What::Refuse(_) => {}
+            What::Refuse(_) | What::Recall(_) => {}
         }
     }
 

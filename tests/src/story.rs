@@ -226,6 +226,7 @@ impl World {
 
     /// Sends a notification.
     pub fn notify(&mut self, client: usize, method: &str, params: Value) -> Xid {
+        self.clients[client].ready |= method == "notifications/initialized";
         self.post(client, &json!({"jsonrpc": "2.0", "method": method, "params": params}).to_string())
     }
 
@@ -327,6 +328,60 @@ impl World {
     pub fn inbox(&self, client: usize, method: &str) -> Vec<&Value> {
         let all = self.clients[client].inbox.iter();
         all.filter(|(_, value)| value["method"] == method).map(|(_, value)| value).collect()
+    }
+
+    /// Waits until so many questions have reached a client, and gives the place of the last.
+    #[track_caller]
+    pub fn asked(&mut self, client: usize, count: usize) -> usize {
+        self.run_until("a question", |w| w.clients[client].questions.len() >= count);
+        count - 1
+    }
+
+    /// A client answers a question that it has kept.
+    pub fn answer(&mut self, client: usize, question: usize, reply: &Value) {
+        self.clients[client].answer(question, reply, &mut self.net);
+    }
+
+    /// What a client has to say to end its session: DELETE, or leaving its stream.
+    pub fn end_session(&mut self, client: usize) {
+        match (self.clients[client].kind, self.clients[client].stream) {
+            (Kind::Streamable, _) => {
+                self.clients[client].delete(&mut self.net);
+            }
+            (Kind::Sse, Some(index)) => self.hang_up(Xid { client, index }),
+            (Kind::Sse, None) => {}
+        }
+    }
+
+    /// The server asks something outside any call: over stdout, or on its standalone stream. Gives the place of the
+    /// question in its mind.
+    pub fn ask_outside(&mut self, server: &str, method: &str, params: &Value) -> usize {
+        let host = format!("{server}.test");
+        if let Some(site) = self.sites.iter_mut().find(|site| site.host == host) {
+            let session = site.newest_session();
+            let (deed, _) = site.mind.ask_outside(method, params, session.as_deref());
+            site.on_deed(&deed, &mut self.net);
+        } else {
+            self.with_child(server, |child, net| {
+                let (deed, _) = child.mind().ask_outside(method, params, None);
+                child.on_deed(&deed, net);
+            });
+        }
+        self.mind(server).questions.len() - 1
+    }
+
+    /// The mind of an HTTP server, or of the newest process of a stdio server.
+    pub fn mind(&mut self, server: &str) -> &mut Mind {
+        let host = format!("{server}.test");
+        match self.sites.iter().position(|site| site.host == host) {
+            Some(place) => &mut self.sites[place].mind,
+            None => self.child(server).mind(),
+        }
+    }
+
+    /// How many processes of a server run.
+    pub fn alive(&self, server: &str) -> usize {
+        self.children_of(server).iter().filter(|child| child.alive).count()
     }
 
     /// The newest process of a server.

@@ -146,6 +146,7 @@ impl World {
                 }
             }
             Event::Deed(Who::Site(index), deed) => self.sites[index].on_deed(&deed, &mut self.net),
+            Event::Reply(client, question) => self.clients[client].reply(question, &mut self.net),
             Event::Deed(who, _) => panic!("{who:?} does not plan deeds"),
         }
         true
@@ -155,7 +156,7 @@ impl World {
     ///
     /// # Panics
     ///
-    /// When a request that should have been answered still waits after a minute; when the engine does not stop
+    /// When a request or a question of a server that should have been answered still waits after a minute; when the engine does not stop
     /// in time, or leaves a child, a connection or a listener behind.
     pub fn finish(&mut self) {
         if self.stopped.is_none() {
@@ -164,6 +165,11 @@ impl World {
                 self.step();
             }
             assert_eq!(self.open_requests(), 0, "requests without an answer");
+            let patience = self.net.now + 60_000 * MS;
+            while self.open_questions() > 0 && self.next_at().is_some_and(|at| at < patience) {
+                self.step();
+            }
+            assert_eq!(self.open_questions(), 0, "questions of servers without an answer");
             self.command(Command::Stop);
         }
         let limits = &self.cast.limits;
@@ -187,6 +193,13 @@ impl World {
             client.requests.iter().filter(|r| r.state == State::Waiting && !r.cancelled).count()
         };
         self.clients.iter().map(waits).sum()
+    }
+
+    /// Questions of servers that wait for an answer and can still get one.
+    pub fn open_questions(&self) -> usize {
+        let children = self.children.iter().filter(|child| child.alive && !child.stdin_closed);
+        let of_children = children.map(|child| child.program.mind.open_questions());
+        of_children.chain(self.sites.iter().map(|site| site.mind.open_questions())).sum()
     }
 
     fn turn(&mut self, input: &Input<'_>) {

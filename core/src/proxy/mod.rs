@@ -18,11 +18,13 @@
 //! | `exchanges` | what comes back over HTTP from a server |
 //! | `recovery` | an exchange that went wrong: sent again, continued, failed |
 //! | `stop` | the end of everything |
+//! | `census` | how much there is of everything |
 //!
 //! Invariants: [`Proxy::handle`] is the only way in and cannot fail; a fault concerns one connection, call or
 //! server; nothing here reads a clock, a file, a socket or the environment.
 
 mod calls;
+mod census;
 mod clients;
 mod connections;
 mod exchanges;
@@ -38,6 +40,8 @@ mod stop;
 mod targets;
 mod tasks;
 mod watches;
+
+pub use census::Census;
 
 use crate::config::{Config, Host, Serve};
 use crate::downstream::{Downstream, Role};

@@ -2,7 +2,7 @@
 
 use super::{Client, Kind, Progress, State};
 use crate::net::Net;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 impl Client {
     pub(super) fn on_message(&mut self, index: usize, raw: &str, net: &mut Net) {
@@ -18,19 +18,36 @@ impl Client {
         if value.get("method").is_none() {
             return self.on_answer(index, raw, &value, tag);
         }
-        if value["method"] == "notifications/progress" {
-            self.on_progress(&value, tag);
+        match value["method"].as_str() {
+            Some("notifications/progress") => self.on_progress(&value, tag),
+            Some("notifications/cancelled") => self.on_withdrawn(&value),
+            Some(_) => self.check_order(index, raw, tag),
+            None => panic!("a method is a string: {raw}"),
         }
         self.inbox.push((index, value.clone()));
         if value.get("id").is_some() {
-            self.on_question(&value, net);
+            self.on_question(index, &value, net);
         }
     }
 
+    /// All tags in a message are this client's. Gives the first.
     fn check_tag(&self, raw: &str) -> Option<usize> {
-        let (owner, tag) = between(raw, '@')?.strip_prefix('c')?.split_once('.')?;
-        assert_eq!(owner, self.index.to_string(), "client {} got a message of another: {raw}", self.index);
-        tag.parse().ok()
+        let mut first = None;
+        for piece in raw.split("@c").skip(1) {
+            let Some((owner, rest)) = piece.split_once('.') else { continue };
+            let Some((tag, _)) = rest.split_once('@') else { continue };
+            let (Ok(owner), Ok(tag)) = (owner.parse::<usize>(), tag.parse()) else { continue };
+            assert_eq!(owner, self.index, "client {} got a message of another: {raw}", self.index);
+            first = first.or(Some(tag));
+        }
+        first
+    }
+
+    /// What the server said of a request before its answer does not come after it on the same stream (BR-59).
+    fn check_order(&self, index: usize, raw: &str, tag: Option<usize>) {
+        let Some(request) = self.requests.iter().find(|request| Some(request.tag) == tag) else { return };
+        let same = self.kind == Kind::Sse || self.origin(index) == request.exchange;
+        assert!(!same || !matches!(request.state, State::Answered(_)), "after the answer (BR-59): {raw}");
     }
 
     fn on_answer(&mut self, index: usize, raw: &str, value: &Value, tag: Option<usize>) {
@@ -74,21 +91,6 @@ impl Client {
         let step = params["progress"].as_f64().expect("progress is a number");
         assert!(request.steps.last().is_none_or(|last| *last < step), "progress must grow (DL-22): {value}");
         request.steps.push(step);
-    }
-
-    fn on_question(&mut self, value: &Value, net: &mut Net) {
-        let method = value["method"].as_str().unwrap_or_default();
-        let mut answer = match self.replies.get(method) {
-            Some(reply) => reply.clone(),
-            None if method == "ping" => json!({"result": {}}),
-            None => json!({"error": {"code": -32601, "message": "not mine"}}),
-        };
-        if answer.is_null() {
-            return;
-        }
-        answer["jsonrpc"] = json!("2.0");
-        answer["id"] = value["id"].clone();
-        self.post(net, &answer.to_string());
     }
 
     fn origin(&self, mut index: usize) -> usize {

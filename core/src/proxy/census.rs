@@ -1,0 +1,35 @@
+//! How much the engine holds: for tests that nothing is left behind, and for whoever watches the process.
+
+use super::Proxy;
+
+/// What is there at this moment. Each number goes back when what it counts has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Census {
+    /// Downstream connections.
+    pub clients: usize,
+    /// Downstream sessions.
+    pub sessions: usize,
+    /// Calls in flight, those of the proxy itself included.
+    pub calls: usize,
+    /// Questions of servers that are not answered yet.
+    pub questions: usize,
+    /// Connections to servers: one of each, and those beside them.
+    pub upstreams: usize,
+    /// Armed timers.
+    pub timers: usize,
+}
+
+impl Proxy {
+    /// Counts. Takes time in proportion to the number of timers.
+    pub fn census(&self) -> Census {
+        let (calls, questions) = self.mux.counts();
+        Census {
+            clients: self.down.clients_len(),
+            sessions: self.down.session_keys().len(),
+            calls,
+            questions,
+            upstreams: self.upstreams.iter().count(),
+            timers: self.fx.timers.iter().count(),
+        }
+    }
+}
