@@ -173,6 +173,13 @@ impl Mux {
         self.calls.get(key)
     }
 
+    /// Whether a server still owes the answer to a call where it was sent: not if it took it up as a task, whose result
+    /// is asked for by another.
+    pub(crate) fn is_owed(&self, key: Key) -> bool {
+        let task = |call: &Call| matches!(call.task, Some(Task::Running { .. } | Task::Done));
+        self.calls.get(key).is_some_and(|call| !task(call))
+    }
+
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Call> {
         self.calls.get_mut(key)
     }

@@ -219,7 +219,7 @@ impl Proxy {
         }
         // The answer is here: what follows on this stream interests nobody.
         if let Job::Call(key) = job
-            && self.mux.get(key).is_none()
+            && !self.mux.is_owed(key)
             && exchange.job == job
         {
             exchange.begin(&mut self.fx, Job::Drain, None, 0);
@@ -254,7 +254,7 @@ impl Proxy {
         let streamed = exchange.events.is_some();
         let job = exchange.job;
         match job {
-            Job::Call(key) if streamed && self.mux.get(key).is_some() && !self.answers_on_stream(id) => {
+            Job::Call(key) if streamed && self.mux.is_owed(key) && !self.answers_on_stream(id) => {
                 return self.on_stream_broken(id, exchange, key);
             }
             Job::Call(key) if !good => return self.on_refused(id, exchange, key, status),
@@ -306,6 +306,9 @@ impl Proxy {
     fn on_json_answer(&mut self, id: UpstreamId, body: &[u8], key: Key, status: u16) {
         if !body.is_empty() {
             self.on_server_text(id, Some(key), body);
+        }
+        if !self.mux.is_owed(key) {
+            return;
         }
         let detail = format!("the server answered HTTP {status} without an answer");
         self.fail(key, &Fault::peer(Code::UpstreamBroken, detail));

@@ -141,7 +141,7 @@ impl Proxy {
             return self.drop_exchange(id, exchange);
         }
         match exchange.job {
-            Job::Call(key) if exchange.events.is_some() && self.mux.get(key).is_some() => {
+            Job::Call(key) if exchange.events.is_some() && self.mux.is_owed(key) => {
                 return self.on_stream_broken(id, exchange, key);
             }
             Job::Stream => return self.on_stream_ended(id, exchange, fault),
