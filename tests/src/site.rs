@@ -291,7 +291,8 @@ impl Site {
             let revision = self.mind.revision.unwrap_or(asked).to_owned();
             self.live.insert(session.clone(), revision);
         }
-        let json = greets || (self.json && plain);
+        let waits = value["method"] == "tasks/result";
+        let json = greets || (self.json && plain && !waits);
         let request = Some(value["id"].to_string());
         let (session, index) = (Some(session), self.streams.len());
         self.streams.push(Stream {

@@ -18,6 +18,8 @@ fn got(w: &World, client: usize) -> Vec<String> {
 
 fn set(w: &mut World, client: usize, level: &str) {
     assert_eq!(w.ask(client, "logging/setLevel", json!({"level": level}))["result"], json!({}));
+    // The server is told meanwhile; over HTTP that may be overtaken by a call.
+    w.run_ms(300);
 }
 
 #[test]

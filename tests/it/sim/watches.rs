@@ -4,6 +4,7 @@ use super::questions::{able, asking};
 use super::{KINDS, one, three};
 use mcp_proxy_core::event::ExitStatus;
 use mcp_proxy_tests::client::Kind;
+use mcp_proxy_tests::mind::{Deed, note};
 use mcp_proxy_tests::story::story;
 use mcp_proxy_tests::world::World;
 use serde_json::{Value, json};
@@ -23,9 +24,15 @@ fn unwatch(w: &mut World, client: usize, params: &Value) {
     assert_eq!(w.ask(client, "resources/unsubscribe", params.clone())["result"], json!({}));
 }
 
-/// The server says that a resource has changed.
+/// The server says that a resource has changed, in the session that watches something if there is one.
 fn change(w: &mut World, server: &str, params: &Value) {
-    w.say(server, &json!({"jsonrpc": "2.0", "method": UPDATED, "params": params}).to_string());
+    let text = json!({"jsonrpc": "2.0", "method": UPDATED, "params": params}).to_string();
+    let session = w.mind(server).watched.first().and_then(|(session, _)| session.clone());
+    if session.is_some() {
+        w.with_site(server, |site, net| site.on_deed(&Deed { session, ..note(text) }, net));
+    } else {
+        w.say(server, &text);
+    }
     w.run_ms(1_000);
 }
 

@@ -4,7 +4,7 @@ use super::questions::{able, able_but_silent, asking};
 use super::{KINDS, one, three};
 use mcp_proxy_core::event::ExitStatus;
 use mcp_proxy_tests::cast::Cast;
-use mcp_proxy_tests::client::{Kind, Stand, State};
+use mcp_proxy_tests::client::{Kind, Req, Stand, State};
 use mcp_proxy_tests::story::{story, story_of};
 use mcp_proxy_tests::world::World;
 use serde_json::{Value, json};
@@ -12,6 +12,16 @@ use serde_json::{Value, json};
 /// One stdio server with these options.
 fn with(options: Value) -> Cast {
     one().options("fs", options)
+}
+
+/// Each client starts a call that leads to a question, one after the other.
+fn in_turn(w: &mut World, clients: &[usize]) -> Vec<Req> {
+    let mut ask = |c: &usize| {
+        let req = w.start_call(*c, "ask", asking("elicitation/create"));
+        w.run_ms(1_000);
+        req
+    };
+    clients.iter().map(&mut ask).collect()
 }
 
 /// Five clients hold a form open each, and fill it in in reverse order.
@@ -80,8 +90,7 @@ fn on_one_shared_connection_sessions_take_turns() {
         story(three().options(server, options), |w| {
             let clients: Vec<usize> =
                 (0..3).map(|n| w.client_with(server, KINDS[n % 2], able_but_silent)).collect();
-            let requests: Vec<_> =
-                clients.iter().map(|c| w.start_call(*c, "ask", asking("elicitation/create"))).collect();
+            let requests = in_turn(w, &clients);
             for (place, c) in clients.iter().enumerate() {
                 w.asked(*c, 1);
                 w.run_ms(500);
@@ -103,8 +112,7 @@ fn a_waiting_turn_is_lost_by_cancelling_and_by_leaving() {
     story(with(json!({"sessions": "shared", "maxSessions": 1})), |w| {
         let clients: Vec<usize> =
             (0..4).map(|n| w.client_with("fs", KINDS[n % 2], able_but_silent)).collect();
-        let requests: Vec<_> =
-            clients.iter().map(|c| w.start_call(*c, "ask", asking("elicitation/create"))).collect();
+        let requests = in_turn(w, &clients);
         w.asked(clients[0], 1);
         w.cancel(requests[1]);
         w.end_session(clients[2]);
