@@ -72,13 +72,13 @@ impl Proxy {
     pub(super) fn seat_for_call(&mut self, session: Key, home: UpstreamId) -> Result<UpstreamId, Fault> {
         let id = self.seat(session, home)?;
         let Some(upstream) = self.upstreams.get(id) else { return Ok(id) };
-        if !upstream.is_gated() || (upstream.admits(Some(session)) && upstream.waiting_len() == 0) {
+        if upstream.is_free_for(session) {
             return Ok(id);
         }
         let tenants = Tenants::new(upstream.tenants.tenancy, upstream.tenants.profile);
         let lanes = self.siblings(id);
         let mut queues = lanes.iter().filter_map(|lane| self.upstreams.get(*lane));
-        if let Some(free) = queues.find(|lane| lane.admits(Some(session)) && lane.waiting_len() == 0) {
+        if let Some(free) = queues.find(|lane| lane.is_free_for(session)) {
             return Ok(free.id);
         }
         if let Some(id) = self.open_lane(home, tenants) {

@@ -258,6 +258,13 @@ impl Upstream {
         self.running.admits(session) && (is_turn || !self.tenants.questions.is_empty())
     }
 
+    /// Whether a call of a session that may lead to questions need not wait for another session: not even for one
+    /// whose calls wait themselves, until the connection is there.
+    pub(crate) fn is_free_for(&self, session: Key) -> bool {
+        let other = |waiting: &Waiting| waiting.asks.is_some_and(|asks| asks != session);
+        !self.is_gated() || (self.admits(Some(session)) && !self.waiting.iter().any(other))
+    }
+
     /// A call was handed over.
     pub(crate) fn entered(&mut self, call: Key, asks: Option<Key>) {
         self.running.enter(call, asks);
