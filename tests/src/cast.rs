@@ -16,8 +16,10 @@ use std::sync::Arc;
 pub struct Cast {
     /// `mcpProxy` of the configuration.
     pub proxy: Value,
-    /// `mcpServers` of the configuration, in order.
+    /// `mcpServers` of the configuration.
     pub servers: Map<String, Value>,
+    /// Their names in the order of the configuration.
+    pub order: Vec<String>,
     /// What each start of a command gives: the n-th, then the last for ever.
     pub programs: BTreeMap<String, Vec<Program>>,
     /// HTTP servers.
@@ -38,6 +40,7 @@ impl Default for Cast {
             proxy: json!({"baseURL": "http://localhost:9090", "addr": "127.0.0.1:9090", "name": "proxy",
                 "version": "1", "type": "both"}),
             servers: Map::new(),
+            order: Vec::new(),
             programs: BTreeMap::new(),
             sites: Vec::new(),
             limits: Limits::default(),
@@ -55,6 +58,7 @@ impl Cast {
         self.servers
             .insert(name.to_owned(), json!({"command": format!("sim-{name}"), "env": {"TOKEN": secret}}));
         self.secrets.push(secret);
+        self.order.push(name.to_owned());
         self.programs.insert(format!("sim-{name}"), vec![Program::new(name)]);
         self
     }
@@ -75,6 +79,7 @@ impl Cast {
         let secret = format!("header-secret-of-{name}");
         server["headers"] = json!({"X-Api-Key": secret});
         self.secrets.push(secret);
+        self.order.push(name.to_owned());
         self.servers.insert(name.to_owned(), server);
         self.sites.push(Site::new(self.sites.len(), name, style));
         self
@@ -143,7 +148,9 @@ impl Cast {
 
     /// The configuration file.
     pub fn config_text(&self) -> String {
-        json!({"mcpProxy": self.proxy, "mcpServers": self.servers}).to_string()
+        let servers = self.order.iter().map(|name| format!("{}:{}", json!(name), self.servers[name]));
+        let servers: Vec<String> = servers.collect();
+        format!("{{\"mcpProxy\":{},\"mcpServers\":{{{}}}}}", self.proxy, servers.join(","))
     }
 
     /// An engine for this cast.

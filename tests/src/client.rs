@@ -29,7 +29,7 @@ pub struct Client {
     pub index: usize,
     /// Its transport.
     pub kind: Kind,
-    /// Path of the endpoint, without `/mcp` or `/sse`.
+    /// Path of the endpoint, without `/mcp` or `/sse`; [`MERGED`] for that of all servers.
     pub server: String,
     /// The revision it asks for, then the one that was agreed.
     pub revision: String,
@@ -71,6 +71,9 @@ struct ClientConn {
     waiting: VecDeque<usize>,
 }
 
+/// The server name of a client of the merged endpoint.
+pub const MERGED: &str = "*";
+
 /// What every client sends as `Host`.
 pub const AUTHORITY: &str = "localhost:9090";
 
@@ -107,7 +110,7 @@ impl Client {
         fields.push(("accept".to_owned(), self.accept.clone()));
         fields.push(("content-type".to_owned(), "application/json".to_owned()));
         let path = match self.kind {
-            Kind::Streamable => format!("/{}/mcp", self.server),
+            Kind::Streamable => self.path("mcp"),
             Kind::Sse => self.endpoint.clone().unwrap_or_default(),
         };
         self.send(net, "POST", &path, &fields, Some(body))
@@ -147,7 +150,7 @@ impl Client {
         if let Some((_, id)) = &resumes {
             fields.push(("last-event-id".to_owned(), id.clone()));
         }
-        let path = format!("/{}/{}", self.server, if self.kind == Kind::Sse { "sse" } else { "mcp" });
+        let path = self.path(if self.kind == Kind::Sse { "sse" } else { "mcp" });
         let index = self.send(net, "GET", &path, &fields, None);
         self.exchanges[index].resumes = resumes.map(|(of, _)| of);
         self.stream = Some(index);
@@ -157,7 +160,11 @@ impl Client {
     /// Ends the session (Streamable HTTP).
     pub fn delete(&mut self, net: &mut Net) -> usize {
         let fields = self.common();
-        self.send(net, "DELETE", &format!("/{}/mcp", self.server), &fields, None)
+        self.send(net, "DELETE", &self.path("mcp"), &fields, None)
+    }
+
+    fn path(&self, end: &str) -> String {
+        format!("/{}/{end}", self.server).replace("*/", "")
     }
 
     /// Sends any HTTP request over an idle connection or a new one.

@@ -35,6 +35,7 @@ pub mod client;
 pub mod dice;
 pub mod host;
 pub mod http;
+pub mod lists;
 pub mod mind;
 pub mod net;
 pub mod site;

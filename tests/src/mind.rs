@@ -18,6 +18,7 @@
 //! | `crash` | exits with code 3 |
 //! | `cut` | breaks the stream the answer belongs to (HTTP only), answers after `ms` |
 //! | `change` | says that its tools changed, then answers |
+//! | `link` | the text, then a link to the resource `uri`; no server has it unless told so |
 //! | `ask` | asks its client, answers with what it was told: see [`asking`] |
 //! | `url` | sends its client to a URL (-32042, `id`), which is visited after `ms` |
 //! | `task` | asks or works as a task, if it is one of its tools: see [`tasks`] |
@@ -99,6 +100,11 @@ pub struct Mind {
     pub tools: Vec<String>,
     /// How many prompts, resources and templates it has (each kind).
     pub others: usize,
+    /// Names, URIs or URI templates of its prompts, resources or templates (by the member of the list), where they
+    /// are not the usual ones.
+    pub named: BTreeMap<&'static str, Vec<String>>,
+    /// A client capability, and a tool that only clients with it are shown (a process of its own each).
+    pub bonus: Option<(&'static str, &'static str)>,
     /// Items on a page; 0 for all.
     pub page: usize,
     /// Each page points to itself.
@@ -155,6 +161,8 @@ impl Mind {
             revision: None,
             tools: TOOLS.map(str::to_owned).to_vec(),
             others: 2,
+            named: BTreeMap::new(),
+            bonus: None,
             page: 0,
             page_loop: false,
             list_changed: true,
@@ -290,7 +298,12 @@ impl Mind {
             "initialize" if self.refuses => {
                 return r#""error":{"code":-32600,"message":"go away"}"#.to_owned();
             }
-            "initialize" => self.greeting(params),
+            "initialize" => {
+                let bonus =
+                    self.bonus.filter(|(capability, _)| params["capabilities"][*capability].is_object());
+                self.tools.extend(bonus.map(|(_, tool)| tool.to_owned()));
+                self.greeting(params)
+            }
             "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => json!({}),
             "tools/list" if self.list_failures > 0 => {
                 self.list_failures -= 1;
@@ -300,11 +313,14 @@ impl Mind {
                 return format!(r#""error":{NO_RESOURCE}"#);
             }
             "tools/list" => self.page("tools", self.tools.len(), params),
-            "prompts/list" => self.page("prompts", self.others, params),
-            "resources/list" => self.page("resources", self.others, params),
-            "resources/templates/list" => self.page("resourceTemplates", self.others, params),
-            "prompts/get" => json!({"messages": [{"role": "user", "content": {"type": "text",
-                "text": format!("{}:{}", self.name, params["name"].as_str().unwrap_or_default())}}],
+            "prompts/list" => self.page("prompts", self.total("prompts"), params),
+            "resources/list" => self.page("resources", self.total("resources"), params),
+            "resources/templates/list" => {
+                self.page("resourceTemplates", self.total("resourceTemplates"), params)
+            }
+            "prompts/get" => json!({"messages": [{"role": "user", "content": link_to(&params["arguments"])
+                .unwrap_or_else(|| json!({"type": "text",
+                "text": format!("{}:{}", self.name, params["name"].as_str().unwrap_or_default())}))}],
                 "_meta": {"sim/tag": tag}}),
             "resources/read" => {
                 json!({"contents": [{"uri": params["uri"], "text": format!("of {}", self.name)}],
@@ -348,8 +364,19 @@ impl Mind {
         page
     }
 
+    fn total(&self, kind: &str) -> usize {
+        self.named.get(kind).map_or(self.others, Vec::len)
+    }
+
     fn item(&self, kind: &str, n: usize) -> Value {
         let name = &self.name;
+        if let Some(given) = self.named.get(kind).map(|names| &names[n]) {
+            return match kind {
+                "prompts" => json!({"name": given, "arguments": []}),
+                "resources" => json!({"uri": given, "name": format!("res{n} of {name}")}),
+                _ => json!({"uriTemplate": given, "name": format!("tpl{n} of {name}")}),
+            };
+        }
         match kind {
             "tools" => {
                 let support = if self.tools[n] == "task" { "required" } else { "optional" };
@@ -373,7 +400,10 @@ impl Mind {
             Some("big") => "x".repeat(arguments["bytes"].as_u64().unwrap_or(1) as usize),
             _ => arguments["text"].as_str().unwrap_or("done").to_owned(),
         };
-        let content = json!([{"type": "text", "text": text}]);
+        let mut content = json!([{"type": "text", "text": text}]);
+        if params["name"] == "link" {
+            content.as_array_mut().unwrap().extend(link_to(arguments));
+        }
         let done = answer(
             id,
             format!(r#""result":{{"content":{content},"structuredContent":{raw_arguments},"_meta":{meta}}}"#),
@@ -454,6 +484,12 @@ impl Mind {
 /// The members of a JSON object as raw text.
 pub fn members(raw: &str) -> BTreeMap<String, Box<RawValue>> {
     serde_json::from_str(raw).unwrap_or_default()
+}
+
+/// A link to the resource that the arguments name, if they do.
+fn link_to(arguments: &Value) -> Option<Value> {
+    let uri = arguments["uri"].as_str()?;
+    Some(json!({"type": "resource_link", "uri": uri, "name": "linked"}))
 }
 
 fn answer(id: &str, rest: String) -> Deed {
