@@ -229,7 +229,9 @@ impl Proxy {
             (Some(uri), Method::Subscribe) if envelope.kind == Kind::Result => {
                 self.watch(origin.session, call.upstream, uri);
             }
-            (_, Method::ToolsCall) => self.note_mentions(origin.session, call.upstream, envelope, text),
+            (_, Method::ToolsCall | Method::PromptsGet) => {
+                self.note_mentions(origin.session, call.upstream, envelope, text);
+            }
             _ => {}
         }
         let nothing = Span { start: text.len(), end: text.len() };

@@ -88,7 +88,8 @@ impl Proxy {
         Ok(Target { home, rename, own: Some(own) })
     }
 
-    /// A resource: listed, mentioned in an answer before, or made from a template.
+    /// A resource: listed, mentioned in an answer before, or made from a template. A mention counts more than a
+    /// template, because those of file servers take in each other's files (`bridging` §3.4).
     fn located(&mut self, session: Key, text: &[u8], uri: Option<Span>) -> Result<Target, Fault> {
         let uri = uri.and_then(|span| json::unquote(span.of(text)));
         let uri = uri.ok_or_else(|| Fault::peer(Code::InvalidParams, "a resource needs a `uri`"))?;
@@ -171,10 +172,15 @@ impl Proxy {
             return;
         }
         let Some(home) = self.upstreams.get(id).map(|upstream| upstream.home) else { return };
-        let content =
-            envelope.outcome.and_then(|result| json::member(text, result, "content").ok().flatten());
-        let content = content.filter(|span| span.of(text).first() == Some(&b'['));
-        for block in content.into_iter().flat_map(|span| json::elements(text, span)) {
+        let result = envelope.outcome.unwrap_or_default();
+        let member = |object, name| json::member(text, object, name).ok().flatten();
+        let array = |span: &Span| span.of(text).first() == Some(&b'[');
+        let elements = |span| json::elements(text, span);
+        // The content of a tool's answer, that of each message of a prompt.
+        let content = member(result, "content").filter(array).into_iter().flat_map(elements);
+        let messages = member(result, "messages").filter(array).into_iter().flat_map(elements);
+        let content = content.chain(messages.filter_map(|message| member(message, "content")));
+        for block in content {
             let Ok([Some(kind), Some(uri)]) = json::members(text, block, ["type", "uri"]) else { continue };
             let uri = json::unquote(uri.of(text)).filter(|uri| uri.len() <= URI_MAX);
             if kind.of(text) == b"\"resource_link\""
