@@ -10,6 +10,8 @@ mod http_upstreams;
 mod levels;
 mod lists;
 mod log_lines;
+mod merged;
+mod merged_names;
 mod negotiation;
 mod passage;
 mod policy;
