@@ -190,7 +190,7 @@ impl Proxy {
         if !held {
             return self.end_lane(id);
         }
-        upstream.lost(&self.fx);
+        upstream.lost();
         upstream.phase = Phase::Asleep;
         self.fx.log(
             Level::Debug,
@@ -254,7 +254,7 @@ impl Proxy {
     fn renew_lane(&mut self, id: UpstreamId) {
         let Some(upstream) = self.upstreams.get_mut(id) else { return };
         self.fx.log(Level::Debug, Some(&upstream.label), "a connection is made anew after a cancelled call");
-        upstream.lost(&self.fx);
+        upstream.lost();
         self.drop_questions(id);
         self.hang_up(id);
         let wanted = self.upstreams.get(id).is_some_and(|upstream| upstream.is_wanted());
@@ -309,7 +309,8 @@ impl Proxy {
             && upstream.tenants.tenancy != Tenancy::Shared
             && !upstream.is_ending()
         {
-            for timer in [upstream.refresh.take(), upstream.idle.take()].into_iter().flatten() {
+            let timers = [upstream.refresh.take(), upstream.away.take(), upstream.idle.take()];
+            for timer in timers.into_iter().flatten() {
                 self.fx.timers.cancel(timer);
             }
             self.upstreams.remove(id);

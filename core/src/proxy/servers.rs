@@ -212,7 +212,7 @@ impl Proxy {
         let backoff = server.next_backoff(&mut self.fx);
         let (first, label) = (!server.was_tried, server.label.clone());
         let panics = server.config.options.panic_if_invalid && !server.was_ready;
-        server.lost(&self.fx);
+        server.lost();
         let mut unsent = Vec::new();
         match &mut server.link {
             Link::Child(link) => {
@@ -261,8 +261,8 @@ impl Proxy {
             false => format!("in {:.1} s", backoff as f64 / 1000.0),
         };
         self.fx.log(Level::Warn, Some(&server.label), format!("{what}: {fault}; trying again {next}"));
-        if server.listed {
-            self.fx.after(self.fx.limits.away_ms, TimerKind::Away, id.0);
+        if server.listed && server.away.is_none() {
+            server.away = Some(self.fx.after(self.fx.limits.away_ms, TimerKind::Away, id.0));
         }
         if sleeps {
             server.phase = Phase::Asleep;
@@ -310,11 +310,8 @@ impl Proxy {
 
     /// A server that was lost has been away for a while: it is taken off the lists of merged views.
     pub(super) fn on_away_timer(&mut self, id: UpstreamId) {
-        let now = self.fx.mono();
-        if let Some(server) = self.upstreams.get_mut(id)
-            && server.phase != Phase::Ready
-            && now.ms_since(server.lost_at) >= self.fx.limits.away_ms
-        {
+        if let Some(server) = self.upstreams.get_mut(id) {
+            server.away = None;
             self.set_listed(id, false);
         }
     }

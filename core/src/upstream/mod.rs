@@ -67,8 +67,6 @@ pub(crate) struct Upstream {
     /// When a session last wanted something of it, and whether one has called since it was connected.
     pub(crate) used_at: Mono,
     pub(crate) has_served: bool,
-    /// When it was lost last.
-    pub(crate) lost_at: Mono,
     /// Of a shared connection: when another one could not be made although this one could.
     pub(crate) lane_failed_at: Option<Mono>,
     /// Its key in the configuration.
@@ -89,6 +87,8 @@ pub(crate) struct Upstream {
     /// Lists that changed while they were being read.
     pub(crate) stale: [bool; 4],
     pub(crate) refresh: Option<Timer>,
+    /// When it has been away too long to stay on lists.
+    pub(crate) away: Option<Timer>,
     /// Of a connection beside the shared one: its next look at whether it is needed.
     pub(crate) idle: Option<Timer>,
     /// The ping that is not answered yet, and how many before it were not.
@@ -148,7 +148,6 @@ impl Upstream {
             own_calls: Vec::new(),
             used_at: Mono::default(),
             has_served: false,
-            lost_at: Mono::default(),
             lane_failed_at: None,
             name: config.name.as_str().into(),
             label: config.label().into(),
@@ -160,6 +159,7 @@ impl Upstream {
             readings: [const { None }; 4],
             stale: [false; 4],
             refresh: None,
+            away: None,
             idle: None,
             ping: None,
             ping_failures: 0,
@@ -368,16 +368,18 @@ impl Upstream {
         self.was_ready = true;
         self.ready_at = fx.mono();
         self.ping_failures = 0;
+        if let Some(timer) = self.away.take() {
+            fx.timers.cancel(timer);
+        }
         self.arm(fx, |limits| limits.ping_ms, TimerKind::Ping);
     }
 
     /// It is gone, with all it knew.
-    pub(crate) fn lost(&mut self, fx: &Effects) {
+    pub(crate) fn lost(&mut self) {
         self.phase = Phase::Down;
         self.readings = [const { None }; 4];
         self.ping = None;
         self.has_served = false;
-        self.lost_at = fx.mono();
         self.tenants.level = None;
         self.running.forget_ghosts();
     }
