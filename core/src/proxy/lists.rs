@@ -84,8 +84,9 @@ impl Proxy {
         if items.is_none() {
             self.retry_list(id, kind);
         }
-        let Some(server) = self.upstreams.get_mut(id) else { return };
         if let Some(items) = items {
+            self.before_relist(id, kind);
+            let Some(server) = self.upstreams.get_mut(id) else { return };
             let first = !server.was_ready;
             let before = server.catalog.list(kind).digest;
             let changed = server.catalog.replace(kind, items, now);
@@ -120,15 +121,17 @@ impl Proxy {
         };
         let (new, lanes) = (home.catalog.clone(), home.lanes.clone());
         for lane in lanes {
-            let Some(upstream) = self.upstreams.get_mut(lane).filter(|lane| lane.phase == Phase::Asleep)
-            else {
-                continue;
-            };
-            if upstream.catalog.list(kind).digest == before {
-                upstream.catalog.adopt(kind, &new);
-                self.relist(lane, kind);
-            } else {
-                self.wake(lane);
+            let asleep = self.upstreams.get(lane).filter(|lane| lane.phase == Phase::Asleep);
+            match asleep.map(|lane| lane.catalog.list(kind).digest == before) {
+                Some(true) => {
+                    self.before_relist(lane, kind);
+                    if let Some(upstream) = self.upstreams.get_mut(lane) {
+                        upstream.catalog.adopt(kind, &new);
+                    }
+                    self.relist(lane, kind);
+                }
+                Some(false) => self.wake(lane),
+                None => {}
             }
         }
     }

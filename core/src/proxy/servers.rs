@@ -318,14 +318,16 @@ impl Proxy {
 
     /// Puts a server on the lists of merged views, or takes it off.
     pub(super) fn set_listed(&mut self, id: UpstreamId, listed: bool) {
-        let Some(server) = self.upstreams.get_mut(id).filter(|server| server.listed != listed) else {
-            return;
-        };
-        server.listed = listed;
-        if server.tenants.tenancy == Tenancy::Shared {
-            for kind in ListKind::ALL {
-                self.relist_merged(id, kind);
-            }
+        let Some(server) = self.upstreams.get(id).filter(|server| server.listed != listed) else { return };
+        let shared = server.tenants.tenancy == Tenancy::Shared;
+        for kind in ListKind::ALL.into_iter().filter(|_| shared) {
+            self.before_relist_merged(id, kind);
+        }
+        if let Some(server) = self.upstreams.get_mut(id) {
+            server.listed = listed;
+        }
+        for kind in ListKind::ALL.into_iter().filter(|_| shared) {
+            self.relist_merged(id, kind);
         }
     }
 

@@ -3,7 +3,7 @@
 //! Lists are made when they are asked for and kept by the session until something they are made of changes. A session
 //! with connections of its own is shown what those offer, so its first lists wait until they have said so, for a
 //! while. Invariant: a session is told of a change if and only if the list that it would get differs from the one it
-//! got (BR-51).
+//! got, or would have got before if it has not asked for it (BR-51).
 
 use super::Proxy;
 use super::requests::{Body, Served, result_pieces};
@@ -181,29 +181,48 @@ impl Proxy {
         Some(published)
     }
 
+    /// What a connection offers is about to change: what the sessions it serves would be shown is remembered.
+    pub(super) fn before_relist(&mut self, id: UpstreamId, kind: ListKind) {
+        for key in self.sessions_on(id) {
+            self.remember_shown(key, kind);
+        }
+    }
+
+    /// A server is about to come or go.
+    pub(super) fn before_relist_merged(&mut self, home: UpstreamId, kind: ListKind) {
+        for key in self.sessions_merged(home) {
+            self.remember_shown(key, kind);
+        }
+    }
+
+    fn remember_shown(&mut self, key: Key, kind: ListKind) {
+        let Some(session) = self.down.session(key) else { return };
+        // Who waits for a list gets the new one.
+        if !session.waiting_lists.iter().any(|list| list.kind == kind) {
+            self.shown(key, kind);
+        }
+    }
+
     /// What a connection offers has changed: the sessions it serves are told if that changes what they are shown.
     pub(super) fn relist(&mut self, id: UpstreamId, kind: ListKind) {
         let sessions = self.sessions_on(id);
-        // Who has seen no list yet might have one from before, unless it is just asking.
-        for key in &sessions {
-            let Some(session) = self.down.session(*key) else { continue };
-            let seen = session.shown.get(kind.index()).is_some_and(Option::is_some);
-            if !seen && session.waiting_lists.is_empty() {
-                session.note_change(kind);
-                self.changed.push(*key);
-            }
-        }
         self.relist_for(&sessions, kind);
     }
 
     /// A server came or went, which changes merged lists, whatever connection a session has to it.
     pub(super) fn relist_merged(&mut self, home: UpstreamId, kind: ListKind) {
+        let sessions = self.sessions_merged(home);
+        self.relist_for(&sessions, kind);
+    }
+
+    /// The sessions that see a server among others.
+    fn sessions_merged(&mut self, home: UpstreamId) -> Vec<Key> {
         let mut sessions = self.down.session_keys();
         sessions.retain(|key| {
             let view = self.down.session(*key).and_then(|session| self.views.get(session.view));
             view.is_some_and(|view| view.is_merged() && view.has(home))
         });
-        self.relist_for(&sessions, kind);
+        sessions
     }
 
     fn relist_for(&mut self, sessions: &[Key], kind: ListKind) {
@@ -211,7 +230,6 @@ impl Proxy {
         let mut last: Option<(Arc<Published>, Arc<Published>, bool)> = None;
         for key in sessions.iter().copied() {
             let Some(session) = self.down.session(key) else { continue };
-            // Who has not been shown a list has nothing that could have changed.
             let Some(old) = session.shown.get_mut(kind.index()).and_then(Option::take) else { continue };
             let Some(new) = self.shown(key, kind) else { continue };
             let changed = match &last {

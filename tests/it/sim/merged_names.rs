@@ -199,7 +199,7 @@ fn crowd() -> Cast {
                 _ => format!("of-{n}-{i}"),
             })
             .collect();
-        cast = cast.tools(&name, &tools).mind(&name, |mind| mind.page = 30);
+        cast = cast.tools(&name, &tools).mind(&name, |mind| mind.page = 30).calm();
     }
     cast
 }

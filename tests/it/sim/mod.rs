@@ -11,6 +11,7 @@ mod levels;
 mod lists;
 mod log_lines;
 mod merged;
+mod merged_changes;
 mod merged_names;
 mod negotiation;
 mod passage;
