@@ -17,6 +17,7 @@ use crate::mcp::{ListKind, Revision};
 use crate::publish::Published;
 use crate::timer::TimerKind;
 use crate::upstream::peer::Peer;
+use crate::view::View;
 use std::sync::Arc;
 
 impl Proxy {
@@ -78,7 +79,8 @@ impl Proxy {
         (!parts.is_empty()).then(|| quote(&parts.join("\n\n")))
     }
 
-    /// A list request: answered now, or when the session's connections have said what they offer.
+    /// A list request: answered now, or when the session's connections have said what they offer. A server that is away
+    /// is left out, but a list without any server would look as if nothing were there (`bridging` §9).
     pub(super) fn list(
         &mut self,
         key: Key,
@@ -97,8 +99,13 @@ impl Proxy {
             let detail = format!("the server has no {}", kind.capability());
             return Err(Fault::peer(Code::MethodNotFound, detail));
         }
+        let homes = self.homes(key);
+        let away = |home: &UpstreamId| self.upstreams.get(*home).is_some_and(|server| !server.listed);
+        if self.views.get(index).is_some_and(View::is_merged) && !homes.is_empty() && homes.iter().all(away) {
+            return Err(Fault::environment(Code::NotReady, "no server is connected at the moment"));
+        }
         let mut settled = true;
-        for home in self.homes(key) {
+        for home in homes {
             // Too many connections: the list is made of what the shared one offers.
             let id = self.seat(key, home).unwrap_or(home);
             let Some(server) = self.upstreams.get(id) else { continue };

@@ -349,3 +349,26 @@ fn a_waiting_list_can_be_cancelled() {
         }
     });
 }
+
+#[test]
+fn with_all_servers_away_lists_fail_and_the_session_lives_on() {
+    // BR-58: an empty list would say that there is nothing
+    let cast = Cast::default().stdio("fs").outage("fs", 4).stdio("db").outage("db", 5).calm();
+    story_of(0..1, cast, |w| {
+        let clients = listeners(w);
+        let before = clients.map(|c| all_lists(w, c));
+        crash(w, "fs");
+        crash(w, "db");
+        w.run_ms(6_000);
+        for c in clients {
+            for (method, _, _) in LISTS {
+                assert_eq!(w.error_of(c, method, json!({})), -32603);
+            }
+        }
+        w.run_ms(30_000);
+        for (c, before) in clients.into_iter().zip(before) {
+            assert_eq!(all_lists(w, c), before);
+            assert_eq!(w.call(c, "db__echo", json!({"text": "hi"})), "hi");
+        }
+    });
+}
