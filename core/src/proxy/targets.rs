@@ -112,19 +112,26 @@ impl Proxy {
         server.config.filters.resources.admits(uri).then_some(home)
     }
 
-    /// What is completed: an argument of a prompt or of a template.
+    /// What is completed: an argument of a prompt or of a template. The `type` says of which, as it does to servers.
     fn completed(&mut self, session: Key, text: &[u8], reference: Option<Span>) -> Result<Target, Fault> {
         let reference =
             reference.ok_or_else(|| Fault::peer(Code::InvalidParams, "a completion needs a `ref`"))?;
+        let names = ["type", "name", "uri"];
         for member in json::scan::each_member(text, reference) {
-            json::refuse_look_alike(member.key.of(text), &["type", "name", "uri"])?;
+            json::refuse_look_alike(member.key.of(text), &names)?;
         }
-        let [kind, name, uri] = json::members(text, reference, ["type", "name", "uri"])?;
-        if kind.and_then(|span| json::unquote(span.of(text))).as_deref() == Some("ref/prompt") {
-            return self.named(session, ListKind::Prompts, text, name);
+        let [kind, name, uri] = json::members(text, reference, names)?;
+        match kind.and_then(|span| json::unquote(span.of(text))).as_deref() {
+            Some("ref/prompt") => return self.named(session, ListKind::Prompts, text, name),
+            Some("ref/resource") => {}
+            Some(_) | None => {
+                return Err(Fault::peer(Code::InvalidParams, "a `ref` is of a prompt or of a resource"));
+            }
         }
-        let template = uri.and_then(|span| json::unquote(span.of(text))).unwrap_or_default();
-        if let Some((home, _)) = self.find(session, ListKind::Templates, &template) {
+        let template = uri.and_then(|span| json::unquote(span.of(text)));
+        if let Some(template) = template
+            && let Some((home, _)) = self.find(session, ListKind::Templates, &template)
+        {
             return Ok(Target { home, rename: None, own: Some(template) });
         }
         self.located(session, text, uri)
