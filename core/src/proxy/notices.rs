@@ -65,7 +65,10 @@ impl Proxy {
         let uri = uri.and_then(|span| json::unquote(span.of(text)));
         let Some(uri) = uri.filter(|uri| uri.len() <= self.fx.limits.uri_bytes_max) else { return };
         let Some(upstream) = self.upstreams.get(id) else { return };
-        self.note_updates(&upstream.tenants.watchers(&uri), &uri);
+        // Nobody was to know that there is something of this name.
+        if upstream.config.filters.resources.admits(&uri) {
+            self.note_updates(&upstream.tenants.watchers(&uri), &uri);
+        }
     }
 
     /// Notes an update for sessions; it is told in a moment, once.
