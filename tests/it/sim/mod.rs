@@ -5,6 +5,7 @@ mod batches;
 mod calls;
 mod children;
 mod connecting;
+mod credentials;
 mod filters;
 mod hostile;
 mod http_upstreams;
