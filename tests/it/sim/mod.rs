@@ -20,6 +20,7 @@ mod passage;
 mod policy;
 mod review;
 mod questions;
+mod resumption;
 mod sessions;
 mod soak;
 mod stopping;
