@@ -96,23 +96,6 @@ fn everything_asked_reaches_its_server_under_its_own_name() {
 }
 
 #[test]
-fn names_written_with_escapes_are_the_same_names() {
-    // BR-02
-    story(three(), |w| {
-        w.until_all_tried();
-        let c = w.client(MERGED, Kind::Streamable);
-        let body = r#"{"jsonrpc":"2.0","id":"e","method":"tools\/call","params":{"n\u0061me":"web\u005f_ech\u006f","arguments":{"text":"\u0041"}}}"#;
-        let req = w.start_raw(c, &[json!("e")], body)[0];
-        assert_eq!(w.text(req), "A");
-        assert!(w.heard("web", "tools/call")[0].raw.contains(r#""arguments":{"text":"\u0041"}"#));
-        let body =
-            r#"{"jsonrpc":"2.0","id":"r","method":"resources/read","params":{"uri":"sim:\/\/old\/1"}}"#;
-        let req = w.start_raw(c, &[json!("r")], body)[0];
-        assert_eq!(w.outcome(req)["result"]["contents"][0]["text"], "of old");
-    });
-}
-
-#[test]
 fn the_unknown_is_an_error_of_its_kind_and_asks_no_server() {
     // DL-15, DL-16, DL-17, BR-57
     story(three(), |w| {

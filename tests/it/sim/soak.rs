@@ -2,8 +2,9 @@
 
 use super::{KINDS, three};
 use mcp_proxy_core::event::ExitStatus;
-use mcp_proxy_tests::client::Xid;
+use mcp_proxy_tests::client::{MERGED, Xid};
 use mcp_proxy_tests::dice::Dice;
+use mcp_proxy_tests::lists::with_roots;
 use mcp_proxy_tests::net::Who;
 use mcp_proxy_tests::story::story_of;
 use mcp_proxy_tests::world::World;
@@ -28,11 +29,7 @@ fn everything_at_once_breaks_no_promise() {
         }),
         |w| {
             let mut dice = Dice::new(w.seed);
-            for server in SERVERS {
-                for kind in KINDS {
-                    w.client(server, kind);
-                }
-            }
+            everybody_comes(w);
             for _ in 0..300 {
                 act(w, &mut dice);
                 w.run_ms(dice.below(40));
@@ -46,7 +43,7 @@ fn everything_at_once_breaks_no_promise() {
 fn everything_at_once_within_tight_limits() {
     let cast = three().stdio("db").streamable("json").change_site("web", |s| s.json = false);
     let cast = cast.limits(|l| {
-        l.sessions_max = 14;
+        l.sessions_max = 18;
         l.session_calls_max = 4;
         l.downstream_conns_max = 40;
         l.upstream_queue_max = 3;
@@ -62,11 +59,7 @@ fn everything_at_once_within_tight_limits() {
     });
     story_of(200..206, cast, |w| {
         let mut dice = Dice::new(w.seed);
-        for server in SERVERS {
-            for kind in KINDS {
-                w.client(server, kind);
-            }
-        }
+        everybody_comes(w);
         for _ in 0..300 {
             if dice.chance(850) {
                 act(w, &mut dice);
@@ -80,6 +73,21 @@ fn everything_at_once_within_tight_limits() {
     });
 }
 
+/// Clients of every endpoint; those of all servers also as ones that can be asked something.
+fn everybody_comes(w: &mut World) {
+    for kind in KINDS {
+        for server in SERVERS.into_iter().chain([MERGED]) {
+            w.client(server, kind);
+        }
+        w.client_with(MERGED, kind, with_roots);
+    }
+}
+
+/// A tool as a client has to call it.
+fn called(w: &World, client: usize, server: &str, tool: &str) -> String {
+    if w.clients[client].server == MERGED { format!("{server}__{tool}") } else { tool.to_owned() }
+}
+
 /// One random deed of somebody.
 fn act(w: &mut World, dice: &mut Dice) {
     let c = dice.below(w.clients.len() as u64) as usize;
@@ -87,14 +95,19 @@ fn act(w: &mut World, dice: &mut Dice) {
     match dice.below(100) {
         0..40 => {
             let tool = *dice.pick(&[
-                "echo", "slow", "slow", "stubborn", "log", "fail", "twice", "foreign", "big", "cut", "change",
+                "echo", "slow", "slow", "stubborn", "log", "fail", "twice", "foreign", "big", "cut",
+                "change", "ask",
             ]);
-            w.start_call(c, tool, json!({"ms": dice.below(500), "bytes": dice.below(5_000)}));
+            w.start_call(
+                c,
+                &called(w, c, server, tool),
+                json!({"ms": dice.below(500), "bytes": dice.below(5_000)}),
+            );
         }
         40..55 => {
             w.start_watched(
                 c,
-                "progress",
+                &called(w, c, server, "progress"),
                 json!({"n": 5, "ms": dice.below(100)}),
                 json!(dice.below(1_000_000)),
             );
@@ -113,7 +126,7 @@ fn act(w: &mut World, dice: &mut Dice) {
             w.clients[c].listen(&mut w.net, None);
         }
         78..80 => {
-            w.start_call(c, "crash", json!({}));
+            w.start_call(c, &called(w, c, server, "crash"), json!({}));
         }
         80..84 => break_link_to_a_site(w, dice),
         84..86 if server.len() == 2 => {
@@ -129,6 +142,7 @@ fn act(w: &mut World, dice: &mut Dice) {
         }
         95..100 => {
             // Others take the place of those whose sessions are gone. Whether there is room is not their affair.
+            let server = if dice.chance(300) { MERGED } else { server };
             let c = w.stranger_with(server, KINDS[0], |_| {});
             w.greet(c);
         }
@@ -183,6 +197,13 @@ fn settle(w: &mut World) {
         for kind in KINDS {
             let c = w.client(server, kind);
             w.check_echo(c);
+        }
+    }
+    for kind in KINDS {
+        let c = w.client_with(MERGED, kind, with_roots);
+        assert_eq!(w.listed(c, "prompts/list").len(), 2 * SERVERS.len());
+        for server in SERVERS {
+            assert_eq!(w.call(c, &format!("{server}__echo"), json!({"text": "hello"})), "hello");
         }
     }
 }
