@@ -3,7 +3,7 @@
 #
 #   BIN           the proxy (default: the release build of this checkout, built if need be)
 #   INTEROP_HOME  where the pinned packages are installed (default: ~/.cache/mcp-proxy-interop)
-#   ONLY, OUT     see run.mjs
+#   ONLY, OUT, LINES   see run.mjs
 #
 # Prints one line per pairing and, where an answer differs from the one without the proxy, where and how.
 set -euo pipefail
