@@ -1,16 +1,16 @@
 //! The clients of the proxy, on the official SDK.
 
+use super::ears::{Ears, Heard, Question};
 use super::event_stream::EventStream;
 use super::within;
 use axum::http::header;
 use reqwest::Response;
-use rmcp::model::{CallToolRequestParams, CallToolResult, ProgressNotificationParam};
-use rmcp::service::{NotificationContext, RoleClient, RunningService, ServiceError};
+use rmcp::ServiceExt;
+use rmcp::model::{CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ServerResult};
+use rmcp::service::{PeerRequestOptions, RequestHandle, RoleClient, RunningService, ServiceError};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use rmcp::{ClientHandler, ServiceExt};
 use serde_json::{Value, json};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// How a client reaches the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,37 +27,33 @@ impl Down {
             Self::Sse => format!("/{server}/sse"),
         }
     }
+
+    /// The path of all servers together.
+    pub(crate) fn merged_path(self) -> &'static str {
+        match self {
+            Self::Mcp => "/mcp",
+            Self::Sse => "/sse",
+        }
+    }
 }
 
 /// A connected client.
 pub(crate) struct Client {
     pub(crate) service: RunningService<RoleClient, Ears>,
-    pub(crate) progress: UnboundedReceiver<ProgressNotificationParam>,
-    pub(crate) tools_changed: UnboundedReceiver<()>,
-}
-
-/// Takes the notifications.
-pub(crate) struct Ears {
-    progress: UnboundedSender<ProgressNotificationParam>,
-    tools_changed: UnboundedSender<()>,
-}
-
-impl ClientHandler for Ears {
-    async fn on_progress(&self, note: ProgressNotificationParam, _context: NotificationContext<RoleClient>) {
-        let _deaf = self.progress.send(note);
-    }
-
-    async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
-        let _deaf = self.tools_changed.send(());
-    }
+    pub(crate) heard: Heard,
+    /// What the names of its server's tools begin with.
+    pub(crate) prefix: &'static str,
 }
 
 impl Client {
     /// Connects and shakes hands; the transport is the one that `url` ends in.
     pub(crate) async fn connect(url: &str, token: Option<&str>) -> Self {
-        let (progress, heard_progress) = unbounded_channel();
-        let (changed, heard_changed) = unbounded_channel();
-        let ears = Ears { progress, tools_changed: changed };
+        Self::able(url, token, json!({})).await
+    }
+
+    /// The same with capabilities.
+    pub(crate) async fn able(url: &str, token: Option<&str>, capabilities: Value) -> Self {
+        let (ears, heard) = Ears::new(capabilities);
         let handshake = async {
             if url.ends_with("/sse") {
                 return ears.serve(EventStream::open(url, token).await).await.unwrap();
@@ -69,22 +65,34 @@ impl Client {
             ears.serve(StreamableHttpClientTransport::with_client(http(), config)).await.unwrap()
         };
         let service = within("the handshake", handshake).await;
-        Self { service, progress: heard_progress, tools_changed: heard_changed }
+        Self { service, heard, prefix: "" }
     }
 
     /// Calls a tool.
-    pub(crate) async fn call(
-        &self,
-        tool: &'static str,
-        arguments: Value,
-    ) -> Result<CallToolResult, ServiceError> {
-        let arguments = arguments.as_object().unwrap().clone();
-        let call = CallToolRequestParams::new(tool).with_arguments(arguments);
-        within(tool, self.service.call_tool(call)).await
+    pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Result<CallToolResult, ServiceError> {
+        within(tool, self.service.call_tool(self.call_of(tool, &arguments))).await
+    }
+
+    /// Calls a tool and does not wait for the answer.
+    pub(crate) async fn begin(&self, tool: &str, arguments: Value) -> RequestHandle<RoleClient> {
+        let call = CallToolRequest::new(self.call_of(tool, &arguments));
+        let request = ClientRequest::CallToolRequest(call);
+        let sent = self.service.send_cancellable_request(request, PeerRequestOptions::no_options());
+        within("sending a call", sent).await.unwrap()
+    }
+
+    fn call_of(&self, tool: &str, arguments: &Value) -> CallToolRequestParams {
+        let name = format!("{}{tool}", self.prefix);
+        CallToolRequestParams::new(name).with_arguments(arguments.as_object().unwrap().clone())
+    }
+
+    /// The next question of the server.
+    pub(crate) async fn question(&mut self) -> Question {
+        within("a question", self.heard.questions.recv()).await.unwrap()
     }
 
     /// Calls a tool and gives the text it answers.
-    pub(crate) async fn text(&self, tool: &'static str, arguments: Value) -> String {
+    pub(crate) async fn text(&self, tool: &str, arguments: Value) -> String {
         text(&self.call(tool, arguments).await.unwrap())
     }
 
@@ -98,6 +106,13 @@ impl Client {
         let tools = within("tools/list", self.service.list_all_tools()).await.unwrap();
         tools.into_iter().map(|tool| tool.name.into_owned()).collect()
     }
+}
+
+/// Waits for the answer to a call and gives its text.
+pub(crate) async fn end(call: RequestHandle<RoleClient>) -> String {
+    let answer = within("the answer", call.await_response()).await.unwrap();
+    let ServerResult::CallToolResult(result) = answer else { panic!("not a result of a tool: {answer:?}") };
+    text(&result)
 }
 
 /// The one text of a result.

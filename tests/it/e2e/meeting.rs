@@ -3,9 +3,9 @@
 
 use super::client::Client;
 use super::within;
-use rmcp::model::{CallToolRequest, CallToolRequestParams, ClientRequest};
-use rmcp::service::{PeerRequestOptions, RequestHandle, RoleClient};
-use serde_json::json;
+use rmcp::model::CallToolRequestParams;
+use rmcp::service::{RequestHandle, RoleClient};
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -26,9 +26,12 @@ impl Meeting {
 
     /// The call that comes here. Its result is `met <label>`.
     pub(crate) fn call(&self, label: &str) -> CallToolRequestParams {
-        let port = self.listener.local_addr().unwrap().port();
-        let arguments = json!({"port": port, "label": label});
-        CallToolRequestParams::new("meet").with_arguments(arguments.as_object().unwrap().clone())
+        CallToolRequestParams::new("meet").with_arguments(self.place(label).as_object().unwrap().clone())
+    }
+
+    /// The arguments that bring a call here.
+    pub(crate) fn place(&self, label: &str) -> Value {
+        json!({"port": self.listener.local_addr().unwrap().port(), "label": label})
     }
 
     /// Waits for the call.
@@ -60,7 +63,5 @@ impl Held {
 
 /// Sends the call that `meeting` expects.
 pub(crate) async fn begin(client: &Client, meeting: &Meeting, label: &str) -> RequestHandle<RoleClient> {
-    let request = ClientRequest::CallToolRequest(CallToolRequest::new(meeting.call(label)));
-    let sent = client.service.send_cancellable_request(request, PeerRequestOptions::no_options());
-    within("sending a call", sent).await.unwrap()
+    client.begin("meet", meeting.place(label)).await
 }

@@ -4,13 +4,14 @@
 //! | file | what is told there |
 //! |---|---|
 //! | [`pairings`] | every client transport with every server transport |
+//! | [`questions`] | the same where servers ask their clients: sampling, elicitation, roots; log messages, watches |
 //! | [`children`] | children: crash, orderly stop, sudden death of the proxy |
 //! | [`access`] | tokens, filters, routes, sessions |
 //! | [`command_line`] | flags, exit codes, configurations |
 //! | [`client_config`] | what clients are to be configured with |
 //!
 //! The rest is the stage: [`program`] finds what is to be started, [`proxy`] runs it, [`upstream`] has the servers,
-//! [`client`] the clients, [`event_stream`] HTTP+SSE (which the SDK no longer speaks), [`meeting`] lets a test hold
+//! [`client`] the clients, [`ears`] what comes to them unasked, [`pair`] both with a proxy between, [`event_stream`] HTTP+SSE (which the SDK no longer speaks), [`meeting`] lets a test hold
 //! a call in the air, [`process`] looks at processes.
 //!
 //! Invariants: nothing waits for a time to pass. What is waited for is a line of the log, a connection, a message or
@@ -19,12 +20,17 @@
 //! Unix only: these tests send signals and look at process groups.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first broken expectation")]
+#![allow(deprecated, reason = "what 2026-07-28 removes is what is tested here")]
+
+#[macro_use]
+mod pair;
 
 mod access;
 mod children;
 mod client;
 mod client_config;
 mod command_line;
+mod ears;
 mod event_stream;
 #[path = "everything/server.rs"]
 mod everything;
@@ -33,6 +39,7 @@ mod pairings;
 mod process;
 mod program;
 mod proxy;
+mod questions;
 mod upstream;
 
 use std::time::Duration;

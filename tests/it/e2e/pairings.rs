@@ -1,42 +1,17 @@
 //! Every client transport with every server transport.
 
-use super::client::{Client, Down, text, wire};
+use super::client::{Client, Down, end, wire};
 use super::everything::TOOLS;
 use super::meeting::{Meeting, begin};
+use super::pair::Pair;
 use super::proxy::Proxy;
 use super::upstream::{Up, Upstream};
 use super::within;
 use rmcp::model::{
     ArgumentInfo, CompleteRequestParams, GetPromptRequestParams, ReadResourceRequestParams, Reference,
-    ServerResult,
 };
-use rmcp::service::{RequestHandle, RoleClient, ServiceError};
+use rmcp::service::ServiceError;
 use serde_json::json;
-
-/// A module with one test per story for a pair of transports.
-macro_rules! pairing {
-    ($name:ident, $up:expr, $down:expr, $($story:ident)*) => {
-        mod $name {
-            $(
-                #[tokio::test]
-                async fn $story() {
-                    super::$story(super::Pair::new($up, $down).await).await;
-                }
-            )*
-        }
-    };
-}
-
-macro_rules! pairings {
-    ($($story:ident)*) => {
-        pairing!(mcp_to_stdio, super::Up::Stdio, super::Down::Mcp, $($story)*);
-        pairing!(mcp_to_streamable, super::Up::Streamable, super::Down::Mcp, $($story)*);
-        pairing!(mcp_to_sse, super::Up::Sse, super::Down::Mcp, $($story)*);
-        pairing!(sse_to_stdio, super::Up::Stdio, super::Down::Sse, $($story)*);
-        pairing!(sse_to_streamable, super::Up::Streamable, super::Down::Sse, $($story)*);
-        pairing!(sse_to_sse, super::Up::Sse, super::Down::Sse, $($story)*);
-    };
-}
 
 pairings! {
     the_handshake_tells_of_the_server
@@ -52,25 +27,6 @@ pairings! {
     five_megabytes_pass_both_ways
     many_calls_of_one_client_run_at_once
     a_client_that_leaves_cancels_its_calls
-}
-
-/// A proxy between one server and its clients.
-struct Pair {
-    proxy: Proxy,
-    down: Down,
-    _upstream: Upstream,
-}
-
-impl Pair {
-    async fn new(up: Up, down: Down) -> Self {
-        let upstream = Upstream::start(up).await;
-        let proxy = Proxy::in_front_of(json!({"everything": upstream.config})).await;
-        Self { proxy, down, _upstream: upstream }
-    }
-
-    async fn client(&self) -> Client {
-        Client::connect(&self.proxy.url(&self.down.path("everything")), None).await
-    }
 }
 
 async fn the_handshake_tells_of_the_server(pair: Pair) {
@@ -127,7 +83,7 @@ async fn progress_reaches_the_client(pair: Pair) {
     let mut client = pair.client().await;
     assert_eq!(client.text("steps", json!({})).await, "three steps");
     for step in 1..=3 {
-        let note = wire(&within("progress", client.progress.recv()).await.unwrap());
+        let note = wire(&within("progress", client.heard.progress.recv()).await.unwrap());
         assert_eq!(note["progress"].as_f64(), Some(f64::from(step)));
         assert_eq!(note["total"].as_f64(), Some(3.0));
         assert_eq!(note["message"], format!("step {step}"));
@@ -170,9 +126,9 @@ async fn a_changed_list_is_announced_and_served(pair: Pair) {
     let mut watcher = pair.client().await;
     assert_eq!(client.tools().await, TOOLS);
     assert_eq!(client.text("grow", json!({})).await, "grown");
-    within("the news", client.tools_changed.recv()).await.unwrap();
+    within("the news", client.heard.tools_changed.recv()).await.unwrap();
     assert!(client.tools().await.contains(&"grown".to_owned()));
-    within("the news for the other client", watcher.tools_changed.recv()).await.unwrap();
+    within("the news for the other client", watcher.heard.tools_changed.recv()).await.unwrap();
     assert!(watcher.tools().await.contains(&"grown".to_owned()));
 }
 
@@ -218,11 +174,4 @@ async fn a_url_without_a_transport_type_may_be_either() {
         let client = Client::connect(&proxy.url(&Down::Mcp.path(server)), None).await;
         assert_eq!(client.text("echo", json!({"text": server})).await, server);
     }
-}
-
-/// Waits for the answer to a call.
-async fn end(call: RequestHandle<RoleClient>) -> String {
-    let answer = within("the answer", call.await_response()).await.unwrap();
-    let ServerResult::CallToolResult(result) = answer else { panic!("not a result of a tool: {answer:?}") };
-    text(&result)
 }

@@ -3,30 +3,44 @@
 //! Invariant: every tool ends when the test says so, never after a time. `meet` connects to a port of the test,
 //! which thereby knows that the call runs, and answers when it gets a byte.
 
+#[path = "asking.rs"]
+mod asking;
+
 use rmcp::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult,
     GetPromptRequestParams, GetPromptResponse, GetPromptResult, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ServerConfig,
+    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ServerConfig, SetLevelRequestParams,
+    SubscribeRequestParams, UnsubscribeRequestParams,
 };
-use rmcp::service::{RequestContext, RoleServer};
+use rmcp::service::{NotificationContext, RequestContext, RoleServer};
 use rmcp::{ErrorData, model};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 /// The server. Clones share their state.
 #[derive(Clone, Default)]
 pub(crate) struct Everything {
     /// Whether the tool `grown` is there already.
     grown: Arc<AtomicBool>,
+    /// What clients have told: methods and what they are about.
+    heard: watch::Sender<Vec<String>>,
+}
+
+impl Everything {
+    fn hear(&self, words: String) {
+        self.heard.send_modify(|heard| heard.push(words));
+    }
 }
 
 /// Tools that are there from the start, in the order of the list.
-pub(crate) const TOOLS: [&str; 7] = ["echo", "steps", "meet", "fail", "crash", "grow", "pid"];
+pub(crate) const TOOLS: [&str; 12] =
+    ["echo", "steps", "meet", "fail", "crash", "grow", "pid", "ask", "say", "touch", "heard", "abilities"];
 
 impl ServerHandler for Everything {
     fn get_info(&self) -> ServerConfig {
@@ -35,8 +49,9 @@ impl ServerHandler for Everything {
             "capabilities": {
                 "tools": {"listChanged": true},
                 "prompts": {},
-                "resources": {},
+                "resources": {"subscribe": true},
                 "completions": {},
+                "logging": {},
             },
             "serverInfo": {"name": "everything", "version": "1.2.3"},
             "instructions": "Call \"echo\" first.",
@@ -80,6 +95,21 @@ impl ServerHandler for Everything {
                 Ok(text("grown"))
             }
             "pid" => Ok(text(&std::process::id().to_string())),
+            "ask" => asking::ask(&arguments, &context).await,
+            "say" => asking::say(&arguments, &context).await,
+            "touch" => {
+                let told = context.peer.notify_resource_updated(wire(json!({"uri": arguments["uri"]}))).await;
+                told.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+                Ok(text("touched"))
+            }
+            "heard" => {
+                let words = arguments["words"].as_str().unwrap_or_default();
+                let mut heard = self.heard.subscribe();
+                let found = heard.wait_for(|heard| heard.iter().any(|line| line == words)).await;
+                found.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+                Ok(text("heard"))
+            }
+            "abilities" => asking::abilities(&context),
             other => Err(ErrorData::invalid_params(format!("unknown tool {other}"), None)),
         }
     }
@@ -137,6 +167,37 @@ impl ServerHandler for Everything {
     ) -> Result<CompleteResult, ErrorData> {
         let start = request.argument.value;
         Ok(wire(json!({"completion": {"values": [format!("{start}x"), format!("{start}y")]}})))
+    }
+    async fn set_level(
+        &self,
+        request: SetLevelRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let level = serde_json::to_value(request.level).unwrap_or_default();
+        self.hear(format!("level {}", level.as_str().unwrap_or_default()));
+        Ok(())
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.hear(format!("subscribe {}", request.uri));
+        Ok(())
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.hear(format!("unsubscribe {}", request.uri));
+        Ok(())
+    }
+
+    async fn on_roots_list_changed(&self, _context: NotificationContext<RoleServer>) {
+        self.hear("roots changed".to_owned());
     }
 }
 
