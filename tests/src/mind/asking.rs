@@ -91,7 +91,7 @@ impl Mind {
     ) -> String {
         let (arguments, tag) = (&params["arguments"], &params["_meta"]["sim/tag"]);
         let count = self.questions.len() + 1;
-        let own = if count % 2 == 0 { count.to_string() } else { format!("\"q{count}\"") };
+        let own = if count.is_multiple_of(2) { count.to_string() } else { format!("\"q{count}\"") };
         let method = arguments["method"].as_str().unwrap_or("roots/list").to_owned();
         let mut asked = arguments["params"].clone();
         if !tag.is_null() {

@@ -1,4 +1,6 @@
-//! Throw-away.
+//! What a hostile reading of the engine found, each as a story: connections that were not forgotten, calls that waited
+//! for ever, questions in the wrong hands.
+
 use mcp_proxy_tests::cast::Cast;
 use mcp_proxy_tests::client::{Client, Kind, State, Xid};
 use mcp_proxy_tests::story::story_of;
@@ -30,20 +32,13 @@ fn tell(cast: Cast, f: impl Fn(&mut World)) {
     story_of([1], cast.calm(), f);
 }
 
-fn show(w: &World, what: &str) {
-    for (at, r) in &w.watch.records {
-        eprintln!("{what} {:.3} {:?} {}", *at as f64 / 1e9, r.level, r.message);
-    }
-}
-
 #[test]
-fn t1_http_lanes_are_forgotten() {
+fn http_lanes_are_forgotten() {
     let cast = Cast::default().streamable("web").options("web", json!({"maxSessions": 2}));
     tell(cast, |w| {
         for n in 0..4 {
             let c = w.client_with("web", Kind::Streamable, roots("a"));
             let text = w.call(c, "ask", json!({"method": "roots/list"}));
-            eprintln!("session {n}: {text}");
             end(w, c);
             w.run_ms(20_000);
             assert!(text.contains("file:///a"), "session {n}: {text}");
@@ -52,7 +47,7 @@ fn t1_http_lanes_are_forgotten() {
 }
 
 #[test]
-fn t2_http_lane_wakes_without_its_old_session() {
+fn http_lane_wakes_without_its_old_session() {
     let cast = Cast::default().streamable("web").options("web", json!({"idleSeconds": 5}));
     tell(cast, |w| {
         let c = w.client_with("web", Kind::Streamable, roots("a"));
@@ -63,7 +58,7 @@ fn t2_http_lane_wakes_without_its_old_session() {
 }
 
 #[test]
-fn t4_a_crashed_unused_shared_lane_is_forgotten() {
+fn a_crashed_unused_shared_lane_is_forgotten() {
     let cast = Cast::default().stdio("fs").options("fs", json!({"sessions": "shared", "maxSessions": 1}));
     tell(cast, |w| {
         let c = w.client_with("fs", Kind::Streamable, roots("a"));
@@ -72,7 +67,6 @@ fn t4_a_crashed_unused_shared_lane_is_forgotten() {
         w.run_ms(1_000);
         w.with_child("fs", |child, net| child.exit(net, mcp_proxy_core::event::ExitStatus::Code(3)));
         w.run_ms(600_000);
-        eprintln!("alive: {:?}", w.children_of("fs").iter().map(|c| c.alive).collect::<Vec<_>>());
         let c = w.client_with("fs", Kind::Streamable, sampler);
         let text = w.call(
             c,
@@ -85,7 +79,7 @@ fn t4_a_crashed_unused_shared_lane_is_forgotten() {
 }
 
 #[test]
-fn t5_a_session_whose_lane_sleeps_sees_changes() {
+fn a_session_whose_lane_sleeps_sees_changes() {
     let cast = Cast::default().stdio("fs");
     tell(cast, |w| {
         let c = w.client_with("fs", Kind::Streamable, roots("a"));
@@ -93,7 +87,6 @@ fn t5_a_session_whose_lane_sleeps_sees_changes() {
         let tools = |v: &Value| v["result"]["tools"].as_array().unwrap().len();
         let first = w.ask(c, "tools/list", json!({}));
         w.run_ms(130_000);
-        eprintln!("alive: {:?}", w.children_of("fs").iter().map(|c| c.alive).collect::<Vec<_>>());
         w.children[0].program.mind.tools.push("new".into());
         let child = &mut w.children[0];
         child.print(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#, &mut w.net);
@@ -105,7 +98,7 @@ fn t5_a_session_whose_lane_sleeps_sees_changes() {
 }
 
 #[test]
-fn t6_a_question_of_a_cancelled_call_does_not_reach_another() {
+fn a_question_of_a_cancelled_call_does_not_reach_another() {
     let cast = Cast::default().stdio("fs").options("fs", json!({"sessions": "shared", "maxSessions": 1}));
     tell(cast, |w| {
         let a = w.client_with("fs", Kind::Streamable, roots("a"));
@@ -125,7 +118,7 @@ fn t6_a_question_of_a_cancelled_call_does_not_reach_another() {
 }
 
 #[test]
-fn t7_a_question_of_a_lost_session_is_not_answered_in_the_next() {
+fn a_question_of_a_lost_session_is_not_answered_in_the_next() {
     let cast = Cast::default().streamable("web").options("web", json!({"sessions": "shared"}));
     tell(cast, |w| {
         let a = w.client_with("web", Kind::Streamable, |c| {
@@ -138,7 +131,7 @@ fn t7_a_question_of_a_lost_session_is_not_answered_in_the_next() {
         });
         w.listen(a);
         w.listen(b);
-        let lost = w.start_call(a, "ask", json!({"method": "roots/list"}));
+        w.start_call(a, "ask", json!({"method": "roots/list"}));
         w.run_ms(1_000);
         assert_eq!(w.inbox(a, "roots/list").len(), 1);
         w.with_site("web", |site, net| {
@@ -146,7 +139,6 @@ fn t7_a_question_of_a_lost_session_is_not_answered_in_the_next() {
             site.mind = mcp_proxy_tests::mind::Mind::new("web");
         });
         w.run_ms(5_000);
-        eprintln!("lost: {:?}", w.state(lost));
         let mine = w.start_call(b, "ask", json!({"method": "roots/list"}));
         w.run_ms(1_000);
         assert_eq!(w.inbox(b, "roots/list").len(), 1);
@@ -156,11 +148,14 @@ fn t7_a_question_of_a_lost_session_is_not_answered_in_the_next() {
         w.run_ms(1_000);
         let state = format!("{:?}", w.state(mine));
         assert!(!state.contains("private-of-a"), "{state}");
+        let id = w.inbox(b, "roots/list")[0]["id"].clone();
+        w.post(b, &json!({"jsonrpc":"2.0","id":id,"result":{"roots":[]}}).to_string());
+        w.run_ms(1_000);
     });
 }
 
 #[test]
-fn t9_a_completion_outlives_the_idle_time() {
+fn a_completion_outlives_the_idle_time() {
     let cast = Cast::default().stdio("fs");
     tell(cast, |w| {
         let c = w.client_with("fs", Kind::Streamable, roots("a"));
@@ -169,14 +164,12 @@ fn t9_a_completion_outlives_the_idle_time() {
         w.child("fs").mind().delay_ms = 150_000;
         let req = w.start(c, "completion/complete", json!({"ref": {"type": "ref/prompt", "name": "prompt0"}, "argument": {"name": "x", "value": "y"}}));
         w.run_ms(200_000);
-        eprintln!("alive: {:?}", w.children_of("fs").iter().map(|c| c.alive).collect::<Vec<_>>());
         assert_ne!(*w.state(req), State::Waiting);
-        eprintln!("{:?}", w.state(req));
     });
 }
 
 #[test]
-fn t10_unsent_calls_wake_a_lost_lane() {
+fn unsent_calls_wake_a_lost_lane() {
     for k in 0..12 {
         let cast = Cast::default().sse("old");
         tell(cast, |w| {
@@ -189,14 +182,13 @@ fn t10_unsent_calls_wake_a_lost_lane() {
             }
             w.with_site("old", |site, net| site.restart(net));
             w.run_ms(20_000);
-            eprintln!("k={k} {:?}", w.state(req));
             assert_ne!(*w.state(req), State::Waiting, "k={k}");
         });
     }
 }
 
 #[test]
-fn t12_servers_are_told_before_the_end() {
+fn servers_are_told_before_the_end() {
     let cast =
         Cast::default().streamable("lone").change_site("lone", |s| s.sessions = false).streamable("web");
     tell(cast, |w| {
@@ -212,7 +204,7 @@ fn t12_servers_are_told_before_the_end() {
 }
 
 #[test]
-fn t13_a_server_that_runs_only_once_still_serves_clients_with_roots() {
+fn a_server_that_runs_only_once_still_serves_clients_with_roots() {
     let cast =
         Cast::default().stdio("fs").program("fs", |p| p.exits_at_once = Some(1)).first_program("fs", |_| {});
     tell(cast, |w| {
@@ -222,23 +214,6 @@ fn t13_a_server_that_runs_only_once_still_serves_clients_with_roots() {
         let took = w.now_ms() - before;
         assert!(answer["result"].is_object(), "after {took} ms: {answer}");
     });
-}
-
-#[test]
-fn t14_who_asked_for_no_list_is_told_of_no_change() {
-    let cast = Cast::default().stdio("fs");
-    tell(cast, |w| {
-        let c = w.client("fs", Kind::Streamable);
-        w.listen(c);
-        w.child("fs").mind().tools.push("new".into());
-        w.say("fs", r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);
-        w.run_ms(5_000);
-        assert_eq!(w.inbox(c, "notifications/tools/list_changed").len(), 0);
-    });
-}
-#[allow(unused)]
-fn unused(w: &World) {
-    show(w, "");
 }
 
 fn heard_id(w: &mut World, method: &str) -> String {
@@ -268,7 +243,7 @@ fn mute() -> Cast {
 }
 
 #[test]
-fn t20_a_task_id_that_is_no_string() {
+fn a_task_id_that_is_no_string() {
     tell(mute(), |w| {
         let req = by_hand(w);
         let id = heard_id(w, "tools/call");
@@ -277,13 +252,13 @@ fn t20_a_task_id_that_is_no_string() {
             &format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{\"task\":{{\"taskId\":[\r1]}}}}}}"),
         );
         w.run_ms(1_000);
-        let heard = w.child("fs").mind().last("tasks/result").map(|h| h.raw.clone());
-        eprintln!("{:?} {heard:?}", w.state(req));
+        assert_eq!(w.child("fs").mind().count("tasks/result"), 0);
+        assert!(w.text(req).contains("task"), "{}", w.text(req));
     });
 }
 
 #[test]
-fn t21_a_task_is_asked_about_once_at_a_time() {
+fn a_task_is_asked_about_once_at_a_time() {
     tell(mute(), |w| {
         by_hand(w);
         let id = heard_id(w, "tools/call");
@@ -296,16 +271,14 @@ fn t21_a_task_is_asked_about_once_at_a_time() {
         w.run_ms(55_000);
         let n = w.child("fs").mind().count("tasks/get");
         assert!(n <= 2, "{n} unanswered tasks/get");
+        let id = heard_id(w, "tasks/result");
+        w.say("fs", &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[]}}}}"#));
+        w.run_ms(1_000);
     });
 }
 
 #[test]
-fn t22_a_mention_counts_more_than_a_template() {
-    // bridging 3.4: listed, mentioned, templates.
-}
-
-#[test]
-fn t23_log_of_somebody_elses_completion() {
+fn log_of_somebody_elses_completion() {
     let cast = Cast::default().stdio("fs");
     tell(cast, |w| {
         let a = w.client("fs", Kind::Streamable);
@@ -322,7 +295,7 @@ fn t23_log_of_somebody_elses_completion() {
 }
 
 #[test]
-fn t24_nobody_is_kept_waiting_by_a_busy_session() {
+fn nobody_is_kept_waiting_by_a_busy_session() {
     let cast = Cast::default().stdio("fs").options("fs", json!({"sessions": "shared", "maxSessions": 1}));
     tell(cast, |w| {
         let a = w.client_with("fs", Kind::Streamable, roots("a"));
