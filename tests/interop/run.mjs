@@ -1,10 +1,22 @@
 // run.mjs BIN   puts the proxy between real clients and real servers and compares with the same without it
 //
-// Started by run.sh, which installs everything into $INTEROP_HOME. plan.json says what is run: each entry of `proxies` is
-// a configuration and the endpoints to visit. The configurations run side by side; in each, for every client (npm SDK,
-// Python SDK) and every downstream transport (HTTP+SSE, Streamable HTTP) a fresh proxy is started, and the client holds
-// its conversation with one endpoint after the other. What it saw must equal what the same client sees directly at the
-// servers behind that endpoint.
+// Started by run.sh, which installs everything into $INTEROP_HOME. The configurations of plan.json run side by side; in
+// each, for every client (npm SDK, Python SDK) and every downstream transport (HTTP+SSE, Streamable HTTP) a fresh proxy is
+// started, and the client holds its conversation with one endpoint after the other. What it saw must equal what the same
+// client sees directly at the servers behind that endpoint.
+//
+// plan.json, in which DIR is the folder that the filesystem server may touch:
+//   proxies   configurations: `servers` by key, `endpoints` to visit (a key, or "merged"), `auto` the one where the Python
+//             SDK may begin with 2026-07-28, `mcpProxy` more members of that object
+//   roots     what clients offer where this key is the first server
+//   lost      capabilities (as paths) that the proxy need not carry, with the reason
+//   except    [{pairing, step, reason}]: differences that are right, by a part of the line and of the text; one that is no
+//             longer met is a failure
+//   plans     by key of a server: `tools`, `prompts`, `complete`, `read` with the arguments to use; `skip` names not used,
+//             with the reason; `progress` and `changed` what a tool sends beside its answer; `first` and `talk` steps with
+//             their `answers` to questions, the `log` lines to wait for (`everywhere`: from each server; `quiet`: that
+//             must not come), the `updated` resources, the text to call again `until`; `burst` and `asks` many calls at
+//             once; `mask` what differs from run to run
 //
 //   ONLY   run only the pairings whose line contains this text
 //   OUT    keep logs and transcripts here (default: a temporary folder, removed when all is well)
@@ -122,11 +134,11 @@ async function startServer(kind, key, log, files) {
 }
 
 /** Starts the proxy in front of servers. `ready` resolves when it no longer says that one of them is not ready. */
-async function startProxy(servers, log, mark) {
+async function startProxy(servers, log, mark, more) {
   const port = await freePort();
   const base = `http://127.0.0.1:${port}`;
   const config = {
-    mcpProxy: { baseURL: base, addr: `127.0.0.1:${port}`, name: 'interop', version: '1', type: 'both' },
+    mcpProxy: { baseURL: base, addr: `127.0.0.1:${port}`, name: 'interop', version: '1', type: 'both', ...more },
     mcpServers: Object.fromEntries(Object.entries(servers).map(([key, { config }]) => [key, config]))
   };
   const file = join(out, `${log}.config.json`);
@@ -174,7 +186,7 @@ function complain(text) {
 }
 
 /** All pairings with one configuration. */
-async function visit(name, { servers: kinds, endpoints, auto }) {
+async function visit(name, { servers: kinds, endpoints, auto, mcpProxy }) {
   const lineOf = (client, path) => `${client} ${path} > ${name}`;
   const pathOf = (endpoint, down) => (endpoint === 'merged' ? `/${downstreams[down]}` : `/${endpoint}/${downstreams[down]}`);
   const autoLine = (down) => `${lineOf('python', pathOf(auto, down))} (asking for 2026-07-28 first)`;
@@ -207,7 +219,7 @@ async function visit(name, { servers: kinds, endpoints, auto }) {
   for (const [client, down] of rounds) {
     if (!linesOf(client, down).some(wanted)) continue;
     const mark = `INTEROP_RUN=${out}/${client}-${down}-${name}`;
-    const proxy = await startProxy(servers, `proxy-${client}-${down}-${name}`, mark);
+    const proxy = await startProxy(servers, `proxy-${client}-${down}-${name}`, mark, mcpProxy);
     for (const endpoint of endpoints) {
       const path = pathOf(endpoint, down);
       await report(lineOf(client, path), async () => {
