@@ -127,6 +127,7 @@ pub struct Mind {
     pub heard: Vec<Heard>,
     /// Everything it has asked or means to ask.
     pub questions: Vec<Question>,
+    asked_so_far: usize,
     /// Resources it was told to watch, each with its session (HTTP).
     pub watched: BTreeSet<(Option<String>, String)>,
     tasks: Vec<tasks::Task>,
@@ -174,6 +175,7 @@ impl Mind {
             list_failures: 0,
             heard: Vec::new(),
             questions: Vec::new(),
+            asked_so_far: 0,
             watched: BTreeSet::new(),
             tasks: Vec::new(),
             levels: BTreeMap::new(),

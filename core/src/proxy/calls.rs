@@ -102,6 +102,9 @@ impl Proxy {
             session.calls.push(key);
         }
         self.wake(upstream);
+        if !sent {
+            self.freed.push(upstream);
+        }
         Ok(())
     }
 

@@ -213,8 +213,6 @@ impl Proxy {
                     upstream.used_at = now;
                     if upstream.phase == Phase::Asleep && upstream.tenants.users == 0 {
                         self.end_lane(id);
-                    } else if upstream.running.is_haunted() {
-                        self.renew_lane(id);
                     }
                 }
             }

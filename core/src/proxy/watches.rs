@@ -31,8 +31,9 @@ impl Proxy {
         }
         let Some(known) = self.down.session(session) else { return Ok(false) };
         if method == Method::Unsubscribe {
-            known.watches.remove(uri);
-            return Ok(!upstream.tenants.unwatch(uri, session));
+            // Who does not watch it has nothing to let go of, and nothing to ask of the server.
+            let held = known.watches.remove(uri).is_some();
+            return Ok(!held || !upstream.tenants.unwatch(uri, session));
         }
         if uri.len() > self.fx.limits.uri_bytes_max {
             return Err(Fault::peer(Code::InvalidParams, "the URI is too long"));

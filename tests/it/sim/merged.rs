@@ -294,7 +294,7 @@ fn servers_ask_on_connections_of_the_session() {
             let mute = w.client(MERGED, kind);
             for server in SERVERS {
                 let tool = format!("{server}__ask");
-                assert_eq!(w.call(asked, &tool, json!({})), r#"{"roots":[]}"#, "{server}");
+                assert!(w.call(asked, &tool, json!({})).contains(r#""roots":[]"#), "{server}");
                 assert!(w.call(mute, &tool, json!({})).contains("-326"));
             }
             assert_eq!((w.inbox(asked, "roots/list").len(), w.inbox(other, "roots/list").len()), (3, 0));

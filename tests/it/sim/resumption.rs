@@ -144,7 +144,7 @@ fn a_question_asked_while_the_client_was_away_waits_for_it() {
                 with_roots(client);
             });
             let ask = format!("{prefix}ask");
-            assert_eq!(w.call(c, &ask, json!({})), r#"{"roots":[]}"#);
+            assert!(w.call(c, &ask, json!({})).contains(r#""roots":[]"#));
             w.teach(server, |mind| mind.delay_ms = 2_000);
             let req = w.start_call(c, &ask, json!({}));
             let (xid, last) = leave(w, req, true);
@@ -152,7 +152,7 @@ fn a_question_asked_while_the_client_was_away_waits_for_it() {
             assert_eq!(w.inbox(c, "roots/list").len(), 1, "only the one before");
             let back = w.resume(xid, &last);
             w.response(back);
-            assert_eq!(w.text(req), r#"{"roots":[]}"#, "{endpoint} {server}");
+            assert!(w.text(req).contains(r#""roots":[]"#), "{endpoint} {server}");
             assert_eq!(w.inbox(c, "roots/list").len(), 2);
             assert_eq!(w.clients[c].inbox.last().unwrap().0, back.index, "on the stream of its call");
             w.teach(server, |mind| mind.delay_ms = 0);

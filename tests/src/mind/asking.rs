@@ -90,7 +90,8 @@ impl Mind {
         task: Option<&str>,
     ) -> String {
         let (arguments, tag) = (&params["arguments"], &params["_meta"]["sim/tag"]);
-        let count = self.questions.len() + 1;
+        self.asked_so_far += 1;
+        let count = self.asked_so_far;
         let own = if count.is_multiple_of(2) { count.to_string() } else { format!("\"q{count}\"") };
         let method = arguments["method"].as_str().unwrap_or("roots/list").to_owned();
         let mut asked = arguments["params"].clone();
