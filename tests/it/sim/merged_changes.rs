@@ -372,3 +372,23 @@ fn with_all_servers_away_lists_fail_and_the_session_lives_on() {
         }
     });
 }
+
+#[test]
+fn connections_of_a_session_sleep_unused_and_start_afresh_with_a_call() {
+    // UP-36, BR-55
+    story_of(0..4, three(), |w| {
+        w.until_all_tried();
+        for kind in KINDS {
+            let c = w.client_with(MERGED, kind, with_roots);
+            let tools = w.listed(c, "tools/list");
+            let before = ["fs", "web", "old"].map(|server| w.heard(server, "initialize").len());
+            w.run_ms(130_000);
+            assert_eq!(w.listed(c, "tools/list"), tools, "what it showed stays");
+            for (server, before) in ["fs", "web", "old"].into_iter().zip(before) {
+                assert_eq!(w.heard(server, "initialize").len(), before, "{server} sleeps");
+                assert_eq!(w.call(c, &format!("{server}__ask"), json!({})), r#"{"roots":[]}"#);
+                assert_eq!(w.heard(server, "initialize").len(), before + 1);
+            }
+        }
+    });
+}
