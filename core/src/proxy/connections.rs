@@ -18,6 +18,7 @@ use crate::config::Sharing;
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::log::Level;
+use crate::mcp::ListKind;
 use crate::timer::TimerKind;
 use crate::upstream::Phase;
 use crate::upstream::tenants::{Tenancy, Tenants};
@@ -62,8 +63,12 @@ impl Proxy {
         if let Some(upstream) = self.upstreams.get_mut(id).filter(|upstream| upstream.id != home) {
             upstream.tenants.users += 1;
         }
-        if let Some(session) = self.down.session(session) {
-            session.links.insert(home, id);
+        if let Some(known) = self.down.session(session) {
+            known.links.insert(home, id);
+        }
+        // One that others use already may offer something else than the shared one.
+        for kind in ListKind::ALL {
+            self.relist_for(&[session], kind);
         }
         Ok(id)
     }

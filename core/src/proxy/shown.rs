@@ -232,7 +232,8 @@ impl Proxy {
         sessions
     }
 
-    fn relist_for(&mut self, sessions: &[Key], kind: ListKind) {
+    /// What these sessions are shown may have changed: they are told if it has.
+    pub(super) fn relist_for(&mut self, sessions: &[Key], kind: ListKind) {
         // Sessions of one view mostly go from the same list to the same other one.
         let mut last: Option<(Arc<Published>, Arc<Published>, bool)> = None;
         for key in sessions.iter().copied() {
