@@ -4,7 +4,7 @@ use super::{KINDS, three};
 use mcp_proxy_core::event::ExitStatus;
 use mcp_proxy_tests::cast::Cast;
 use mcp_proxy_tests::client::{Kind, MERGED};
-use mcp_proxy_tests::lists::{LISTS, with_roots};
+use mcp_proxy_tests::lists::LISTS;
 use mcp_proxy_tests::story::{story, story_of};
 use mcp_proxy_tests::world::World;
 use serde_json::{Value, json};
@@ -286,71 +286,6 @@ fn names_stay_while_a_server_is_away() {
 }
 
 #[test]
-fn sessions_with_connections_of_their_own_see_what_those_offer() {
-    let bonus = three().mind("fs", |m| m.bonus = Some(("roots", "for_roots")));
-    // A filter that hides nothing, so that a single view looks names up as well.
-    let bonus = bonus.options("fs", json!({"toolFilter": {"mode": "block", "list": ["no such"]}}));
-    story(bonus, |w| {
-        w.until_all_tried();
-        for (kind, server) in KINDS.into_iter().flat_map(|kind| [(kind, MERGED), (kind, "fs")]) {
-            let name = if server == MERGED { "fs__for_roots" } else { "for_roots" };
-            let (with, without) = (w.client_with(server, kind, with_roots), w.client(server, kind));
-            assert!(w.listed(with, "tools/list").contains(&name.to_owned()));
-            assert!(!w.listed(without, "tools/list").contains(&name.to_owned()));
-            assert_eq!(w.call(with, name, json!({"text": "own"})), "own");
-            assert_eq!(w.error_of(without, "tools/call", json!({"name": name})), -32602);
-            if kind == Kind::Streamable {
-                w.listen(with);
-                w.listen(without);
-            }
-            w.child("fs").mind().tools.push("later".to_owned());
-            w.with_child("fs", |child, net| {
-                child.print(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#, net);
-            });
-            w.run_ms(1_000);
-            assert_eq!((w.notices(with), w.notices(without)), ([1, 0, 0], [0; 3]), "{server} {kind:?}");
-        }
-    });
-}
-
-#[test]
-fn a_list_waits_for_connections_of_the_session_but_not_for_ever() {
-    let cast = three().program("fs", |p| p.mind.mute = true).first_program("fs", |_| {}).calm();
-    story(cast, |w| {
-        w.until_all_tried();
-        for kind in KINDS {
-            let c = w.client_with(MERGED, kind, with_roots);
-            let asked = w.now_ms();
-            let reqs = LISTS.map(|(method, _, _)| w.start(c, method, json!({})));
-            for req in reqs {
-                assert!(w.outcome(req)["result"].is_object());
-            }
-            assert!((9_900..10_500).contains(&(w.now_ms() - asked)), "{}", w.now_ms() - asked);
-            assert_eq!(w.listed(c, "tools/list").len(), 3 * 14);
-            assert_eq!(w.call(c, "web__echo", json!({"text": "hi"})), "hi");
-        }
-    });
-}
-
-#[test]
-fn a_waiting_list_can_be_cancelled() {
-    let cast = three().program("fs", |p| p.mind.mute = true).first_program("fs", |_| {}).calm();
-    story_of(0..1, cast, |w| {
-        w.until_all_tried();
-        for kind in KINDS {
-            let c = w.client_with(MERGED, kind, with_roots);
-            let (cancelled, other) =
-                (w.start(c, "tools/list", json!({})), w.start(c, "prompts/list", json!({})));
-            w.run_ms(100);
-            w.cancel(cancelled);
-            assert!(w.outcome(other)["result"].is_object());
-            w.run_ms(1_000);
-            assert!(!matches!(w.state(cancelled), mcp_proxy_tests::client::State::Answered(_)));
-        }
-    });
-}
-
-#[test]
 fn with_all_servers_away_lists_fail_and_the_session_lives_on() {
     // BR-58: an empty list would say that there is nothing
     let cast = Cast::default().stdio("fs").outage("fs", 4).stdio("db").outage("db", 5).calm();
@@ -369,26 +304,6 @@ fn with_all_servers_away_lists_fail_and_the_session_lives_on() {
         for (c, before) in clients.into_iter().zip(before) {
             assert_eq!(all_lists(w, c), before);
             assert_eq!(w.call(c, "db__echo", json!({"text": "hi"})), "hi");
-        }
-    });
-}
-
-#[test]
-fn connections_of_a_session_sleep_unused_and_start_afresh_with_a_call() {
-    // UP-36, BR-55
-    story_of(0..4, three(), |w| {
-        w.until_all_tried();
-        for kind in KINDS {
-            let c = w.client_with(MERGED, kind, with_roots);
-            let tools = w.listed(c, "tools/list");
-            let before = ["fs", "web", "old"].map(|server| w.heard(server, "initialize").len());
-            w.run_ms(130_000);
-            assert_eq!(w.listed(c, "tools/list"), tools, "what it showed stays");
-            for (server, before) in ["fs", "web", "old"].into_iter().zip(before) {
-                assert_eq!(w.heard(server, "initialize").len(), before, "{server} sleeps");
-                assert_eq!(w.call(c, &format!("{server}__ask"), json!({})), r#"{"roots":[]}"#);
-                assert_eq!(w.heard(server, "initialize").len(), before + 1);
-            }
         }
     });
 }

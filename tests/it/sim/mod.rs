@@ -14,6 +14,7 @@ mod lists;
 mod log_lines;
 mod merged;
 mod merged_changes;
+mod merged_lanes;
 mod merged_names;
 mod negotiation;
 mod passage;
