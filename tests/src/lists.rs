@@ -3,7 +3,7 @@
 //! A server may run as several processes at a time; what is asked here is asked of all of them.
 
 use crate::cast::Cast;
-use crate::client::Client;
+use crate::client::{Client, State};
 use crate::mind::{Heard, Mind};
 use crate::world::World;
 use serde_json::{Value, json};
@@ -79,6 +79,17 @@ impl World {
         let member = LISTS.iter().find(|(known, _, _)| *known == method).map_or("", |(_, member, _)| member);
         let items = answer["result"][member].as_array();
         items.unwrap_or_else(|| panic!("no list in {answer}")).clone()
+    }
+
+    /// The `result` of the handshake of a client.
+    #[track_caller]
+    pub fn greeting(&self, client: usize) -> Value {
+        let answered = self.clients[client].requests.iter().rev().find_map(|request| match &request.state {
+            State::Answered(raw) if raw.contains("serverInfo") => Some(raw),
+            State::Answered(_) | State::Waiting | State::Lost => None,
+        });
+        let answer: Value = serde_json::from_str(answered.expect("it has shaken hands")).unwrap();
+        answer["result"].clone()
     }
 
     /// The code of the error that a request is answered with.

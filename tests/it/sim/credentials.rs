@@ -65,8 +65,7 @@ fn each_caller_sees_what_its_token_opens_and_what_is_open() {
                     assert_eq!(w.call(c, &name, json!({"text": token})), token);
                 }
             }
-            let greeting = w.clients[c].requests.iter().map(|request| format!("{:?}", request.state));
-            let greeting = greeting.filter(|state| state.contains("serverInfo")).last().unwrap();
+            let greeting = w.greeting(c)["instructions"].to_string();
             for server in SERVERS {
                 assert_eq!(
                     greeting.contains(&format!("use {server}")),

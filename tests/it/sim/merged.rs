@@ -2,22 +2,13 @@
 
 use super::{KINDS, three};
 use mcp_proxy_core::event::ExitStatus;
-use mcp_proxy_tests::client::{Kind, MERGED, State};
+use mcp_proxy_tests::client::{Kind, MERGED};
 use mcp_proxy_tests::lists::with_roots;
 use mcp_proxy_tests::story::story;
 use mcp_proxy_tests::world::World;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const SERVERS: [&str; 3] = ["fs", "web", "old"];
-
-/// The `result` of the handshake of a client.
-fn greeting(w: &World, client: usize) -> Value {
-    let answers = w.clients[client].requests.iter().filter_map(|request| match &request.state {
-        State::Answered(raw) if raw.contains("serverInfo") => Some(raw),
-        _ => None,
-    });
-    serde_json::from_str::<Value>(answers.last().unwrap()).unwrap()["result"].clone()
-}
 
 #[test]
 fn the_greeting_is_that_of_the_proxy_with_the_instructions_of_all() {
@@ -27,7 +18,7 @@ fn the_greeting_is_that_of_the_proxy_with_the_instructions_of_all() {
         for kind in KINDS {
             for revision in ["2024-11-05", "2025-03-26", "2025-11-25"] {
                 let c = w.client_with(MERGED, kind, |c| c.revision = revision.to_owned());
-                let told = greeting(w, c);
+                let told = w.greeting(c);
                 assert_eq!(told["protocolVersion"], revision);
                 assert_eq!(told["serverInfo"], json!({"name": "proxy", "version": "1"}));
                 let list = json!({"listChanged": true});
