@@ -52,6 +52,9 @@ const SLOT_BITS: u32 = 24;
 const GENERATION_BITS: u32 = 28;
 
 impl Key {
+    /// Names nothing in any table.
+    pub const NONE: Self = Self { generation: 0, slot: 0 };
+
     /// The key as one number below 2^52, never 0.
     pub const fn to_wire(self) -> u64 {
         ((self.generation as u64) << SLOT_BITS) | self.slot as u64

@@ -68,6 +68,8 @@ pub struct Limits {
     pub input_ms: u64,
     /// How long a question waits for its client to open a stream it can be sent on.
     pub ask_wait_ms: u64,
+    /// Time for a server to stop a cancelled call before its open questions are answered in place of the client.
+    pub cancel_grace_ms: u64,
     /// Open questions of one upstream connection.
     pub questions_max: usize,
     /// A question that waits for a stream of its client; longer ones are refused at once.
@@ -162,6 +164,7 @@ impl Default for Limits {
             own_call_ms: 60_000,
             input_ms: 10 * 60_000,
             ask_wait_ms: 10_000,
+            cancel_grace_ms: 500,
             questions_max: 200,
             held_question_bytes_max: 256 * 1024,
             id_bytes_max: 1_024,

@@ -227,6 +227,15 @@ impl Downstream {
         })
     }
 
+    /// The same for something that should not wait for a client that left the stream: any that is connected comes
+    /// first.
+    pub(crate) fn stream_now(&mut self, key: Key, wanted: Option<u32>) -> Option<u32> {
+        let session = self.sessions.get(key)?;
+        let connected =
+            wanted.filter(|number| session.streams.get(number).is_some_and(|stream| stream.conn.is_some()));
+        self.stream_for(key, connected).or_else(|| self.stream_for(key, wanted))
+    }
+
     /// Turns a plain answer that is slow to come into an event stream.
     pub(crate) fn start_events(&mut self, fx: &mut Effects, key: Key, number: u32) {
         let Some(session) = self.sessions.get_mut(key) else { return };

@@ -356,9 +356,14 @@ impl Proxy {
 
     /// Ends a call that nobody waits for any more: the server is told, if it knows of the call.
     pub(super) fn cancel_upstream(&mut self, key: Key, reason: Option<&str>) {
-        if let Some(origin) = self.mux.get(key).and_then(|call| call.origin.client()) {
-            self.drop_questions_of_call(origin.session, key);
+        let session = self.mux.get(key).and_then(|call| call.origin.client()).map(|origin| origin.session);
+        self.cancel_at_server(key, reason);
+        if let Some(session) = session {
+            self.drop_questions_of_call(session, key);
         }
+    }
+
+    fn cancel_at_server(&mut self, key: Key, reason: Option<&str>) {
         let Some(call) = self.close_call(key) else { return };
         if let Some(Task::Running { id: task, .. }) = &call.task {
             self.drop_task_calls(call.upstream, key);

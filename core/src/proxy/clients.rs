@@ -330,12 +330,10 @@ impl Proxy {
     /// Ends a session and everything it was waiting for.
     pub(super) fn end_session(&mut self, key: Key) {
         let Some(session) = self.down.end_session(&mut self.fx, key) else { return };
-        for question in session.questions {
-            self.give_up_question(question);
-        }
         for call in session.calls {
             self.cancel_upstream(call, None);
         }
+        self.orphan_questions(session.questions);
         for (uri, id) in session.watches {
             self.let_go(key, id, &uri);
         }

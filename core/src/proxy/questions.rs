@@ -259,7 +259,12 @@ impl Proxy {
     /// Takes a question back from the client. Returns it.
     fn withdraw_question(&mut self, key: Key, reason: Option<&str>) -> Option<Question> {
         let question = self.close_question(key)?;
-        let stream = self.down.stream_for(question.session, question.stream);
+        // Who cancelled a call has stopped listening to what belongs to it.
+        let is_over = question.call.is_some_and(|call| self.mux.get(call).is_none());
+        let stream = match is_over.then(|| self.down.stream_for(question.session, None)).flatten() {
+            None => self.down.stream_now(question.session, question.stream),
+            standalone => standalone,
+        };
         if let Some(stream) = stream.filter(|_| question.text.is_none()) {
             let text = cancelled(key, reason);
             let message = Pieces::of(&[text.as_bytes()]);
@@ -275,8 +280,27 @@ impl Proxy {
         }
     }
 
+    /// The call that led to a question was cancelled. The server is told that first, and given a moment to stop, so
+    /// that it does not take what it is told instead of an answer for one and go on; the client need not answer.
+    fn orphan_question(&mut self, key: Key) {
+        let Some(question) = self.withdraw_question(key, None) else { return };
+        let Some(orphan) = self.mux.ask(Question { session: Key::NONE, call: None, text: None, ..question })
+        else {
+            return;
+        };
+        let timer = self.fx.after(self.fx.limits.cancel_grace_ms, TimerKind::Question, orphan.to_wire());
+        let Some(question) = self.mux.question_mut(orphan) else { return };
+        question.timer = Some(timer);
+        if let Some(upstream) = self.upstreams.get_mut(question.upstream) {
+            upstream.tenants.questions.push(orphan);
+        }
+    }
+
     pub(super) fn on_question_timer(&mut self, key: Key) {
         let Some(question) = self.mux.question(key) else { return };
+        if question.session == Key::NONE {
+            return self.give_up_question(key);
+        }
         let label = self.upstreams.get(question.upstream).map(|upstream| upstream.label.clone());
         let what =
             if question.text.is_some() { "found no open stream of its client" } else { "was not answered" };
@@ -292,14 +316,19 @@ impl Proxy {
         }
     }
 
+    /// A session is over: nobody answers its questions.
+    pub(super) fn orphan_questions(&mut self, questions: Vec<Key>) {
+        for key in questions {
+            self.orphan_question(key);
+        }
+    }
+
     /// A call was cancelled: what the server asked because of it need not be answered.
     pub(super) fn drop_questions_of_call(&mut self, session: Key, call: Key) {
         let Some(known) = self.down.session(session) else { return };
         let of_call = |key: &Key| self.mux.question(*key).is_some_and(|question| question.call == Some(call));
         let questions: Vec<Key> = known.questions.iter().copied().filter(of_call).collect();
-        for key in questions {
-            self.give_up_question(key);
-        }
+        self.orphan_questions(questions);
     }
 
     /// Takes a question out of everything that knows it.

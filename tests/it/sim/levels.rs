@@ -13,7 +13,10 @@ const LOG: &str = "notifications/message";
 
 /// The levels of the log messages a client has got.
 fn got(w: &World, client: usize) -> Vec<String> {
-    w.inbox(client, LOG).iter().map(|note| note["params"]["level"].as_str().unwrap().to_owned()).collect()
+    w.inbox(client, LOG)
+        .iter()
+        .map(|note| note["params"]["level"].as_str().unwrap_or_default().to_owned())
+        .collect()
 }
 
 fn set(w: &mut World, client: usize, level: &str) {

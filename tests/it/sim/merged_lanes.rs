@@ -84,7 +84,7 @@ fn connections_of_a_session_sleep_unused_and_start_afresh_with_a_call() {
             assert_eq!(w.listed(c, "tools/list"), tools, "what it showed stays");
             for (server, before) in ["fs", "web", "old"].into_iter().zip(before) {
                 assert_eq!(w.heard(server, "initialize").len(), before, "{server} sleeps");
-                assert_eq!(w.call(c, &format!("{server}__ask"), json!({})), r#"{"roots":[]}"#);
+                assert!(w.call(c, &format!("{server}__ask"), json!({})).contains(r#""roots":[]"#));
                 assert_eq!(w.heard(server, "initialize").len(), before + 1);
             }
         }
