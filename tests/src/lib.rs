@@ -20,7 +20,8 @@
 //! });
 //! ```
 //!
-//! [`watch`] lists the checkers that run in every scenario. `SIM_SEED=n` repeats one seed. Left out: TLS (its
+//! [`watch`] lists the checkers that run in every scenario. `SIM_SEED=n` repeats one seed, `SIM_SEEDS=n` plays soaks
+//! under that many. Left out: TLS (its
 //! key shares cannot be seeded), more than one shard, and any real thread, socket or clock.
 #![allow(
     clippy::unwrap_used,

@@ -29,7 +29,7 @@
 pub mod asking;
 pub mod tasks;
 
-use asking::Question;
+use asking::{Asked, Question};
 use mcp_proxy_core::id::ConnId;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -127,9 +127,10 @@ pub struct Mind {
     pub heard: Vec<Heard>,
     /// Everything it has asked or means to ask.
     pub questions: Vec<Question>,
-    asked_so_far: usize,
     /// Resources it was told to watch, each with its session (HTTP).
     pub watched: BTreeSet<(Option<String>, String)>,
+    asked: usize,
+    begun: usize,
     tasks: Vec<tasks::Task>,
     levels: BTreeMap<Option<String>, usize>,
     cancelled: BTreeSet<String>,
@@ -175,8 +176,9 @@ impl Mind {
             list_failures: 0,
             heard: Vec::new(),
             questions: Vec::new(),
-            asked_so_far: 0,
             watched: BTreeSet::new(),
+            asked: 0,
+            begun: 0,
             tasks: Vec::new(),
             levels: BTreeMap::new(),
             cancelled: BTreeSet::new(),
@@ -220,7 +222,13 @@ impl Mind {
         self.heard.push(Heard { raw: raw.to_owned(), value: value.clone(), at: now });
         let method = value["method"].as_str().unwrap_or_default().to_owned();
         if method == "notifications/cancelled" {
-            self.cancelled.insert(value["params"]["requestId"].to_string());
+            let call = value["params"]["requestId"].to_string();
+            // What was asked on a stream that broke nobody may ever have seen.
+            let moot = |q: &&mut Question| {
+                session.is_some() && q.call.as_ref() == Some(&call) && q.state == Asked::Open
+            };
+            self.questions.iter_mut().filter(moot).for_each(|question| question.state = Asked::Withdrawn);
+            self.cancelled.insert(call);
         } else if method == "notifications/progress" {
             self.reported(&value["params"]["progressToken"]);
         }
@@ -266,10 +274,10 @@ impl Mind {
                 self.levels.insert(session, level.expect("only levels that exist are set"));
             }
             "resources/subscribe" => {
-                assert!(self.watched.insert((session, uri)), "{}: watched twice: {params}", self.name);
+                self.watched.insert((session, uri));
             }
             "resources/unsubscribe" => {
-                assert!(self.watched.remove(&(session, uri)), "{}: not watched: {params}", self.name);
+                self.watched.remove(&(session, uri));
             }
             _ => {}
         }
@@ -278,6 +286,7 @@ impl Mind {
     /// A session is over; what it left open matters no more.
     pub fn forget(&mut self, session: &str) {
         self.questions.retain(|question| question.session.as_deref() != Some(session));
+        self.tasks.retain(|task| task.session.as_deref() != Some(session));
         self.watched.retain(|(of, _)| of.as_deref() != Some(session));
     }
 

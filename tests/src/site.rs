@@ -180,6 +180,15 @@ impl Site {
         known
     }
 
+    /// The connection with the answer stream of the newest request of this method breaks.
+    pub fn break_stream_of(&mut self, method: &str, net: &mut Net) {
+        let request = self.mind.last(method).map(|heard| heard.value["id"].to_string());
+        let stream = self.streams.iter().rev().find(|stream| stream.request == request);
+        if let Some(conn) = stream.and_then(|stream| stream.conn) {
+            net.reset(conn);
+        }
+    }
+
     /// The session whose standalone stream was opened last.
     pub fn newest_session(&self) -> Option<String> {
         let open = |stream: &&Stream| stream.request.is_none() && !stream.over && stream.conn.is_some();
@@ -394,6 +403,9 @@ impl Site {
         let session = head.target().split_once("sid=").map(|(_, sid)| sid.to_owned());
         let open = self.streams.iter().any(|stream| stream.session == session && stream.conn.is_some());
         self.reply(conn, if open { 202 } else { 404 }, &[], "", net);
+        if !open {
+            return;
+        }
         let deeds = self.mind.hear(body, session.as_deref(), net.now);
         self.plan(deeds, net);
     }

@@ -23,13 +23,25 @@ pub fn story(cast: Cast, tell: impl Fn(&mut World)) {
     story_of(0..6, cast, tell);
 }
 
+/// Seeds from `first` on: as many as `SIM_SEEDS` says, or `usual`.
+pub fn seeds(first: u64, usual: u64) -> std::ops::Range<u64> {
+    #[expect(clippy::disallowed_methods, reason = "the one way to ask for a long run")]
+    let many = std::env::var("SIM_SEEDS").ok().and_then(|text| text.parse().ok());
+    first..first + many.unwrap_or(usual)
+}
+
 /// The same with seeds of the caller's choice.
 pub fn story_of(seeds: impl IntoIterator<Item = u64>, cast: Cast, tell: impl Fn(&mut World)) {
+    story_by(seeds, |_| cast.clone(), tell);
+}
+
+/// The same with a cast that depends on the seed.
+pub fn story_by(seeds: impl IntoIterator<Item = u64>, cast: impl Fn(u64) -> Cast, tell: impl Fn(&mut World)) {
     #[expect(clippy::disallowed_methods, reason = "the one way to repeat a run")]
     let one = std::env::var("SIM_SEED").ok().and_then(|text| text.parse().ok());
     let seeds: Vec<u64> = one.map_or_else(|| seeds.into_iter().collect(), |seed| vec![seed]);
     for seed in seeds {
-        let mut world = World::new(seed, cast.clone());
+        let mut world = World::new(seed, cast(seed));
         tell(&mut world);
         world.finish();
     }

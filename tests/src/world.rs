@@ -10,6 +10,7 @@ use crate::cast::Cast;
 use crate::child::Child;
 use crate::client::{Client, State};
 use crate::host::SimHost;
+use crate::mind::asking::{Asked, Question};
 use crate::net::{Event, Link, MS, Net, PIPE_CAPACITY, Phase, Who};
 use crate::watch::Watch;
 use mcp_proxy_core::event::{ChildSpec, Command, Input, Output, Signal};
@@ -169,7 +170,7 @@ impl World {
             while self.open_questions() > 0 && self.next_at().is_some_and(|at| at < patience) {
                 self.step();
             }
-            assert_eq!(self.open_questions(), 0, "questions of servers without an answer");
+            assert!(self.unanswered().is_empty(), "questions without an answer: {:?}", self.unanswered());
             self.command(Command::Stop);
         }
         let limits = &self.cast.limits;
@@ -195,11 +196,16 @@ impl World {
         self.clients.iter().map(waits).sum()
     }
 
-    /// Questions of servers that wait for an answer and can still get one.
+    /// How many questions of servers wait for an answer and can still get one.
     pub fn open_questions(&self) -> usize {
+        self.unanswered().len()
+    }
+
+    /// Those questions.
+    pub fn unanswered(&self) -> Vec<&Question> {
         let children = self.children.iter().filter(|child| child.alive && !child.stdin_closed);
-        let of_children = children.map(|child| child.program.mind.open_questions());
-        of_children.chain(self.sites.iter().map(|site| site.mind.open_questions())).sum()
+        let minds = children.map(|child| &child.program.mind).chain(self.sites.iter().map(|site| &site.mind));
+        minds.flat_map(|mind| &mind.questions).filter(|question| question.state == Asked::Open).collect()
     }
 
     fn turn(&mut self, input: &Input<'_>) {

@@ -7,6 +7,7 @@ mod children;
 mod connecting;
 mod credentials;
 mod filters;
+mod crowd;
 mod hostile;
 mod http_upstreams;
 mod levels;

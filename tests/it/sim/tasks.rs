@@ -164,6 +164,30 @@ fn a_server_that_dies_takes_its_tasks_with_it() {
 }
 
 #[test]
+fn the_result_of_a_task_is_asked_for_again_when_its_stream_breaks() {
+    // BR-63
+    let cast = cast().change_site("web", |s| s.event_ids = false);
+    story(cast, |w| {
+        for kind in KINDS {
+            let c = w.client("web", kind);
+            for (ms, breaks) in [(10_000, 2), (600_000, 5)] {
+                let cancels = w.mind("web").count("tasks/cancel");
+                let req = w.start_call(c, "task", json!({"ms": ms}));
+                for _ in 0..breaks {
+                    w.run_ms(1_500);
+                    w.with_site("web", |site, net| site.break_stream_of("tasks/result", net));
+                }
+                let answer = w.outcome(req);
+                w.run_ms(500);
+                let lost = breaks > 3;
+                assert_eq!(answer["error"]["code"] == -32603, lost, "{kind:?}: {answer}");
+                assert_eq!(w.mind("web").count("tasks/cancel") - cancels, usize::from(lost), "{kind:?}");
+            }
+        }
+    });
+}
+
+#[test]
 fn a_task_lives_as_long_as_its_server_says_so() {
     // BR-63, GN-09
     story(cast().limits(|l| l.call_ms = 20_000), |w| {

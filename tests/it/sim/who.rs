@@ -126,6 +126,70 @@ fn a_waiting_turn_is_lost_by_cancelling_and_by_leaving() {
 }
 
 #[test]
+fn a_question_that_crosses_a_cancellation_reaches_nobody_else() {
+    // BR-43, BR-44: the next session has its turn only when the server has read of the end
+    for server in ["fs", "old"] {
+        let options = json!({"sessions": "shared", "maxSessions": 1});
+        story_of(0..12, three().options(server, options), |w| {
+            let (a, b) = (w.client_with(server, KINDS[0], able), w.client_with(server, KINDS[1], able));
+            w.check_echo(a);
+            w.check_echo(b);
+            for ms in 0..12 {
+                let mut arguments = asking("elicitation/create");
+                arguments["ms"] = json!(ms);
+                let first = w.start_call(a, "ask", arguments);
+                w.run_ms(ms);
+                w.cancel(first);
+                let second = w.start_call(b, "slow", json!({"ms": 20}));
+                assert_eq!(w.text(second), "done");
+                // That it is not the other's is checked by the clients themselves.
+                assert!(w.clients[b].questions.is_empty(), "{server} {ms}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_shared_connection_that_dies_after_its_last_session_is_not_kept() {
+    // BR-55
+    story(with(json!({"sessions": "shared"})), |w| {
+        let c = w.client_with("fs", KINDS[0], able);
+        w.check_echo(c);
+        w.end_session(c);
+        w.run_ms(1_000);
+        w.with_child("fs", |child, net| child.exit(net, ExitStatus::Code(1)));
+        w.run_ms(130_000);
+        assert_eq!((w.alive("fs"), w.shard.proxy().census().upstreams), (1, 1));
+    });
+}
+
+#[test]
+fn a_session_at_an_http_server_sleeps_and_begins_anew() {
+    // BR-55, UP-36: the new session is not the old one, even while that is being deleted
+    let options = json!({"idleSeconds": 3});
+    story(three().options("web", options.clone()).options("old", options), |w| {
+        for server in ["web", "old"] {
+            let c = w.client_with(server, Kind::Sse, able);
+            w.check_echo(c);
+            let open = w.site(server).open_sessions();
+            for wait in [10_000, 10_000] {
+                w.run_ms(wait);
+                assert_eq!(w.site(server).open_sessions(), open - 1, "{server}: asleep");
+                assert!(w.call(c, "ask", json!({})).contains("file:///home"), "{server}");
+                assert_eq!(w.site(server).open_sessions(), open, "{server}: awake");
+            }
+            // It may wake at any moment of its falling asleep.
+            for _ in 0..20 {
+                let (from, wait) = (w.now_ms(), 3_000);
+                w.run_until("the end of the session", |w| w.now_ms() >= from + wait);
+                w.check_echo(c);
+                w.run_ms(1);
+            }
+        }
+    });
+}
+
+#[test]
 fn a_turn_that_does_not_come_ends_in_an_error() {
     // BR-44
     let cast = with(json!({"sessions": "shared", "maxSessions": 1})).limits(|l| l.call_ms = 20_000);

@@ -1,6 +1,6 @@
 //! What servers ask a model client, and how it answers: at once, after a while, never, by hand.
 
-use super::Client;
+use super::{Client, Progress};
 use crate::net::{Event, MS, Net};
 use serde_json::{Value, json};
 
@@ -102,7 +102,10 @@ impl Client {
 
     pub(super) fn on_withdrawn(&mut self, value: &Value) {
         let asked = self.questions.iter_mut().rev().find(|asked| asked.id == value["params"]["requestId"]);
-        let asked = asked.unwrap_or_else(|| panic!("a question nobody put is taken back: {value}"));
+        let cut = self.exchanges.iter().any(|exchange| exchange.progress == Progress::Cut);
+        let Some(asked) = asked else {
+            return assert!(cut, "a question nobody put is taken back: {value}");
+        };
         assert!(asked.stand != Stand::Withdrawn, "a question is taken back twice: {value}");
         if asked.stand == Stand::Open {
             asked.stand = Stand::Withdrawn;

@@ -37,7 +37,7 @@ pub struct Question {
     /// How often a client told how its answer was coming along.
     pub reports: usize,
     text: String,
-    task: Option<String>,
+    pub(super) task: Option<String>,
     withdraw_ms: Option<u64>,
     pause_ms: u64,
 }
@@ -63,11 +63,6 @@ impl Question {
 }
 
 impl Mind {
-    /// How many questions are open.
-    pub fn open_questions(&self) -> usize {
-        self.questions.iter().filter(|question| question.state == Asked::Open).count()
-    }
-
     pub(super) fn ask(&mut self, id: &str, params: &Value, session: Option<&str>) -> Vec<Deed> {
         let arguments = &params["arguments"];
         let number = |name: &str| arguments[name].as_u64().unwrap_or_default();
@@ -90,8 +85,8 @@ impl Mind {
         task: Option<&str>,
     ) -> String {
         let (arguments, tag) = (&params["arguments"], &params["_meta"]["sim/tag"]);
-        self.asked_so_far += 1;
-        let count = self.asked_so_far;
+        self.asked += 1;
+        let count = self.asked;
         let own = if count.is_multiple_of(2) { count.to_string() } else { format!("\"q{count}\"") };
         let method = arguments["method"].as_str().unwrap_or("roots/list").to_owned();
         let mut asked = arguments["params"].clone();
@@ -225,8 +220,10 @@ impl Mind {
     /// A client tells how its answer is coming along.
     pub(super) fn reported(&mut self, token: &Value) {
         let Some(count) = token.as_str().and_then(|token| token.strip_prefix("of-")) else { return };
-        let place = count.parse::<usize>().expect("a token of its own") - 1;
-        self.questions[place].reports += 1;
+        let of = |question: &&mut Question| question.id.trim_matches(['"', 'q']) == count;
+        if let Some(question) = self.questions.iter_mut().find(of) {
+            question.reports += 1;
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Arguments of the tool `task`: `ms` of work, `poll_ms` as its wish how often to be asked, and optionally the question
 //! of `ask` (`method`, `params`), which is put when somebody waits for the result; `fail` makes the result an error.
-//! Checked: each task is waited for once, and what is cancelled is a task that runs.
+//! Whoever waits last gets the result.
 
+use super::asking::{Asked, Question};
 use super::{Deed, Mind, Recall, What, answer, say};
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ pub(super) struct Task {
     /// `tasks/result` that waits: the raw id.
     pub(super) waiting: Option<String>,
     params: Value,
-    session: Option<String>,
+    pub(super) session: Option<String>,
     worked: bool,
     asked: bool,
     state: &'static str,
@@ -25,7 +26,8 @@ impl Mind {
         if params["task"].is_null() {
             return vec![answer(id, r#""error":{"code":-32601,"message":"only as a task"}"#.to_owned())];
         }
-        let task = format!("task-{}-{}", self.run, self.tasks.len());
+        self.begun += 1;
+        let task = format!("task-{}-{}", self.run, self.begun);
         self.tasks.push(Task {
             id: task.clone(),
             waiting: None,
@@ -107,12 +109,13 @@ impl Mind {
         match method {
             "tasks/get" => vec![answer(id, format!(r#""result":{}"#, self.task_object(&name)))],
             "tasks/result" => {
-                assert!(task.waiting.is_none(), "the result of {name} is waited for twice");
                 task.waiting = Some(id.to_owned());
                 if task.state == "working" { self.go_on(&name) } else { self.deliver_task(&name) }
             }
             "tasks/cancel" if task.state == "working" => {
                 task.state = "cancelled";
+                let moot = |q: &&mut Question| q.task.as_ref() == Some(&name) && q.state == Asked::Open;
+                self.questions.iter_mut().filter(moot).for_each(|question| question.state = Asked::Withdrawn);
                 let mut deeds = vec![answer(id, format!(r#""result":{}"#, self.task_object(&name)))];
                 deeds.extend(self.deliver_task(&name));
                 deeds
