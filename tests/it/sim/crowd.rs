@@ -90,6 +90,11 @@ fn tell(w: &mut World, server: &str) {
     for client in 0..w.clients.len() {
         leave(w, client, dice.chance(500));
     }
+    // A connection may have broken under what somebody said.
+    w.run_ms(2_000);
+    for client in 0..w.clients.len() {
+        leave(w, client, false);
+    }
     w.run_ms(100_000);
     check_nobody_mixed(w);
     check_rest(w, server);

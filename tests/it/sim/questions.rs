@@ -457,6 +457,30 @@ fn a_server_that_dies_takes_its_questions_back() {
 }
 
 #[test]
+fn a_server_that_forgets_its_session_has_forgotten_its_questions() {
+    // BR-38, UP-37, UP-38: an answer is not sent in another session, nor in none
+    story(Cast::default().streamable("web"), |w| {
+        for kind in KINDS {
+            let c = w.client_with("web", kind, able_but_silent);
+            if kind == Kind::Streamable {
+                w.listen(c);
+            }
+            let req = w.start_call(c, "ask", asking("elicitation/create"));
+            w.asked(c, 1);
+            let place = w.site("web").mind.questions.len() - 1;
+            w.site("web").live.clear();
+            w.check_echo(c);
+            w.run_ms(500);
+            assert_eq!(w.clients[c].questions[0].stand, Stand::Withdrawn, "{kind:?}");
+            let question = w.site("web").mind.questions.remove(place);
+            assert!(question.answer.is_null(), "{kind:?}");
+            w.cancel(req);
+            w.check_echo(c);
+        }
+    });
+}
+
+#[test]
 fn a_question_has_a_time_limit_and_until_then_its_call_lives() {
     // DL-25, GN-09
     story(three().limits(|l| l.call_ms = 60_000), |w| {
