@@ -147,7 +147,7 @@ impl Proxy {
             Own::Ping if matches!(fault.code, Code::UpstreamBroken | Code::MethodNotFound) => {
                 self.on_ping_answered(id, key);
             }
-            Own::TaskResult(call) => self.fail(call, fault),
+            Own::TaskResult(call) => self.on_task_result_lost(call, fault),
             Own::SetLevel | Own::Watch => {
                 if let Some(server) = self.upstreams.get(id) {
                     self.fx.log(

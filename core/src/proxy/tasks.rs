@@ -15,9 +15,13 @@ use crate::id::{Key, UpstreamId};
 use crate::json::{self, Envelope, Raw, Span};
 use crate::mux::{Origin, Own, Task};
 use crate::timer::TimerKind;
+use crate::upstream::Phase;
 
 /// Shortest and longest time between two questions how a task is.
 const POLL_MS: (u64, u64) = (500, 60_000);
+
+/// Times the result of a task is asked for again without progress in between.
+const RESULT_TRIES_MAX: u32 = 3;
 
 impl Proxy {
     /// A server took a call up as a task. Returns whether it did; otherwise this is the answer itself.
@@ -88,6 +92,23 @@ impl Proxy {
             call.task = Some(Task::Done);
         }
         self.complete(call, envelope, text);
+    }
+
+    /// The way on which the result of a task was awaited broke. The task goes on, so its result is asked for again; in
+    /// the end it is cancelled, as nobody can get it.
+    pub(super) fn on_task_result_lost(&mut self, key: Key, fault: &Fault) {
+        let Some(call) = self.mux.get_mut(key) else { return };
+        let (id, task) = (call.upstream, call.task.clone());
+        call.resumes += 1;
+        let again = call.resumes <= RESULT_TRIES_MAX
+            && self.upstreams.get(id).is_some_and(|upstream| upstream.phase == Phase::Ready);
+        if let Some(Task::Running { id: task, .. }) = task
+            && again
+            && self.ask_about(id, Own::TaskResult(key), "tasks/result", &task).is_some()
+        {
+            return;
+        }
+        self.give_up_call(key, fault);
     }
 
     /// A call that a server runs as a task is not wanted any more.
