@@ -88,7 +88,7 @@ impl Proxy {
         match upstream.phase {
             Phase::Listing | Phase::Ready => {}
             // Before the handshake is over a child gets its answer; over HTTP there is no session it could go to.
-            Phase::Handshake if upstream.link.http().is_none() => {
+            Phase::Handshake if upstream.has_one_channel() => {
                 return self.answer_server(id, raw, &ask::unattributed(ask));
             }
             Phase::Down | Phase::Starting | Phase::Handshake | Phase::Asleep | Phase::Stopped => return,

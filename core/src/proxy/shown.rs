@@ -22,12 +22,12 @@ use std::sync::Arc;
 
 impl Proxy {
     /// The `result` of `initialize`: what the servers of a view can do. On the merged endpoint servers come and go, so
-    /// all that any server could bring is declared.
+    /// there is every kind of list.
     pub(super) fn greeting(&self, index: usize, revision: Revision) -> Option<String> {
         let view = self.views.get(index)?;
         let mut capabilities = Vec::new();
         for kind in [ListKind::Tools, ListKind::Prompts, ListKind::Resources] {
-            if self.offers(index, |peer| peer.has(kind)) {
+            if self.lists(index, kind) {
                 let watches = kind == ListKind::Resources && self.offers(index, |peer| peer.subscribe);
                 let subscribe = if watches { ",\"subscribe\":true" } else { "" };
                 capabilities.push(format!("\"{}\":{{\"listChanged\":true{subscribe}}}", kind.capability()));
@@ -55,12 +55,18 @@ impl Proxy {
         ))
     }
 
-    /// Whether a server of the view has something; on the merged endpoint one with it may come.
+    /// Whether a server of the view has something.
     pub(super) fn offers(&self, index: usize, has: impl Fn(&Peer) -> bool) -> bool {
         self.views.get(index).is_some_and(|view| {
             let mut peers = view.members().iter().filter_map(|member| self.upstreams.get(member.home));
-            view.is_merged() || peers.any(|server| has(&server.peer))
+            peers.any(|server| has(&server.peer))
         })
+    }
+
+    /// Whether there is this kind of list: on the merged endpoint always, since a server that has it may come.
+    fn lists(&self, index: usize, kind: ListKind) -> bool {
+        self.views.get(index).is_some_and(|view| view.is_merged())
+            || self.offers(index, |peer| peer.has(kind))
     }
 
     /// The instructions of one server as they are, of several under their names: a JSON string.
@@ -95,7 +101,7 @@ impl Proxy {
             return Err(Fault::peer(Code::InvalidParams, "this cursor was not given out here"));
         }
         let index = self.down.session(key).map(|session| session.view).unwrap_or_default();
-        if !self.offers(index, |peer| peer.has(kind)) {
+        if !self.lists(index, kind) {
             let detail = format!("the server has no {}", kind.capability());
             return Err(Fault::peer(Code::MethodNotFound, detail));
         }
