@@ -5,7 +5,7 @@
 //! view may have different connections to the same server, which may offer different things; what is published of
 //! the same lists is made once and kept as long as somebody is shown it.
 //!
-//! Deliberately absent: naming itself (see [`publish`](crate::publish)), and connections.
+//! Deliberately absent: naming itself (see [`publish`]), and connections.
 
 use crate::catalog::{Digest, List};
 use crate::config::{self, Merged};

@@ -3,21 +3,20 @@
 //! Checks come in this order, each before any of the body is read: host, origin, path, credential, method, media
 //! types. Then the session decides, then the message ([`super::requests`]).
 
+use super::sessions::unknown_session;
 use super::{Proxy, Stage};
 use crate::downstream::client::{Admitted, Client, Task};
-use crate::downstream::session::{Session, Transport};
+use crate::downstream::session::Transport;
 use crate::downstream::stream::Stream;
 use crate::fault::{Code, Fault};
 use crate::http::{CONTINUE, Method, RequestHead, ServerEvent};
-use crate::id::{ConnId, Key, UpstreamId};
+use crate::id::{ConnId, UpstreamId};
 use crate::json::Pieces;
 use crate::log::Level;
-use crate::mcp::Revision;
 use crate::policy::Principal;
 use crate::route::{Endpoint, Place, Route};
 use crate::sse::encode_event;
 use crate::upstream::Upstream;
-use crate::view::View;
 use std::net::SocketAddr;
 
 /// A request that is refused, and headers the answer needs.
@@ -278,101 +277,6 @@ impl Proxy {
         client.respond(&mut self.fx, 202, &[], &Pieces::of(&[]));
         Ok(())
     }
-
-    /// The session that a Streamable HTTP request names.
-    pub(super) fn named_session(&mut self, head: &RequestHead, entry: Admitted) -> Result<Key, Fault> {
-        let Some(token) = head.header("mcp-session-id") else {
-            self.check_ready(entry)?;
-            return Err(Fault::peer(Code::SessionRequired, "a session is required: send initialize first"));
-        };
-        let key = self.down.session_by_token(token);
-        let key = key.filter(|key| self.owns(*key, entry, Transport::Streamable));
-        let key = key.ok_or_else(unknown_session)?;
-        if let Some(version) = head.header("mcp-protocol-version")
-            && Revision::from_name(version).is_none()
-        {
-            let detail = format!("protocol revision `{}` is not served", Fault::quoted(version.as_bytes()));
-            return Err(Fault::peer(Code::BadRevision, detail));
-        }
-        self.touch(key);
-        Ok(key)
-    }
-
-    /// Whether a session may be used on this route by this principal.
-    fn owns(&mut self, key: Key, entry: Admitted, transport: Transport) -> bool {
-        self.down.session(key).is_some_and(|session| {
-            session.view == entry.view
-                && session.principal == entry.principal
-                && session.transport == transport
-        })
-    }
-
-    fn touch(&mut self, key: Key) {
-        let now = self.fx.mono();
-        if let Some(session) = self.down.session(key) {
-            session.last_used = now;
-        }
-    }
-
-    /// Opens a session, at the price of the one that idled longest when there are too many.
-    pub(super) fn new_session(&mut self, transport: Transport, entry: Admitted) -> Result<Key, Fault> {
-        let make = |token| Session::new(token, transport, entry.view, entry.principal);
-        if let Some(key) = self.down.open_session(&mut self.fx, make) {
-            return Ok(key);
-        }
-        if let Some(idle) = self.down.idlest(entry.view, entry.principal) {
-            self.end_session(idle);
-        }
-        let full = || Fault::local(Code::Overloaded, "there are too many sessions");
-        self.down.open_session(&mut self.fx, make).ok_or_else(full)
-    }
-
-    /// Ends a session and everything it was waiting for.
-    pub(super) fn end_session(&mut self, key: Key) {
-        let Some(session) = self.down.end_session(&mut self.fx, key) else { return };
-        for call in session.calls {
-            self.cancel_upstream(call, None);
-        }
-        self.orphan_questions(session.questions);
-        for (uri, id) in session.watches {
-            self.let_go(key, id, &uri);
-        }
-        self.leave(session.links.into_values());
-        self.check_drained();
-    }
-
-    pub(super) fn on_session_timer(&mut self, key: Key) {
-        let Some(session) = self.down.session(key) else { return };
-        let lost = session.sweep(&self.fx);
-        let idle = self.fx.mono().ms_since(session.last_used) >= self.fx.limits.session_idle_ms;
-        let over = idle && session.is_quiet() && session.transport == Transport::Streamable;
-        if over {
-            return self.end_session(key);
-        }
-        for number in lost {
-            self.cancel_stream_calls(key, number);
-        }
-        self.down.watch(&mut self.fx, key);
-    }
-
-    /// # Errors
-    /// [`Code::NotReady`] as long as the server of this route has never been connected.
-    pub(super) fn check_ready(&self, entry: Admitted) -> Result<(), Fault> {
-        let view = self.views.get(entry.view);
-        let homes = view.iter().flat_map(|view| view.members()).map(|member| member.home);
-        let servers: Vec<&Upstream> = homes.filter_map(|home| self.upstreams.get(home)).collect();
-        match servers.as_slice() {
-            [] if view.is_some_and(View::is_merged) => Ok(()),
-            [] => Err(Fault::peer(Code::UnknownRoute, "there is nothing at this path")),
-            [server] if !server.was_ready => Err(server.not_ready()),
-            all if all.iter().any(|server| server.was_ready) => Ok(()),
-            _ => Err(Fault::environment(Code::NotReady, "no server is connected yet")),
-        }
-    }
-}
-
-fn unknown_session() -> Fault {
-    Fault::peer(Code::UnknownSession, "this session is not known (any more)")
 }
 
 fn check_method(endpoint: Endpoint, method: Method) -> Result<(), Refusal> {

@@ -3,11 +3,14 @@
 //! | module | what it decides |
 //! |---|---|
 //! | `clients` | what a client's HTTP request is: which endpoint, may it in, which session |
+//! | `sessions` | which session a request belongs to, its beginning and end |
 //! | `requests` | what a client's JSON-RPC message is: answered here, or a call |
+//! | `batches` | arrays of messages |
 //! | `shown` | what a session is shown: greeting and lists |
 //! | `targets` | which server a name or URI belongs to |
 //! | `connections` | which connection serves a session at a server |
 //! | `calls` | a call from submission to its one end: answer, error, cancellation, time limit |
+//! | `answers` | what who asked is told at that end |
 //! | `tasks` | calls that their server runs as tasks |
 //! | `questions` | what a server asks a client, and the answer |
 //! | `notices` | log messages, updates and other news, each to whom it concerns |
@@ -23,6 +26,8 @@
 //! Invariants: [`Proxy::handle`] is the only way in and cannot fail; a fault concerns one connection, call or
 //! server; nothing here reads a clock, a file, a socket or the environment.
 
+mod answers;
+mod batches;
 mod calls;
 mod census;
 mod clients;
@@ -35,6 +40,7 @@ mod questions;
 mod recovery;
 mod requests;
 mod servers;
+mod sessions;
 mod shown;
 mod stop;
 mod targets;

@@ -23,7 +23,7 @@ use crate::mcp::{LogLevel, Method, Profile, Revision};
 use crate::mux::ClientOrigin;
 use std::sync::Arc;
 
-const TOO_MANY_STREAMS: &str = "too many requests of this session are open";
+pub(super) const TOO_MANY_STREAMS: &str = "too many requests of this session are open";
 
 /// What became of a request.
 pub(super) enum Served {
@@ -52,7 +52,7 @@ impl Body {
 
 impl Served {
     /// The answer as text; `None` when it is still to come.
-    fn text(&self, id: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn text(&self, id: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::Now(body) => {
                 let mut text = Vec::new();
@@ -137,85 +137,6 @@ impl Proxy {
         Ok(())
     }
 
-    /// An array of messages: 2025-03-26 only (basic/index § Batching).
-    fn on_batch(&mut self, client: &mut Client, key: Key, json: bool, events: bool) -> Result<(), Refusal> {
-        let spans = self.batch(key, client.http.body())?;
-        let text = client.http.body();
-        let messages: Vec<_> = spans.into_iter().map(|span| (span, self.parse(span.of(text)))).collect();
-        let wants_answer =
-            |parsed: &Result<Envelope, Fault>| !matches!(parsed, Ok(note) if note.kind != Kind::Request);
-        let owed = messages.iter().filter(|(_, parsed)| wants_answer(parsed)).count() as u32;
-        let mut number = 0;
-        if owed > 0 {
-            // The stream is there before the first call, so that a cancellation in the same batch finds it.
-            let stream = Stream::for_request(events, owed, true);
-            let start = events && (owed > 1 || !json);
-            let attached = self.down.attach(&mut self.fx, client, key, stream, start);
-            number = attached.ok_or_else(|| Fault::local(Code::Overloaded, TOO_MANY_STREAMS))?;
-        }
-        self.changed.push(key);
-        let text = client.http.body();
-        for (span, parsed) in messages {
-            if let Some(answer) = self.serve_one(key, number, parsed, span.of(text)) {
-                self.deferred.push((key, number, answer));
-            }
-        }
-        if owed == 0 {
-            client.respond(&mut self.fx, 202, &[], &Pieces::of(&[]));
-        } else if self.down.session(key).is_none_or(|session| !session.streams.contains_key(&number)) {
-            // Everything was cancelled already.
-            client.end_stream(&mut self.fx);
-        }
-        Ok(())
-    }
-
-    /// The elements of a batch.
-    fn batch(&mut self, key: Key, text: &[u8]) -> Result<Vec<Span>, Fault> {
-        if self.down.session(key).is_none_or(|session| session.revision != Revision::V2025_03_26) {
-            return Err(Fault::peer(Code::InvalidRequest, "batches belong to revision 2025-03-26 alone"));
-        }
-        if std::str::from_utf8(text).is_err() {
-            return Err(Fault::peer(Code::ParseError, "not valid UTF-8"));
-        }
-        let start = text.iter().position(|byte| *byte == b'[').unwrap_or(0);
-        let end = json::scan::check(text, start, self.fx.limits.json_depth_max)?.end;
-        if text.get(end..).unwrap_or_default().iter().any(|byte| !byte.is_ascii_whitespace()) {
-            return Err(Fault::peer(Code::ParseError, "not valid JSON: something follows the batch"));
-        }
-        let max = self.fx.limits.batch_max;
-        let spans: Vec<Span> =
-            json::elements(text, Span { start, end }).take(max.saturating_add(1)).collect();
-        if spans.is_empty() || spans.len() > max {
-            return Err(Fault::peer(Code::InvalidRequest, format!("a batch has 1 to {max} messages")));
-        }
-        Ok(spans)
-    }
-
-    /// Serves one element of a batch; gives its answer if that is there already.
-    fn serve_one(
-        &mut self,
-        key: Key,
-        number: u32,
-        parsed: Result<Envelope, Fault>,
-        text: &[u8],
-    ) -> Option<Vec<u8>> {
-        let envelope = match parsed {
-            Ok(envelope) => envelope,
-            Err(fault) => return Some(error_body(b"null", &fault).into_bytes()),
-        };
-        if envelope.kind != Kind::Request {
-            self.on_client_note(key, &envelope, text);
-            return None;
-        }
-        let served = match envelope.method_name(text) == "initialize" {
-            true => {
-                Served::Refused(Fault::peer(Code::InvalidRequest, "initialize cannot be part of a batch"))
-            }
-            false => self.serve(key, number, &envelope, text),
-        };
-        served.text(envelope.id?.of(text))
-    }
-
     /// A message POSTed for a session of HTTP+SSE; its answer goes on the stream of the session.
     pub(super) fn on_event_message(&mut self, key: Key, text: &[u8]) -> Result<(), Fault> {
         if is_array(text) {
@@ -298,7 +219,7 @@ impl Proxy {
     }
 
     /// Serves one request of a session; its answer belongs on stream `number`.
-    fn serve(&mut self, key: Key, number: u32, envelope: &Envelope, text: &[u8]) -> Served {
+    pub(super) fn serve(&mut self, key: Key, number: u32, envelope: &Envelope, text: &[u8]) -> Served {
         let method = Method::from_name(&envelope.method_name(text));
         let served = match method {
             Method::Ping => Ok(Served::Now(Body::Owned("{}".to_owned()))),
@@ -403,7 +324,7 @@ impl Proxy {
     }
 
     /// A notification or a response of a client.
-    fn on_client_note(&mut self, key: Key, envelope: &Envelope, text: &[u8]) {
+    pub(super) fn on_client_note(&mut self, key: Key, envelope: &Envelope, text: &[u8]) {
         if envelope.kind != Kind::Notification {
             return self.on_client_answer(key, envelope, text);
         }
@@ -424,7 +345,7 @@ impl Proxy {
         }
     }
 
-    fn parse(&self, text: &[u8]) -> Result<Envelope, Fault> {
+    pub(super) fn parse(&self, text: &[u8]) -> Result<Envelope, Fault> {
         let envelope = Envelope::parse(text, self.fx.limits.json_depth_max)?;
         if envelope.id.is_some_and(|span| span.of(text).len() > self.fx.limits.id_bytes_max) {
             return Err(Fault::peer(Code::InvalidRequest, "the `id` is too long"));
