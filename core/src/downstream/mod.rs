@@ -227,13 +227,10 @@ impl Downstream {
         })
     }
 
-    /// The same for something that should not wait for a client that left the stream: any that is connected comes
-    /// first.
-    pub(crate) fn stream_now(&mut self, key: Key, wanted: Option<u32>) -> Option<u32> {
-        let session = self.sessions.get(key)?;
-        let connected =
-            wanted.filter(|number| session.streams.get(number).is_some_and(|stream| stream.conn.is_some()));
-        self.stream_for(key, connected).or_else(|| self.stream_for(key, wanted))
+    /// Whether a stream has a connection now.
+    pub(crate) fn is_attached(&self, key: Key, number: Option<u32>) -> bool {
+        let stream = self.sessions.get(key).and_then(|session| session.streams.get(&number?));
+        stream.is_some_and(|stream| stream.conn.is_some())
     }
 
     /// Turns a plain answer that is slow to come into an event stream.

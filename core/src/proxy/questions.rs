@@ -259,12 +259,11 @@ impl Proxy {
     /// Takes a question back from the client. Returns it.
     fn withdraw_question(&mut self, key: Key, reason: Option<&str>) -> Option<Question> {
         let question = self.close_question(key)?;
-        // Who cancelled a call has stopped listening to what belongs to it.
+        // Who cancelled a call may have stopped listening to what belongs to it; who left its stream finds both there.
         let is_over = question.call.is_some_and(|call| self.mux.get(call).is_none());
-        let stream = match is_over.then(|| self.down.stream_for(question.session, None)).flatten() {
-            None => self.down.stream_now(question.session, question.stream),
-            standalone => standalone,
-        };
+        let elsewhere = is_over && self.down.is_attached(question.session, question.stream);
+        let wanted = question.stream.filter(|_| !elsewhere);
+        let stream = self.down.stream_for(question.session, wanted);
         if let Some(stream) = stream.filter(|_| question.text.is_none()) {
             let text = cancelled(key, reason);
             let message = Pieces::of(&[text.as_bytes()]);
