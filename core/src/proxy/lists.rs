@@ -156,7 +156,7 @@ impl Proxy {
                 (Filter::Block(_), false) if kind == ListKind::Tools => {
                     format!("Ignoring tool {name} as it is in block list")
                 }
-                _ => format!("Adding {} {name}", noun(kind)),
+                _ => format!("Adding {} {name}", kind.noun()),
             };
             self.fx.log(level, Some(&label), line);
         }
@@ -240,14 +240,5 @@ impl Proxy {
                 self.read_list(id, kind);
             }
         }
-    }
-}
-
-const fn noun(kind: ListKind) -> &'static str {
-    match kind {
-        ListKind::Tools => "tool",
-        ListKind::Prompts => "prompt",
-        ListKind::Resources => "resource",
-        ListKind::Templates => "resource template",
     }
 }

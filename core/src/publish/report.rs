@@ -36,7 +36,7 @@ impl Report {
             return;
         }
         let server = if self.several { format!(" of `{}`", loser.part.prefix) } else { String::new() };
-        let (noun, own) = (noun(self.kind), self.shown(&loser.item.name));
+        let (noun, own) = (self.kind.noun(), self.shown(&loser.item.name));
         self.sentences.push(format!("the {noun} `{own}`{server} is hidden: {reason}"));
     }
 
@@ -55,15 +55,6 @@ impl Report {
             self.sentences.push(format!("{} more are hidden for such reasons", self.more));
         }
         self.sentences
-    }
-}
-
-const fn noun(kind: ListKind) -> &'static str {
-    match kind {
-        ListKind::Tools => "tool",
-        ListKind::Prompts => "prompt",
-        ListKind::Resources => "resource",
-        ListKind::Templates => "resource template",
     }
 }
 
