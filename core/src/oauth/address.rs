@@ -1,0 +1,84 @@
+//! Which address a client has when reverse proxies stand between (for `allowedIPs`, throttling and logs).
+//!
+//! A peer that is not trusted is the client. A trusted one may say for whom it speaks, in one of many header
+//! fields, and which of them it sets itself and which it only passes on cannot be known. So every field that
+//! is there is a **claim**: the first one is shown, but an address is allowed only if all claims are. Adding a
+//! field can make the check stricter, never wider (SEED-130, RFC 9700 §4.13).
+//!
+//! Invariants: lists are read from the right, skipping trusted proxies, because what stands on the left came
+//! from the client; a claim that cannot be read is allowed nowhere; addresses are in their canonical form.
+//! Deliberately absent: throttling, the lists of who is allowed.
+
+mod claims;
+mod global;
+
+use std::net::IpAddr;
+
+use crate::config::IpRange;
+use crate::http::RequestHead;
+
+pub use global::is_global;
+
+/// Whose word about the address of a client counts (`trustedProxies`, `clientIPHeader`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trust {
+    /// Peers that are believed.
+    pub proxies: Vec<IpRange>,
+    /// The one field that is read; `None` is all known ones.
+    pub header: Option<String>,
+}
+
+/// What is known about the address of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientAddress {
+    /// For logs and throttling: the first claim that can be read, else the peer.
+    pub shown: IpAddr,
+    /// Whether claims contradict each other; `clientIPHeader` would settle that.
+    pub disagree: bool,
+    /// At least one; `None` cannot be read.
+    claims: Vec<Option<IpAddr>>,
+}
+
+impl Trust {
+    /// Finds the address of the client behind a request that came from `peer`.
+    pub fn client(&self, peer: IpAddr, head: &RequestHead) -> ClientAddress {
+        let peer = peer.to_canonical();
+        let mut claims = if self.trusts(peer) { claims::read(self, head) } else { Vec::new() };
+        if claims.is_empty() {
+            claims.push(Some(peer));
+        }
+        let mut known = claims.iter().flatten();
+        let shown = known.next().copied().unwrap_or(peer);
+        ClientAddress { shown, disagree: known.any(|other| *other != shown), claims }
+    }
+
+    /// Whether this is a proxy whose word counts.
+    pub fn trusts(&self, ip: IpAddr) -> bool {
+        self.proxies.iter().any(|range| range.contains(ip))
+    }
+}
+
+impl Default for Trust {
+    /// A proxy on this machine, on this network or in this cluster.
+    fn default() -> Self {
+        let presets = ["loopback", "private"].into_iter().filter_map(IpRange::preset);
+        Self { proxies: presets.flatten().copied().collect(), header: None }
+    }
+}
+
+impl ClientAddress {
+    /// Whether the client is surely in one of these ranges. An empty list is everywhere.
+    pub fn is_in(&self, allowed: &[IpRange]) -> bool {
+        let inside =
+            |claim: &Option<IpAddr>| claim.is_some_and(|ip| allowed.iter().any(|range| range.contains(ip)));
+        allowed.is_empty() || self.claims.iter().all(inside)
+    }
+
+    /// What each source says; `None` for one that cannot be read.
+    pub fn claims(&self) -> &[Option<IpAddr>] {
+        &self.claims
+    }
+}
+
+#[cfg(test)]
+mod tests;
