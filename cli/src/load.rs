@@ -86,7 +86,7 @@ fn read(load: &Load) -> Result<String, String> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line is what reads the environment")]
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

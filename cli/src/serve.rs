@@ -1,12 +1,13 @@
 //! The engine on its runtime.
 
 use crate::args::{Load, Log};
-use crate::load::{extra_roots, load, say};
+use crate::load::{extra_roots, load, say, variable};
 use crate::log;
 use mcp_proxy_core::config::Config;
 use mcp_proxy_core::log::Level;
 use mcp_proxy_core::{Options, Proxy};
-use mcp_proxy_smol::GuardCommand;
+use mcp_proxy_smol::{GuardCommand, StoreOptions};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -33,17 +34,41 @@ fn try_serve(config: Config, log: Log) -> Result<u8, String> {
     let seed =
         mcp_proxy_smol::seed().map_err(|error| format!("the system gives no random bytes: {error}"))?;
     let options = Options { log_level: log::level(log.level), ..Options::default() };
+    let store = store(&config, log);
     let proxy = Proxy::new(Arc::new(config), options, seed);
     let runtime = mcp_proxy_smol::Options {
         log: Box::new(move |record, at| log::write(log, record, at)),
         guard: own_program().map(|program| GuardCommand { program, args: vec!["guard".into()] }),
         extra_roots_pem: extra_roots()?,
         stop_signals: true,
+        store,
     };
     mcp_proxy_smol::run(proxy, runtime).map_err(|error| format!("cannot run: {error}"))
 }
 
+/// Where the authorization server keeps its data (SEED-103), if there is one.
+fn store(config: &Config, log: Log) -> Option<StoreOptions> {
+    let oauth2 = config.oauth2.as_ref().filter(|oauth2| oauth2.enabled)?;
+    let dir = oauth2.persistence_dir.clone().map(PathBuf::from).unwrap_or_else(|| match home() {
+        Some(home) => home.join(".mcpproxy"),
+        None => {
+            let line = "HOME is not set: logins are kept in ./.mcpproxy (see oauth2.persistenceDir)";
+            say(log, Level::Warn, line.to_owned());
+            PathBuf::from(".mcpproxy")
+        }
+    });
+    Some(StoreOptions {
+        dir,
+        templates: PathBuf::from(&oauth2.template_dir).join("oauth"),
+        users_file: oauth2.users_file.clone().map(PathBuf::from),
+    })
+}
+
+fn home() -> Option<PathBuf> {
+    variable("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
+}
+
 /// The path of this program, to start it again as guard or demo server.
-pub(crate) fn own_program() -> Option<std::path::PathBuf> {
+pub(crate) fn own_program() -> Option<PathBuf> {
     std::env::current_exe().ok()
 }

@@ -7,6 +7,8 @@
 //! accepted:  Accepted → (Received | Sent)* → Eof? → Closed          or the engine says Close at any time
 //! dialled:   Resolve → Resolved → Connect → Connected → …same…      or Failed instead of Resolved/Connected
 //! child:     Spawn → Spawned → (Received | Stderr | Sent)* → Eof? → Exited      or Failed instead of Spawned
+//! stored:    Load → Loaded, Save → Saved, SetAside → SetAside        each exactly once, of one key in order
+//! password:  Derive → Derived
 //! ```
 //!
 //! After `Output::Close` the host forgets the connection and reports nothing more about it; after `Closed`,
@@ -15,6 +17,7 @@
 
 use crate::id::{ConnId, ListenerId};
 use crate::log::Record;
+use crate::oauth::page::PageKind;
 use crate::redacted::Redacted;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -105,10 +108,62 @@ pub enum Input<'a> {
         /// How.
         status: ExitStatus,
     },
+    /// Answer to [`Output::Load`].
+    Loaded {
+        /// What was asked for.
+        key: StoreKey,
+        /// What is there, or why that cannot be told.
+        result: Result<Content<'a>, &'a str>,
+    },
+    /// Answer to [`Output::Save`].
+    Saved {
+        /// What was to be replaced.
+        key: StoreKey,
+        /// As given.
+        ticket: u64,
+        /// After `Ok` the new bytes survive any crash; after an error the old ones are still there.
+        result: Result<(), &'a str>,
+    },
+    /// Answer to [`Output::SetAside`]: the name it has now, or why it is still where it was.
+    SetAside {
+        /// What was to be moved.
+        key: StoreKey,
+        /// The new name for the log.
+        result: Result<&'a str, &'a str>,
+    },
+    /// Answer to [`Output::Derive`].
+    Derived {
+        /// As given.
+        job: u64,
+        /// Whether the password is the one that was stored.
+        matches: bool,
+    },
     /// The operator wants something.
     Command(Command),
     /// The engine's [deadline](crate::Proxy::deadline) has come. Harmless when it has not.
     Timeout,
+}
+
+/// What a host keeps or reads for the engine. Where it lies is the host's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StoreKey {
+    /// Clients and grants of the authorization server. Read once, then replaced as a whole.
+    OAuth,
+    /// The operator's template of a page. Read only, again and again.
+    Page(PageKind),
+    /// The operator's list of users. Read only, again and again.
+    Users,
+}
+
+/// What is stored under a [`StoreKey`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content<'a> {
+    /// Nothing.
+    Absent,
+    /// What it was when it was last asked for; only of what is read again and again.
+    Same,
+    /// This. May hold secrets.
+    Bytes(&'a [u8]),
 }
 
 /// Why a connection is gone.
@@ -204,6 +259,34 @@ pub enum Output {
         /// Which.
         conn: ConnId,
     },
+    /// Read what is stored.
+    Load {
+        /// What.
+        key: StoreKey,
+    },
+    /// Replace what is stored, as a whole or not at all, so that it survives any crash from `Saved` on. At most one of
+    /// a key is under way.
+    Save {
+        /// What.
+        key: StoreKey,
+        /// To be given back.
+        ticket: u64,
+        /// The new contents.
+        bytes: Redacted<Arc<[u8]>>,
+    },
+    /// Move what is stored out of the way, under a name that says when, readable by its owner alone.
+    SetAside {
+        /// What.
+        key: StoreKey,
+    },
+    /// Find out whether a password is the one that was stored, off the thread of the engine: it takes long on
+    /// purpose. See `oauth::password::verify`.
+    Derive {
+        /// To be given back.
+        job: u64,
+        /// What to compare.
+        candidate: Box<Candidate>,
+    },
     /// Write a log line.
     Log(Box<Record>),
     /// Everything is closed. The host ends with this exit code.
@@ -233,6 +316,15 @@ pub struct ChildSpec {
     pub env: Vec<(String, Redacted<String>)>,
     /// Working directory, if another than the proxy's.
     pub cwd: Option<String>,
+}
+
+/// A password that somebody gave, and what it is to be compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// As it was typed.
+    pub password: Redacted<String>,
+    /// A hash string, or the password itself.
+    pub stored: Redacted<String>,
 }
 
 /// How firmly a child is asked to end.

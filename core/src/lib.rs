@@ -91,6 +91,7 @@ pub mod line;
 pub mod log;
 pub mod mcp;
 mod mux;
+pub mod oauth;
 mod policy;
 pub mod proxy;
 mod publish;

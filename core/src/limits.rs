@@ -19,6 +19,8 @@ pub struct Limits {
     pub session_calls_max: usize,
     /// Calls of clients in flight altogether.
     pub calls_max: usize,
+    /// Selections of servers that logins show on the merged endpoint.
+    pub views_max: usize,
     /// Calls that wait for one upstream to come back.
     pub upstream_queue_max: usize,
     /// Bytes of calls that wait for one upstream to come back.
@@ -140,6 +142,7 @@ impl Default for Limits {
             sessions_max: 10_000,
             session_calls_max: 1_000,
             calls_max: 100_000,
+            views_max: 256,
             upstream_queue_max: 1_000,
             upstream_queue_bytes_max: 32 * 1024 * 1024,
             send_high_bytes: 1024 * 1024,

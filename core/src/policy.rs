@@ -27,6 +27,8 @@ pub(crate) enum Principal {
     Anonymous,
     /// The holder of the n-th token of all.
     Token(usize),
+    /// Somebody who logged in: user and client, sealed by the authorization server.
+    Login([u8; 16]),
 }
 
 impl Gate {
@@ -65,17 +67,26 @@ impl Gate {
 pub(crate) struct Keyring {
     /// Each once, without blanks around and without `Bearer`.
     tokens: Vec<Redacted<String>>,
-    /// The tokens of each server by their places; none: everybody may in.
-    servers: Vec<Vec<usize>>,
+    servers: Vec<Lock>,
+}
+
+/// What opens one server.
+#[derive(Debug)]
+struct Lock {
+    /// Tokens by their places; without any everybody may in, unless a login is needed.
+    places: Vec<usize>,
+    /// The authorization server guards it.
+    login: bool,
 }
 
 impl Keyring {
-    /// The tokens of all servers, in the order in which they are asked about later.
-    pub(crate) fn new<'a>(servers: impl Iterator<Item = &'a [Redacted<String>]>) -> Self {
+    /// The tokens of all servers and whether each needs a login otherwise, in the order in which they are asked about
+    /// later.
+    pub(crate) fn new<'a>(servers: impl Iterator<Item = (&'a [Redacted<String>], bool)>) -> Self {
         let mut keyring = Self::default();
-        for tokens in servers {
+        for (tokens, login) in servers {
             let places = tokens.iter().map(|token| keyring.place(token.expose())).collect();
-            keyring.servers.push(places);
+            keyring.servers.push(Lock { places, login });
         }
         keyring
     }
@@ -90,17 +101,19 @@ impl Keyring {
         })
     }
 
-    /// Everybody who may come.
+    /// Everybody who may come without a login.
     pub(crate) fn principals(&self) -> impl Iterator<Item = Principal> + use<> {
         std::iter::once(Principal::Anonymous).chain((0..self.tokens.len()).map(Principal::Token))
     }
 
-    /// Whether a server is open to somebody.
+    /// Whether a server is open to somebody. What a login opens beside what is open to everybody is for the
+    /// authorization server to say.
     pub(crate) fn opens(&self, principal: Principal, server: usize) -> bool {
-        let Some(places) = self.servers.get(server) else { return false };
+        let Some(lock) = self.servers.get(server) else { return false };
+        let open = lock.places.is_empty() && !lock.login;
         match principal {
-            Principal::Anonymous => places.is_empty(),
-            Principal::Token(place) => places.is_empty() || places.contains(&place),
+            Principal::Anonymous | Principal::Login(_) => open,
+            Principal::Token(place) => open || lock.places.contains(&place),
         }
     }
 
@@ -130,6 +143,11 @@ impl Keyring {
         }
     }
 
+    /// Whose token this is, if it opens this server, or any.
+    pub(crate) fn holder(&self, server: Option<usize>, header: Option<&str>) -> Option<Principal> {
+        self.find(header).filter(|principal| server.is_none_or(|server| self.opens(*principal, server)))
+    }
+
     /// Whose token this is. `Bearer` is optional. The time does not depend on which token matches or how far.
     fn find(&self, header: Option<&str>) -> Option<Principal> {
         let given = header.unwrap_or_default().trim();
@@ -151,14 +169,14 @@ fn unauthorized() -> Fault {
     Fault::peer(Code::Unauthorized, "Unauthorized")
 }
 
-fn without_port(host: &str) -> &str {
+pub(crate) fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !name.ends_with(':') => name,
         _ => host,
     }
 }
 
-fn is_loopback(name: &str) -> bool {
+pub(crate) fn is_loopback(name: &str) -> bool {
     name == "localhost"
         || name.ends_with(".localhost")
         || name == "[::1]"
@@ -207,7 +225,7 @@ mod tests {
             .iter()
             .map(|tokens| tokens.iter().map(|token| Redacted::new((*token).to_owned())).collect())
             .collect();
-        Keyring::new(servers.iter().map(Vec::as_slice))
+        Keyring::new(servers.iter().map(|tokens| (tokens.as_slice(), false)))
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(crate) struct Route {
 
 /// What is shown there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub enum Place {
     /// The n-th server that is not disabled.
     Server(usize),
     /// All servers that the caller's credential opens.

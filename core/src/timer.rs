@@ -45,6 +45,10 @@ pub enum TimerKind {
     Away,
     /// A session has waited long enough for its connections to show their lists.
     Lists,
+    /// The authorization server clears away what is over, and streams of logins are looked at.
+    Upkeep,
+    /// A document of a client has not come in time.
+    Document,
     /// A child was asked to end: time for the next, firmer step.
     ChildStop,
     /// The grace period of the whole process is over.

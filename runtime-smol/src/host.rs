@@ -10,7 +10,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mcp_proxy_core::Host;
-use mcp_proxy_core::event::{ChildSpec, ListenAddr, Output, Signal};
+use mcp_proxy_core::event::{ChildSpec, ListenAddr, Output, Signal, StoreKey};
 use mcp_proxy_core::id::{ConnId, IdMap, ListenerId};
 use mcp_proxy_core::log::Record;
 use mcp_proxy_core::time::{Mono, Now, Unix};
@@ -21,6 +21,7 @@ use crate::child::{self, Process};
 use crate::guard::Guard;
 use crate::link::Link;
 use crate::listen::{self, Gate};
+use crate::store::{Request, Store};
 use crate::timer::Alarm;
 use crate::tls::Trust;
 use crate::{Log, Options, Runtime, dial};
@@ -39,6 +40,7 @@ pub(crate) struct SmolHost {
     pub(crate) alarm: Alarm,
     pub(crate) guard: Guard,
     pub(crate) trust: Trust,
+    pub(crate) store: Store,
 }
 
 /// A connection or child of the engine's. Dropping the task drops the socket.
@@ -70,6 +72,7 @@ impl SmolHost {
             alarm: Alarm::default(),
             guard: Guard::new(options.guard),
             trust: Trust::new(options.extra_roots_pem),
+            store: Store::new(options.store),
         }
     }
 
@@ -123,15 +126,15 @@ impl SmolHost {
     }
 
     /// Ends what the engine has left behind: nothing after an orderly stop, everything after a hard one.
-    /// Gives the guard back, which is still to be dismissed.
-    pub(crate) fn end(&mut self) -> Guard {
+    /// Gives back the guard, which is still to be dismissed, and the writes that are still to be awaited.
+    pub(crate) fn end(&mut self) -> (Guard, Vec<Task<()>>) {
         for (_, slot) in std::mem::take(&mut self.conns) {
             if let Some(process) = slot.process {
                 process.signal(Signal::Kill);
             }
         }
         self.listeners.clear();
-        std::mem::replace(&mut self.guard, Guard::new(None))
+        (std::mem::replace(&mut self.guard, Guard::new(None)), self.store.end())
     }
 
     fn unlisten(&mut self, listener: ListenerId) {
@@ -179,6 +182,11 @@ impl SmolHost {
         let task = runtime.executor().spawn(task);
         self.conns.insert(conn, Slot { link, process: Some(process), task });
     }
+
+    fn ask_store(&mut self, key: StoreKey, request: Request) {
+        let Some(runtime) = self.runtime.upgrade() else { return };
+        self.store.ask(&runtime, key, request);
+    }
 }
 
 impl Host for SmolHost {
@@ -217,6 +225,16 @@ impl Host for SmolHost {
             Output::Resolve { conn, name, port } => self.resolve(conn, name, port),
             Output::Connect { conn, addr, tls } => self.connect(conn, addr, tls),
             Output::Spawn { conn, spec } => self.spawn(conn, spec),
+            Output::Load { key } => self.ask_store(key, Request::Load),
+            Output::Save { key, ticket, bytes } => self.ask_store(key, Request::Save { ticket, bytes }),
+            Output::SetAside { key } => {
+                self.ask_store(key, Request::SetAside { unix_seconds: self.unix.0 / 1000 });
+            }
+            Output::Derive { job, candidate } => {
+                if let Some(runtime) = self.runtime.upgrade() {
+                    self.store.derive(&runtime, job, candidate);
+                }
+            }
         }
     }
 

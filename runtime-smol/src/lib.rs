@@ -17,7 +17,7 @@
 //! - A panic in a task ends the process.
 //!
 //! Deliberately absent: policy, protocols, retries and time limits, all of which are the engine's; several
-//! shards; and reading the environment or any file.
+//! shards; reading the environment, or any file but those of [`StoreOptions`].
 
 use std::cell::{Ref, RefCell};
 use std::future::poll_fn;
@@ -42,11 +42,13 @@ mod link;
 mod listen;
 mod ready;
 mod signal;
+mod store;
 mod timer;
 mod tls;
 
-pub use fetch::fetch;
+pub use fetch::{Exchange, ExchangeError, ExchangeErrorKind, Response, Terms, exchange, fetch};
 pub use guard::GuardCommand;
+pub use store::StoreOptions;
 
 /// Takes the log lines. Must not block for long.
 pub type Log = Box<dyn FnMut(&Record, Unix)>;
@@ -62,6 +64,8 @@ pub struct Options {
     pub extra_roots_pem: Option<Vec<u8>>,
     /// Whether SIGINT and SIGTERM stop the proxy. An embedder with handlers of its own says no.
     pub stop_signals: bool,
+    /// Where things are kept. Without it nothing is, and no file is read.
+    pub store: Option<StoreOptions>,
 }
 
 /// Drives the engine until it has stopped, and returns the exit code it asks for.
@@ -105,7 +109,10 @@ async fn serve(runtime: &Rc<Runtime>, stop_signals: bool) -> io::Result<u8> {
     for _ in 0..LAST_WORDS_PASSES {
         smol::future::yield_now().await;
     }
-    let guard = runtime.with_host(SmolHost::end);
+    let (guard, writes) = runtime.with_host(SmolHost::end);
+    for write in writes {
+        write.await;
+    }
     guard.dismiss().await;
     drop(tasks);
     Ok(code)

@@ -44,7 +44,7 @@ fn start(servers: &str, extra_roots_pem: Option<Vec<u8>>, stop_signals: bool) ->
     spawn(move || {
         let options = mcp_proxy_core::Options { log_level: Level::Debug, ..Default::default() };
         let log: Log = Box::new(move |record, _| drop(log_to.send(record.message.clone())));
-        let options_here = Options { log, guard: None, extra_roots_pem, stop_signals };
+        let options_here = Options { log, guard: None, extra_roots_pem, stop_signals, store: None };
         drop(done_to.send(run(Proxy::new(config, options, seed().unwrap()), options_here)));
     });
     let line = await_line(&log, "listening on ");
@@ -192,8 +192,13 @@ fn a_port_in_use_ends_with_exit_code_1() {
     );
     let config = parse(&Source { text: &text, name: "test", strict: false, env: None }).unwrap().config;
     let proxy = Proxy::new(Arc::new(config), mcp_proxy_core::Options::default(), [0; 32]);
-    let options =
-        Options { log: Box::new(|_, _| {}), guard: None, extra_roots_pem: None, stop_signals: false };
+    let options = Options {
+        log: Box::new(|_, _| {}),
+        guard: None,
+        extra_roots_pem: None,
+        stop_signals: false,
+        store: None,
+    };
     assert_eq!(run(proxy, options).unwrap(), 1);
 }
 

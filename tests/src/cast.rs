@@ -1,7 +1,9 @@
 //! Who takes part in a story: configured servers, what stands behind them, bounds, secrets.
 
 use crate::child::Program;
+use crate::disk::Disk;
 use crate::net::Weather;
+use crate::publisher::Publisher;
 use crate::site::{Site, Style};
 use mcp_proxy_core::config;
 use mcp_proxy_core::limits::Limits;
@@ -32,6 +34,12 @@ pub struct Cast {
     pub port_taken: bool,
     /// Texts that must never appear in a log record.
     pub secrets: Vec<String>,
+    /// What is kept from an earlier run.
+    pub disk: Disk,
+    /// Web sites that publish documents.
+    pub publishers: Vec<Publisher>,
+    /// Password hashes, and what they are of.
+    pub hashes: BTreeMap<String, String>,
 }
 
 impl Default for Cast {
@@ -47,6 +55,9 @@ impl Default for Cast {
             weather: None,
             port_taken: false,
             secrets: Vec::new(),
+            disk: Disk::default(),
+            publishers: Vec::new(),
+            hashes: BTreeMap::new(),
         }
     }
 }

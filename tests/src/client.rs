@@ -21,6 +21,7 @@ use crate::net::Net;
 use mcp_proxy_core::id::ConnId;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// A client.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub struct Client {
     pub accept: String,
     /// More fields of each of its requests.
     pub fields: Vec<(String, String)>,
+    /// Where it comes from.
+    pub address: IpAddr,
     /// Its session, if it has one.
     pub session: Option<String>,
     /// Where it posts (HTTP+SSE).
@@ -88,6 +91,7 @@ impl Client {
             capabilities: json!({}),
             accept: "application/json, text/event-stream".to_owned(),
             fields: Vec::new(),
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             session: None,
             endpoint: None,
             stream: None,
@@ -262,6 +266,7 @@ impl Client {
             resumes: None,
             head: None,
             body: String::new(),
+            cut_char: Vec::new(),
             events: Vec::new(),
             comments: 0,
             progress: Progress::Running,
@@ -284,9 +289,7 @@ impl Client {
                 exchange.head = Some(head);
             }
             Part::Body(bytes) => match &mut exchange.sse {
-                None => {
-                    exchange.body.push_str(std::str::from_utf8(&bytes).expect("simulated bodies are ASCII"))
-                }
+                None => exchange.read_text(&bytes),
                 Some(reader) => {
                     let events = reader.push(&bytes);
                     exchange.comments = reader.comments;

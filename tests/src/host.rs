@@ -13,6 +13,8 @@ const EPOCH_MS: u64 = 1_767_225_600_000;
 pub struct SimHost {
     /// Virtual time, nanoseconds.
     pub now: u64,
+    /// How far the wall clock is off, milliseconds.
+    pub wall_off_ms: i64,
     /// What the engine asked for in this turn, in order.
     pub outputs: Vec<Output>,
     /// When it wants to be woken.
@@ -21,7 +23,8 @@ pub struct SimHost {
 
 impl Host for SimHost {
     fn now(&mut self) -> Now {
-        Now { mono: Mono(self.now), unix: Unix(EPOCH_MS + self.now / 1_000_000) }
+        let wall = (EPOCH_MS + self.now / 1_000_000).saturating_add_signed(self.wall_off_ms);
+        Now { mono: Mono(self.now), unix: Unix(wall) }
     }
 
     fn perform(&mut self, output: Output) {

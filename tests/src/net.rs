@@ -37,6 +37,12 @@ pub enum Event {
     Reset(ConnId),
     /// A scripted server does something it planned. The number is the child's connection or the site's place.
     Deed(Who, Deed),
+    /// A request to the disk ends.
+    Stored(u64),
+    /// A password was compared.
+    Derived(u64, bool),
+    /// A web site writes more of its answer, and closes after the last piece.
+    Publish(usize, ConnId, Vec<u8>, bool),
     /// This client answers its question of this number.
     Reply(usize, usize),
 }
@@ -48,6 +54,8 @@ pub enum Who {
     Client(usize),
     /// A connection to this HTTP server.
     Site(usize),
+    /// This web site.
+    Publisher(usize),
     /// This child.
     Child(ConnId),
     /// A dial that has reached nobody yet.

@@ -117,6 +117,7 @@ impl World {
     pub fn stranger_with(&mut self, server: &str, kind: Kind, change: impl Fn(&mut Client)) -> usize {
         let index = self.clients.len();
         let mut client = Client::new(index, server, kind);
+        client.address = self.visitors_from;
         change(&mut client);
         self.clients.push(client);
         index

@@ -50,6 +50,11 @@ impl Watch {
         self.secrets.push(secret.to_owned());
     }
 
+    /// All that is guarded.
+    pub fn secrets(&self) -> &[String] {
+        &self.secrets
+    }
+
     /// Notes an input.
     pub fn input(&mut self, now: u64, input: &Input<'_>) {
         self.inputs += 1;

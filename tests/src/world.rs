@@ -5,19 +5,23 @@
 //! close), ids are minted by the side that owns them, a timeout makes progress, and what [`World::finish`] lists.
 
 mod io;
+mod stored;
 
 use crate::cast::Cast;
 use crate::child::Child;
 use crate::client::{Client, State};
+use crate::disk::Disk;
 use crate::host::SimHost;
 use crate::mind::asking::{Asked, Question};
 use crate::net::{Event, Link, MS, Net, PIPE_CAPACITY, Phase, Who};
+use crate::publisher::Publisher;
 use crate::watch::Watch;
 use mcp_proxy_core::event::{ChildSpec, Command, Input, Output, Signal};
 use mcp_proxy_core::id::{ConnId, ListenerId};
 use mcp_proxy_core::shard::Shard;
 use mcp_proxy_core::timer::TimerKind;
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Everything.
 #[derive(Debug)]
@@ -32,8 +36,14 @@ pub struct World {
     pub children: Vec<Child>,
     /// HTTP servers.
     pub sites: Vec<crate::site::Site>,
+    /// Web sites that publish documents.
+    pub publishers: Vec<Publisher>,
     /// The record and its checks.
     pub watch: Watch,
+    /// What is kept.
+    pub disk: Disk,
+    /// How many passwords were compared by their hash.
+    pub derived: u32,
     /// The exit code, once the engine has stopped.
     pub stopped: Option<u8>,
     /// The engine.
@@ -48,16 +58,30 @@ pub struct World {
     pub unfinished: u32,
     /// What each process was started from.
     pub spawned: Vec<ChildSpec>,
-    cast: Cast,
+    /// Names that were looked up.
+    pub lookups: Vec<String>,
+    /// Addresses that were dialled.
+    pub dials: Vec<SocketAddr>,
+    /// Where the next clients come from.
+    pub visitors_from: IpAddr,
+    pub(crate) cast: Cast,
     listeners: BTreeMap<ListenerId, bool>,
     starts: BTreeMap<String, usize>,
     timeouts_in_place: u32,
+    crashes: u64,
 }
 
 impl World {
     /// A world at time 0 with a started engine.
     pub fn new(seed: u64, cast: Cast) -> Self {
+        let disk = cast.disk.clone();
+        Self::on(seed, cast, disk, 0, 0)
+    }
+
+    /// A world at this time with a started engine, on this disk.
+    fn on(seed: u64, cast: Cast, disk: Disk, now: u64, wall_off_ms: i64) -> Self {
         let mut net = Net::new(seed);
+        net.now = now;
         net.weather = cast.weather;
         let engine = cast.engine(net.dice.seed());
         let mut world = Self {
@@ -66,7 +90,10 @@ impl World {
             clients: Vec::new(),
             children: Vec::new(),
             sites: cast.sites.clone(),
+            publishers: cast.publishers.clone(),
             watch: Watch::new(cast.secrets.clone()),
+            disk,
+            derived: 0,
             stopped: None,
             shard: Shard::new(engine, SimHost::default()),
             fired: Vec::new(),
@@ -74,11 +101,17 @@ impl World {
             afterthoughts: 0,
             unfinished: 0,
             spawned: Vec::new(),
+            lookups: Vec::new(),
+            dials: Vec::new(),
+            visitors_from: IpAddr::V4(Ipv4Addr::LOCALHOST),
             cast,
             listeners: BTreeMap::new(),
             starts: BTreeMap::new(),
             timeouts_in_place: 0,
+            crashes: 0,
         };
+        world.shard.host_mut().now = now;
+        world.shard.host_mut().wall_off_ms = wall_off_ms;
         world.shard.start();
         world.carry_out();
         world
@@ -87,6 +120,11 @@ impl World {
     /// Milliseconds since the start.
     pub fn now_ms(&self) -> u64 {
         self.net.now / MS
+    }
+
+    /// Turns the wall clock: it is so many milliseconds ahead of, or behind, the time that has passed.
+    pub fn turn_clock(&mut self, off_ms: i64) {
+        self.shard.host_mut().wall_off_ms = off_ms;
     }
 
     /// Hands the engine a command.
@@ -147,6 +185,11 @@ impl World {
                 }
             }
             Event::Deed(Who::Site(index), deed) => self.sites[index].on_deed(&deed, &mut self.net),
+            Event::Stored(id) => self.on_stored(id),
+            Event::Publish(index, conn, bytes, last) => {
+                self.publishers[index].write(conn, &bytes, last, &mut self.net);
+            }
+            Event::Derived(job, matches) => self.turn(&Input::Derived { job, matches }),
             Event::Reply(client, question) => self.clients[client].reply(question, &mut self.net),
             Event::Deed(who, _) => panic!("{who:?} does not plan deeds"),
         }
@@ -240,9 +283,11 @@ impl World {
             }
             Output::Resolve { conn, name, port } => {
                 self.mint(conn, Who::Nobody);
+                self.lookups.push(name.to_string());
                 self.net.plan(MS, Event::Resolved(conn, name.to_string(), port));
             }
             Output::Connect { conn, addr, .. } => {
+                self.dials.push(addr);
                 if !self.net.links.contains_key(&conn) {
                     // An address looked up a moment ago needs no second look-up.
                     self.mint(conn, Who::Nobody);
@@ -283,6 +328,9 @@ impl World {
                 link.phase = Phase::Over;
                 link.outbound.eof = true;
                 self.net.wake_peer(conn);
+            }
+            Output::Load { .. } | Output::Save { .. } | Output::SetAside { .. } | Output::Derive { .. } => {
+                self.keep(output);
             }
             Output::Log(_) => {}
             Output::Stopped { code } => self.end_process(code),

@@ -1,15 +1,17 @@
-//! `options.toolFilter`, `promptFilter` and `resourceFilter` of a server (SEED-031, SEED-032): what of it is served.
+//! `options.toolFilter`, `promptFilter` and `resourceFilter` of a server (SEED-031, SEED-032): what of it is served;
+//! `userFilter` (SEED-151): to whom.
 //!
 //! Invariants: a filter looks at the server's own names, never at those that clients are shown; a list without
-//! entries is no filter.
+//! entries is no filter. A filter of users that is in doubt is an error, because to ignore it would let everybody
+//! in.
 //! Deliberately absent: applying a filter to lists and calls, which only ask [`Filter::admits`]; inheritance.
 
 use super::fields::{Fields, nearest, shown};
 use super::notice::Report;
 use crate::glob::Globs;
 
-/// Which tools, prompts or resources of a server are served, by the server's own names. `*` in a name stands for
-/// any run of characters.
+/// Which tools, prompts or resources of a server are served, by the server's own names, or to which users. `*` in a
+/// name stands for any run of characters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Filter {
     /// All.
@@ -86,5 +88,35 @@ fn read(report: &mut Report<'_>, options: &mut Fields<'_>, key: &'static str, no
     Filter::None
 }
 
-/// The keys, none of which is inherited.
+/// The filter of users among the options of a server.
+pub(super) fn read_users(report: &mut Report<'_>, options: &mut Fields<'_>) -> Filter {
+    let Some(mut fields) = options.object(report, USERS_KEY) else { return Filter::None };
+    let mode = fields.string(report, "mode");
+    let list = fields.strings(report, "list").unwrap_or_default();
+    let at = mode.map_or(fields.at, |mode| mode.at);
+    let (names, name) = (list.iter().map(|name| name.value).collect::<Globs>(), fields.name_of("list"));
+    let mode_name = fields.name_of("mode");
+    fields.finish(report, &[]);
+    let mode = mode.map_or("", |mode| mode.value);
+    if mode.eq_ignore_ascii_case("block") {
+        if names.is_empty() {
+            report.warn(at, format!("`{name}` is empty, so there is no filter and every user is let in"));
+            return Filter::None;
+        }
+        return Filter::Block(names);
+    }
+    if !mode.eq_ignore_ascii_case("allow") {
+        let found = shown(mode);
+        report.error(at, format!("`{mode_name}`: expected `allow` or `block`, found `{found}`"));
+    } else if names.is_empty() {
+        report
+            .error(at, format!("`{name}` is empty, so no user could use the server; leave `userFilter` out"));
+    }
+    Filter::Allow(names)
+}
+
+/// The key of the users, which is not inherited.
+pub(super) const USERS_KEY: &str = "userFilter";
+
+/// The keys of the rest, none of which is inherited either.
 pub(super) const KEYS: [&str; 3] = ["toolFilter", "promptFilter", "resourceFilter"];

@@ -20,6 +20,7 @@ mod duration;
 mod env;
 mod fields;
 mod filter;
+mod ip_range;
 mod merged;
 mod notice;
 mod oauth2;
@@ -34,9 +35,10 @@ mod v1;
 pub use addr::{Addr, Host};
 pub use env::{Expanded, Undefined, expand_env};
 pub use filter::{Filter, Filters};
+pub use ip_range::IpRange;
 pub use merged::{Merged, Prefix};
 pub use notice::{Notice, Severity};
-pub use oauth2::{IpRange, OAuth2};
+pub use oauth2::{DefaultResource, DocumentHosts, FixedClient, OAuth2, RefreshReuse};
 pub use options::{Options, Sharing};
 pub use overrides::ToolOverride;
 pub use proxy::{LimitOverrides, Serve};
@@ -149,12 +151,17 @@ fn read(report: &mut Report<'_>, root: &Node) -> Option<Config> {
     if servers.is_empty() {
         report.warn(root.span.start, "there is no server in `mcpServers`");
     }
-    let servers: Vec<Server> = servers.into_iter().map(|server| server.value).collect();
     let base_path = section.base_path();
+    let around = oauth2::Around {
+        serve: section.serve,
+        addr: &section.addr,
+        base_url: section.base_url.as_ref().map(|url| At { at: url.at, value: &url.value }),
+        servers: &servers,
+    };
     Some(Config {
-        oauth2: oauth2::settle(report, section.oauth2, section.serve, &servers),
+        oauth2: oauth2::settle(report, section.oauth2, &around),
         addr: section.addr,
-        base_url: section.base_url,
+        base_url: section.base_url.map(|url| url.value),
         base_path,
         name: section.name,
         version: section.version,
@@ -162,7 +169,7 @@ fn read(report: &mut Report<'_>, root: &Node) -> Option<Config> {
         merged: section.merged,
         allowed_origins: section.allowed_origins,
         allowed_hosts: section.allowed_hosts,
-        servers,
+        servers: servers.into_iter().map(|server| server.value).collect(),
         limits: section.limits,
     })
 }

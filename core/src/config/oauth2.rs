@@ -1,239 +1,227 @@
-//! `mcpProxy.options.oauth2`, read and checked (SEED-100 to SEED-106).
+//! `mcpProxy.options.oauth2`: the configuration of the OAuth server (SEED-100 to SEED-106).
 //!
-//! Deliberately absent: the OAuth server itself. As long as there is none, a configuration that relies on it
-//! does not load, so that nothing is open that was meant to be protected.
+//! Invariants: an OAuth server that is on has users, and a public URL over which passwords may go; whatever it
+//! would silently not protect is named.
+//! Deliberately absent: the file with further users, the directories, which only a runtime can look at.
+
+mod clients;
+mod read;
 
 use std::net::IpAddr;
 
 use super::Server;
-use super::fields::{At, Fields};
+use super::addr::Addr;
+use super::fields::At;
+use super::filter::Filter;
+use super::ip_range::IpRange;
 use super::notice::Report;
 use super::proxy::Serve;
+use crate::oauth::address::Trust;
+use crate::oauth::redirect::Policy;
+use crate::oauth::throttle::LoginRate;
 use crate::redacted::Redacted;
+use crate::url::Url;
 
-/// The configuration of the OAuth server.
+pub(super) use read::read;
+
+/// The configuration of the OAuth server: `mcpProxy.options.oauth2`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OAuth2 {
     /// Whether it is to run.
     pub enabled: bool,
     /// Name and password, or password hash.
     pub users: Vec<(String, Redacted<String>)>,
+    /// A file with more of them, one `name:hash` a line.
+    pub users_file: Option<String>,
     /// Directory of its data; `None` is `$HOME/.mcpproxy`.
     pub persistence_dir: Option<String>,
     /// Who may register clients; empty is everyone.
     pub allowed_ips: Vec<IpRange>,
     /// Life of an access token.
     pub token_minutes: u32,
+    /// Life of a refresh token that is not used.
+    pub refresh_idle_days: u32,
+    /// Life of a login, however often its refresh tokens are used.
+    pub refresh_max_days: u32,
+    /// How long a refresh token may be used again; 0 is not at all.
+    pub refresh_grace_seconds: u32,
+    /// What follows when one is used later.
+    pub refresh_reuse: RefreshReuse,
+    /// Life of an authorization code.
+    pub code_seconds: u32,
     /// Templates are in `oauth` below this directory.
     pub template_dir: String,
-    /// Redirect targets and presets that clients may use; empty is the default preset.
-    pub allowed_redirect_uris: Vec<String>,
+    /// Redirect targets that clients may have.
+    pub redirects: Policy,
+    /// Hosts whose client ID metadata documents are read; none turns them off.
+    pub document_hosts: DocumentHosts,
+    /// Clients that need no registration.
+    pub clients: Vec<FixedClient>,
+    /// Whether clients may register.
+    pub registration: bool,
+    /// How many registered clients are kept.
+    pub clients_max: u32,
+    /// Whose word about the address of a client counts, and in which field.
+    pub trust: Trust,
+    /// What a login without `resource` is for.
+    pub default_resource: DefaultResource,
+    /// Whether `authTokens` open servers beside it.
+    pub static_tokens: bool,
+    /// How fast passwords may be tried.
+    pub login_rate: LoginRate,
+    /// Whether a page stands between the login and the client.
+    pub success_page: bool,
+    /// Whether access tokens of the original program stay valid until they expire.
+    pub import_legacy_tokens: bool,
+    /// Whether clients of the type `web` may have no loopback or custom targets.
+    pub strict_application_type: bool,
+    /// Whether the metadata is not at the root when `baseURL` has a path.
+    pub strict_discovery: bool,
 }
 
-/// An address, or all that share its first bits (CIDR, RFC 4632).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IpRange {
-    addr: IpAddr,
-    bits: u8,
+/// What happens when a refresh token is used after its grace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RefreshReuse {
+    /// Somebody stole it: the whole login ends.
+    #[default]
+    Revoke,
+    /// Only this request is refused.
+    Reject,
 }
 
-impl IpRange {
-    /// Reads `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (addr, bits) = match text.trim().split_once('/') {
-            Some((addr, bits)) => (addr, Some(bits)),
-            None => (text.trim(), None),
-        };
-        let addr: IpAddr = addr.parse().ok()?;
-        let all = if addr.is_ipv4() { 32 } else { 128 };
-        let bits = match bits {
-            None => all,
-            Some(bits) => bits
-                .parse()
-                .ok()
-                .filter(|parsed| *parsed <= all && bits.bytes().all(|b| b.is_ascii_digit()))?,
-        };
-        Some(Self { addr, bits })
-    }
+/// `oauth2.clientIdMetadata.allowedHosts`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DocumentHosts {
+    /// `["*"]`
+    Any,
+    /// These, in lower case.
+    These(Vec<String>),
+}
 
-    /// Whether an address is in the range; an IPv4 address may come in its IPv6 form.
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        match (self.addr, ip.to_canonical()) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => {
-                let shift = 32u32.saturating_sub(self.bits.into());
-                a.to_bits().checked_shr(shift) == b.to_bits().checked_shr(shift)
-            }
-            (IpAddr::V6(a), IpAddr::V6(b)) => {
-                let shift = 128u32.saturating_sub(self.bits.into());
-                a.to_bits().checked_shr(shift) == b.to_bits().checked_shr(shift)
-            }
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+impl DocumentHosts {
+    /// Whether documents of this host (lower case) are read.
+    pub fn admit(&self, host: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(hosts) => hosts.iter().any(|known| known == host),
         }
     }
+
+    /// Whether any are.
+    pub fn is_on(&self) -> bool {
+        !matches!(self, Self::These(hosts) if hosts.is_empty())
+    }
 }
 
-/// Reads the section and checks what does not depend on the rest; its offset is that of `enabled`.
-pub(super) fn read(report: &mut Report<'_>, options: &mut Fields<'_>) -> Option<At<OAuth2>> {
-    let mut fields = options.object(report, "oauth2")?;
-    let enabled = fields.bool(report, "enabled");
-    if let Some(users) = fields.node(report, "users") {
-        report.hide(users.span.clone());
-    }
-    let users = fields.string_map(report, "users").unwrap_or_default();
-    let oauth2 = OAuth2 {
-        enabled: enabled.is_some_and(|it| it.value),
-        users: users
-            .iter()
-            .map(|user| (user.key.value.to_owned(), user.value.value.to_owned().into()))
-            .collect(),
-        persistence_dir: not_empty(fields.string(report, "persistenceDir")),
-        allowed_ips: read_ranges(report, &mut fields),
-        token_minutes: read_minutes(report, &mut fields),
-        template_dir: not_empty(fields.string(report, "templateDir"))
-            .unwrap_or_else(|| "templates".to_owned()),
-        allowed_redirect_uris: fields
-            .strings(report, "allowedRedirectURIs")
-            .unwrap_or_default()
-            .iter()
-            .map(|uri| uri.value.to_owned())
-            .collect(),
-    };
-    if oauth2.enabled && oauth2.users.is_empty() {
-        report.error(
-            fields.at,
-            format!("`{}` is required: without users nobody can sign in", fields.name_of("users")),
-        );
-    }
-    for user in users
-        .iter()
-        .filter(|user| oauth2.enabled && (user.key.value.is_empty() || user.value.value.is_empty()))
-    {
-        report.error(
-            user.key.at,
-            format!("`{}`: neither name nor password may be empty", fields.name_of("users")),
-        );
-    }
-    let at = enabled.map_or(fields.at, |it| it.at);
-    fields.finish(report, &[]);
-    Some(At { at, value: oauth2 })
+/// An entry of `oauth2.clients`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FixedClient {
+    /// `client_id`
+    pub id: String,
+    /// Plain or as `sha256:<hex>`; a client without one is public.
+    pub secret: Option<Redacted<String>>,
+    /// Its redirect targets, which need not be in the policy.
+    pub redirect_uris: Vec<String>,
+    /// What it is called on the page.
+    pub name: String,
 }
 
-/// Checks the section against the type of the proxy and its servers, and says what is left of it.
+/// `oauth2.defaultResource`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DefaultResource {
+    /// All servers that the user may use.
+    #[default]
+    All,
+    /// The only server; an error if there are several.
+    Single,
+    /// It must be named.
+    Require,
+}
+
+/// The section, and what is left to check when the rest has been read.
+pub(super) struct Section {
+    /// Where `enabled` stands, or else the section.
+    at: usize,
+    oauth2: OAuth2,
+    /// `allowInsecureBaseURL`
+    insecure_allowed: bool,
+}
+
+/// What the section depends on.
+pub(super) struct Around<'a> {
+    pub(super) serve: Serve,
+    pub(super) addr: &'a Addr,
+    pub(super) base_url: Option<At<&'a Url>>,
+    pub(super) servers: &'a [At<Server>],
+}
+
+/// Checks the section against the rest of the configuration, and says what is left of it.
 pub(super) fn settle(
     report: &mut Report<'_>,
-    oauth2: Option<At<OAuth2>>,
-    serve: Serve,
-    servers: &[Server],
+    section: Option<Section>,
+    around: &Around<'_>,
 ) -> Option<OAuth2> {
-    let At { at, value: mut oauth2 } = oauth2?;
-    if !oauth2.enabled {
+    let is_on = section.as_ref().is_some_and(|section| section.oauth2.enabled);
+    warn_filters_without_users(report, is_on && around.serve.has_streamable_http(), around.servers);
+    let Section { at, mut oauth2, insecure_allowed } = section?;
+    if !is_on {
         return Some(oauth2);
     }
-    if serve != Serve::Sse {
-        report.error(
+    if !around.serve.has_streamable_http() {
+        oauth2.enabled = false;
+        warn_ignored(report, at, around.servers);
+        return Some(oauth2);
+    }
+    match around.base_url {
+        Some(At { at, value: url }) if !url.is_secure() && !is_loopback(url.host()) && !insecure_allowed => {
+            report.error(
+                at,
+                "with oauth2 the public URL must be https, or passwords and tokens cross the network in the clear; \
+                 where TLS ends at a reverse proxy, write the https URL of that (or set oauth2.allowInsecureBaseURL)",
+            );
+        }
+        None if !around.addr.is_loopback() => report.warn(
             at,
-            "the OAuth server is not part of this version yet; start with oauth2.enabled false or protect the servers \
-             with authTokens",
-        );
-        return Some(oauth2);
+            "without `mcpProxy.baseURL` only programs on this machine can sign in with oauth2; write the URL under \
+             which clients reach the proxy, for example https://mcp.example.com",
+        ),
+        Some(_) | None => {}
     }
-    // SEED-100
-    oauth2.enabled = false;
-    let open = |server: &&Server| !server.disabled && server.options.auth_tokens.is_empty();
-    let open: Vec<String> =
-        servers.iter().filter(open).map(|server| format!("`{}`", server.label())).collect();
+    Some(oauth2)
+}
+
+/// SEED-100
+fn warn_ignored(report: &mut Report<'_>, at: usize, servers: &[At<Server>]) {
+    let servers = servers.iter().map(|server| &server.value);
+    let open: Vec<String> = servers
+        .filter(|server| !server.disabled && server.options.auth_tokens.is_empty())
+        .map(|server| format!("`{}`", server.label()))
+        .collect();
     let consequence = if open.is_empty() {
         "every server is protected by authTokens".to_owned()
     } else {
         format!("anybody can use these servers, they have no authTokens: {}", open.join(", "))
     };
     report.warn(at, format!("oauth2 is ignored, because `mcpProxy.type` is `sse`; {consequence}"));
-    Some(oauth2)
 }
 
-fn read_ranges(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Vec<IpRange> {
-    let written = fields.strings(report, "allowedIPs").unwrap_or_default();
-    let name = fields.name_of("allowedIPs");
-    let mut ranges = Vec::with_capacity(written.len());
-    for At { at, value } in &written {
-        match IpRange::parse(value) {
-            Some(range) => ranges.push(range),
-            None => {
-                report.error(*at, format!("`{name}`: expected an address or a range such as 160.79.104.0/21"))
-            }
-        }
-    }
-    let retired = |range: &IpRange| RETIRED_IPS.into_iter().any(|ip| IpRange::parse(ip) == Some(*range));
-    if let Some(first) = written.first().filter(|_| !ranges.is_empty() && ranges.iter().all(retired)) {
-        let message = "Claude no longer uses any of these addresses, its requests come from 160.79.104.0/21";
-        report.warn(first.at, format!("`{name}`: {message}"));
-    }
-    ranges
-}
-
-/// 0 and negative numbers are the default (SEED-105).
-fn read_minutes(report: &mut Report<'_>, fields: &mut Fields<'_>) -> u32 {
-    let Some(At { at, value }) = fields.integer(report, "tokenExpirationMinutes").filter(|it| it.value > 0)
-    else {
-        return 60;
-    };
-    match u32::try_from(value).ok().filter(|minutes| *minutes <= MINUTES_MAX) {
-        Some(minutes) => minutes,
-        None => {
-            let name = fields.name_of("tokenExpirationMinutes");
-            report.error(at, format!("`{name}`: expected at most {MINUTES_MAX} (a year), found {value}"));
-            60
+/// A filter of users looks like protection; it is none where nobody signs in.
+fn warn_filters_without_users(report: &mut Report<'_>, is_on: bool, servers: &[At<Server>]) {
+    for At { at, value: server } in servers {
+        let filtered = server.options.users != Filter::None;
+        if filtered && !server.disabled && (!is_on || server.options.oauth2_exempt) {
+            let label = server.label();
+            report.warn(
+                *at,
+                format!(
+                    "`userFilter` of the server `{label}` has no effect, because oauth2 does not protect it"
+                ),
+            );
         }
     }
 }
 
-fn not_empty(text: Option<At<&str>>) -> Option<String> {
-    text.map(|text| text.value).filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
-/// A token that lives longer than a year is a password.
-const MINUTES_MAX: u32 = 366 * 24 * 60;
-
-/// Claude's addresses in the documentation of the original, out of use since.
-const RETIRED_IPS: [&str; 5] =
-    ["34.162.46.92", "34.162.102.82", "34.162.136.91", "34.162.142.92", "34.162.183.95"];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_contain_the_addresses_that_share_their_bits() {
-        let table = [
-            ("192.0.2.1", "192.0.2.1", true),
-            ("192.0.2.1", "192.0.2.2", false),
-            ("160.79.104.0/21", "160.79.111.255", true),
-            ("160.79.104.0/21", "160.79.112.0", false),
-            ("160.79.104.0/21", "::ffff:160.79.105.1", true),
-            ("10.1.2.3/8", "10.255.0.1", true),
-            ("0.0.0.0/0", "203.0.113.9", true),
-            ("0.0.0.0/0", "2001:db8::1", false),
-            ("2001:db8::/32", "2001:db8:ffff::1", true),
-            ("2001:db8::/32", "2001:db9::1", false),
-            ("::/0", "2001:db9::1", true),
-            ("::1", "::1", true),
-        ];
-        for (range, ip, inside) in table {
-            let range = IpRange::parse(range).expect(range);
-            assert_eq!(range.contains(ip.parse().expect(ip)), inside, "{range:?} {ip}");
-        }
-        for text in [
-            "",
-            "localhost",
-            "1.2.3",
-            "1.2.3.4/33",
-            "::1/129",
-            "1.2.3.4/",
-            "1.2.3.4/+8",
-            "1.2.3.4/-1",
-            "::1%eth0",
-        ] {
-            assert_eq!(IpRange::parse(text), None, "{text}");
-        }
-    }
+/// Whether what goes to this host (lower case) stays on this machine.
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.to_canonical().is_loopback())
 }

@@ -1,14 +1,14 @@
 //! `options` of the proxy and of each server, and how a server's inherit the proxy's (SEED-025 to SEED-034).
 //!
 //! Invariants: a list of tokens that was written with entries never becomes empty, because an empty list
-//! means that nobody is asked for a token; what is about the tools, prompts and resources of one server, and
-//! `disabled`, is never inherited.
+//! means that nobody is asked for a token; what is about the tools, prompts, resources and users of one server,
+//! and `disabled`, is never inherited.
 //! Deliberately absent: checking credentials, which only asks [`Options::auth_tokens`].
 
 use std::collections::BTreeMap;
 
 use super::fields::{At, Fields, shown};
-use super::filter::{self, Filters};
+use super::filter::{self, Filter, Filters};
 use super::notice::Report;
 use super::oauth2;
 use super::overrides::{self, ToolOverride};
@@ -23,9 +23,10 @@ pub struct Options {
     pub log_enabled: bool,
     /// Without surrounding blanks and `Bearer `; empty means that no token is asked for.
     pub auth_tokens: Vec<Redacted<String>>,
-    /// `"oauth2": {"enabled": false}` on the server: the OAuth server does not protect it. Not in effect
-    /// before there is one.
+    /// `"oauth2": {"enabled": false}` on the server: the OAuth server does not protect it.
     pub oauth2_exempt: bool,
+    /// Which users of the OAuth server may use this one.
+    pub users: Filter,
     /// How sessions share upstream connections.
     pub sessions: Sharing,
     /// Most connections (children) of this server that serve sessions of their own, beside the one that all
@@ -88,6 +89,7 @@ impl Inheritable {
             log_enabled: self.log_enabled.unwrap_or(defaults.log_enabled),
             auth_tokens: self.auth_tokens.unwrap_or_else(|| defaults.auth_tokens.clone()),
             oauth2_exempt: false,
+            users: Filter::None,
             sessions: self.sessions.unwrap_or(defaults.sessions),
             sessions_max: self.sessions_max.or(defaults.sessions_max),
             idle_ms: self.idle_ms.or(defaults.idle_ms),
@@ -99,7 +101,7 @@ impl Inheritable {
 pub(super) fn read_defaults(
     report: &mut Report<'_>,
     fields: &mut Fields<'_>,
-) -> (Options, Option<At<oauth2::OAuth2>>) {
+) -> (Options, Option<oauth2::Section>) {
     let Some(mut fields) = fields.object(report, "options") else { return (Options::default(), None) };
     let options = Inheritable::read(report, &mut fields).over(&Options::default());
     let oauth2 = oauth2::read(report, &mut fields);
@@ -109,6 +111,11 @@ pub(super) fn read_defaults(
             report
                 .warn(node.span.start, format!("`{name}` is only effective in `mcpServers`, it is ignored"));
         }
+    }
+    if let Some(node) = fields.node(report, filter::USERS_KEY) {
+        let name = fields.name_of(filter::USERS_KEY);
+        // Ignored, it would leave open what it was meant to close.
+        report.error(node.span.start, format!("`{name}` is only effective in `mcpServers`, move it there"));
     }
     fields.finish(report, &[]);
     (options, oauth2)
@@ -130,6 +137,7 @@ impl ServerOptions {
         };
         let mut options = Inheritable::read(report, &mut fields).over(defaults);
         options.oauth2_exempt = read_exemption(report, &mut fields);
+        options.users = filter::read_users(report, &mut fields);
         let filters = Filters::read(report, &mut fields);
         let tools = overrides::read(report, &mut fields);
         let disabled = fields.bool(report, "disabled").is_some_and(|it| it.value);

@@ -6,7 +6,7 @@ use super::addr::Addr;
 use super::fields::{At, Fields, nearest, shown};
 use super::merged::{self, Merged};
 use super::notice::Report;
-use super::oauth2::OAuth2;
+use super::oauth2;
 use super::options::{Options, SECONDS_MAX, read_defaults};
 use crate::limits::Limits;
 use crate::url::Url;
@@ -73,7 +73,7 @@ impl LimitOverrides {
 /// What `mcpProxy`, or `server` of the first format, says.
 pub(super) struct ProxySection {
     pub(super) addr: Addr,
-    pub(super) base_url: Option<Url>,
+    pub(super) base_url: Option<At<Url>>,
     pub(super) name: String,
     pub(super) version: String,
     pub(super) serve: Serve,
@@ -82,7 +82,7 @@ pub(super) struct ProxySection {
     pub(super) allowed_hosts: Vec<String>,
     pub(super) limits: LimitOverrides,
     pub(super) defaults: Options,
-    pub(super) oauth2: Option<At<OAuth2>>,
+    pub(super) oauth2: Option<oauth2::Section>,
 }
 
 impl ProxySection {
@@ -118,7 +118,7 @@ impl ProxySection {
 
     /// The path of `baseURL` that prefixes every route: empty, or `/…` without a slash at the end.
     pub(super) fn base_path(&self) -> String {
-        self.base_url.as_ref().map_or("", |url| url.path().trim_end_matches('/')).to_owned()
+        self.base_url.as_ref().map_or("", |url| url.value.path().trim_end_matches('/')).to_owned()
     }
 }
 
@@ -148,7 +148,7 @@ fn read_addr(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Addr {
     })
 }
 
-fn read_base_url(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Option<Url> {
+fn read_base_url(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Option<At<Url>> {
     let At { at, value } = fields.string(report, "baseURL").filter(|url| !url.value.is_empty())?;
     let name = fields.name_of("baseURL");
     if value.contains(['?', '#']) {
@@ -160,7 +160,7 @@ fn read_base_url(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Option<Url
             report.error(at, format!("`{name}`: the path of the public URL contains `//`"));
             None
         }
-        Ok(url) => Some(url),
+        Ok(url) => Some(At { at, value: url }),
         Err(error) => {
             report.error(at, format!("`{name}`: {error}, for example https://mcp.example.com"));
             None

@@ -166,7 +166,7 @@ fn read_era(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Era {
 }
 
 /// What other programs call our keys.
-const HINTS: [(&str, &str); 10] = [
+const HINTS: [(&str, &str); 11] = [
     ("type", "transportType"),
     ("transport", "transportType"),
     ("serverUrl", "url"),
@@ -177,4 +177,5 @@ const HINTS: [(&str, &str); 10] = [
     ("promptFilter", "options.promptFilter"),
     ("resourceFilter", "options.resourceFilter"),
     ("toolOverrides", "options.toolOverrides"),
+    ("userFilter", "options.userFilter"),
 ];

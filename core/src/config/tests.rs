@@ -1,6 +1,7 @@
 use super::*;
 
 mod merged;
+mod oauth2;
 mod problems;
 mod seed;
 mod tools;

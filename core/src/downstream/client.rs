@@ -9,6 +9,7 @@ use crate::fault::{Code, Fault};
 use crate::http::{self, Body, encode_last_chunk, encode_response_head};
 use crate::id::{ConnId, Key};
 use crate::json::{Pieces, quote};
+use crate::oauth;
 use crate::policy::Principal;
 use crate::route::Endpoint;
 use crate::sse::encode_comment;
@@ -23,7 +24,9 @@ pub(crate) struct Client {
     pub(crate) http: http::Server,
     pub(crate) task: Task,
     /// What was decided about the request in progress when its head came.
-    pub(crate) admitted: Option<Admitted>,
+    pub(crate) admitted: Option<Admission>,
+    /// The token of the login that it was admitted with.
+    pub(crate) login: Option<oauth::Hash>,
     /// The browser origin to allow in the response.
     pub(crate) cors: Option<Box<str>>,
     peer: SocketAddr,
@@ -42,6 +45,8 @@ pub(crate) struct Client {
 pub(crate) enum Task {
     /// Nothing, or a request is coming in.
     Reading,
+    /// The authorization server is thinking about the answer.
+    Deciding,
     /// The answer is not started.
     Waiting { session: Key, stream: u32 },
     /// An event stream is open.
@@ -51,6 +56,15 @@ pub(crate) enum Task {
 }
 
 /// A request whose head was found acceptable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// It is for a server behind the proxy.
+    Mcp(Admitted),
+    /// It is for the authorization server.
+    OAuth,
+}
+
+/// Where such a request leads, and whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Admitted {
     /// Index of the view.
@@ -67,6 +81,7 @@ impl Client {
             http: http::Server::new(limits),
             task: Task::Reading,
             admitted: None,
+            login: None,
             cors: None,
             peer,
             deadline: timer.at,
@@ -94,6 +109,19 @@ impl Client {
     pub(crate) fn wait(&mut self, session: Key, stream: u32) {
         self.task = Task::Waiting { session, stream };
         self.deadline = Mono::NEVER;
+    }
+
+    /// The authorization server answers later.
+    pub(crate) fn decide(&mut self) {
+        self.task = Task::Deciding;
+        self.deadline = Mono::NEVER;
+    }
+
+    /// A complete response of the authorization server.
+    pub(crate) fn answer_reply(&mut self, fx: &mut Effects, reply: &oauth::Reply) {
+        let headers: Vec<(&str, &str)> =
+            reply.headers.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        self.respond_bytes(fx, reply.status, &headers, reply.body.as_bytes());
     }
 
     /// A complete response with a JSON body.
@@ -218,7 +246,7 @@ impl Client {
         match self.task {
             Task::Streaming { .. } => {}
             Task::Waiting { .. } => return self.answer_nothing(fx),
-            Task::Reading | Task::Closing => return,
+            Task::Reading | Task::Deciding | Task::Closing => return,
         }
         let close = self.http.will_close() || !self.chunked;
         if self.chunked {
@@ -233,6 +261,7 @@ impl Client {
             fx.timers.cancel(timer);
         }
         self.admitted = None;
+        self.login = None;
         self.http.finish();
         if close {
             self.close_in_order(fx);

@@ -18,6 +18,7 @@ use crate::effects::Effects;
 use crate::http;
 use crate::id::{ConnId, IdMap, Key, Table};
 use crate::json::{Pieces, quote};
+use crate::oauth;
 use crate::policy::Principal;
 use crate::timer::TimerKind;
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -93,8 +94,24 @@ impl Downstream {
     pub(crate) fn session_of(&self, conn: ConnId) -> Option<Key> {
         match self.clients.get(&conn)?.task {
             Task::Streaming { session, .. } => Some(session),
-            Task::Reading | Task::Waiting { .. } | Task::Closing => None,
+            Task::Reading | Task::Deciding | Task::Waiting { .. } | Task::Closing => None,
         }
+    }
+
+    /// Event streams of somebody who logged in, and the token they did it with, in order. For rare events only.
+    pub(crate) fn streams_of_logins(&self) -> Vec<(ConnId, oauth::Hash)> {
+        let streams =
+            |client: &Client| matches!(client.task, Task::Streaming { .. }).then_some(client.login).flatten();
+        #[expect(clippy::disallowed_methods, reason = "sorted at once")]
+        let found = self.clients.values().filter_map(|client| Some((client.conn, streams(client)?)));
+        let mut found: Vec<_> = found.collect();
+        found.sort_unstable_by_key(|(conn, _)| *conn);
+        found
+    }
+
+    /// Notes a connection that may have a pipelined request to look at.
+    pub(crate) fn set_ready(&mut self, conn: ConnId) {
+        self.ready.push(conn);
     }
 
     /// The next connection whose buffered bytes should be looked at again.

@@ -60,6 +60,8 @@ pub struct Server {
     head: RequestHead,
     gathered: Vec<u8>,
     state: State,
+    /// Of the request in progress.
+    body_bytes_max: usize,
     blank_lines: u8,
     read_closed: bool,
 }
@@ -82,6 +84,7 @@ impl Server {
     /// A connection on which nothing was received yet.
     pub fn new(limits: Limits) -> Self {
         Self {
+            body_bytes_max: limits.body_bytes_max,
             limits,
             recv: RecvBuf::default(),
             head: RequestHead::default(),
@@ -147,6 +150,19 @@ impl Server {
         }
     }
 
+    /// Lets the body of the request in progress be at most this long; less than the limits say, never more. To be
+    /// called right after [`ServerEvent::Head`].
+    ///
+    /// # Errors
+    /// The body is known to be longer.
+    pub fn limit_body(&mut self, bytes_max: usize) -> Result<(), Fault> {
+        self.body_bytes_max = bytes_max.min(self.limits.body_bytes_max);
+        match self.state {
+            State::Body(BodyReader::Length(len)) => self.admit(len),
+            State::Head | State::Body(_) | State::Complete(_) | State::Drain(_) | State::Closed => Ok(()),
+        }
+    }
+
     /// The response to the request in progress is completely queued. Forgets the request; the next one
     /// follows from [`Server::next`] unless [`Server::will_close`].
     pub fn finish(&mut self) {
@@ -162,6 +178,7 @@ impl Server {
         self.gathered.clear();
         self.gathered.shrink_to(KEEP_BYTES);
         self.blank_lines = 0;
+        self.body_bytes_max = self.limits.body_bytes_max;
         self.state = next;
         if matches!(next, State::Closed) {
             self.close();
@@ -320,7 +337,7 @@ impl Server {
 
     /// Refuses a body of `len` bytes when it is too long.
     fn admit(&self, len: u64) -> Result<(), Fault> {
-        let max = self.limits.body_bytes_max;
+        let max = self.body_bytes_max;
         match len > max as u64 {
             true => Err(Fault::local(Code::BodyTooLarge, format!("body of more than {max} bytes"))),
             false => Ok(()),

@@ -3,9 +3,10 @@
 //! Checks come in this order, each before any of the body is read: host, origin, path, credential, method, media
 //! types. Then the session decides, then the message ([`super::requests`]).
 
+use super::logins::as_oauth_error;
 use super::sessions::unknown_session;
 use super::{Proxy, Stage};
-use crate::downstream::client::{Admitted, Client, Task};
+use crate::downstream::client::{Admission, Admitted, Client, Task};
 use crate::downstream::session::Transport;
 use crate::downstream::stream::Stream;
 use crate::fault::{Code, Fault};
@@ -13,22 +14,24 @@ use crate::http::{CONTINUE, Method, RequestHead, ServerEvent};
 use crate::id::{ConnId, UpstreamId};
 use crate::json::Pieces;
 use crate::log::Level;
-use crate::policy::Principal;
+use crate::oauth::Reply;
 use crate::route::{Endpoint, Place, Route};
 use crate::sse::encode_event;
 use crate::upstream::Upstream;
 use std::net::SocketAddr;
 
-/// A request that is refused, and headers the answer needs.
-pub(super) struct Refusal {
-    pub(super) fault: Fault,
-    pub(super) header: Option<(&'static str, &'static str)>,
+/// A request that is refused.
+pub(super) enum Refusal {
+    /// With a JSON-RPC error, and a header field that the answer needs.
+    Fault { fault: Fault, header: Option<(&'static str, &'static str)> },
+    /// In the words of the authorization server.
+    Reply(Box<Reply>),
 }
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         let header = matches!(fault.code, Code::NotReady | Code::Overloaded).then_some(("retry-after", "2"));
-        Self { fault, header }
+        Self::Fault { fault, header }
     }
 }
 
@@ -64,7 +67,7 @@ impl Proxy {
             // A client that only half-closes may still read its answer, but nobody reads a stream that way.
             Task::Streaming { .. } => true,
             Task::Closing => self.fx.queued(conn) == 0,
-            Task::Reading | Task::Waiting { .. } => false,
+            Task::Reading | Task::Deciding | Task::Waiting { .. } => false,
         };
         self.work(client);
         if over {
@@ -95,7 +98,10 @@ impl Proxy {
                 Ok(None) => break,
                 Err(fault) => {
                     self.fx.log(Level::Debug, None, format!("bad request from {}: {fault}", client.peer()));
-                    client.answer_fault(&mut self.fx, &fault, &[]);
+                    match client.admitted {
+                        Some(Admission::OAuth) => client.answer_reply(&mut self.fx, &as_oauth_error(&fault)),
+                        Some(Admission::Mcp(_)) | None => client.answer_fault(&mut self.fx, &fault, &[]),
+                    }
                 }
             }
         }
@@ -138,43 +144,42 @@ impl Proxy {
                 }
             }
             Ok(None) => client.respond(&mut self.fx, 204, &PREFLIGHT, &Pieces::of(&[])),
-            Err(refusal) => client.answer_fault(&mut self.fx, &refusal.fault, refusal.header.as_slice()),
+            Err(refusal) => self.refuse(client, &refusal),
+        }
+    }
+
+    fn refuse(&mut self, client: &mut Client, refusal: &Refusal) {
+        match refusal {
+            Refusal::Fault { fault, header } => client.answer_fault(&mut self.fx, fault, header.as_slice()),
+            Refusal::Reply(reply) => client.answer_reply(&mut self.fx, reply),
         }
     }
 
     /// Everything that can be said from the head alone. `None` is a preflight.
-    fn admit(&mut self, client: &mut Client) -> Result<Option<Admitted>, Refusal> {
+    fn admit(&mut self, client: &mut Client) -> Result<Option<Admission>, Refusal> {
         let head = client.http.head();
         self.gate.check_host(head.host())?;
+        let route = self.routes.find(head.path());
+        if route.is_none() && self.is_oauth_path(head.path()) {
+            return self.admit_oauth(client);
+        }
         let origin = head.header("origin");
         self.gate.check_origin(origin)?;
         client.cors = origin.map(Into::into);
-        let Some(route) = self.routes.find(head.path()) else {
+        let Some(route) = route else {
             return Err(Fault::peer(Code::UnknownRoute, "there is nothing at this path").into());
         };
         self.log_request(route, head);
         if head.method() == Method::Options {
             return Ok(None);
         }
-        let (view, principal) = self.enter(route.place, head.header("authorization"))?;
+        let (view, principal) = self.enter(client, route.place)?;
+        let head = client.http.head();
         check_method(route.endpoint, head.method())?;
         if head.method() == Method::Post && !is_json(head) {
             return Err(Fault::peer(Code::BadMediaType, "the content-type must be application/json").into());
         }
-        Ok(Some(Admitted { view, endpoint: route.endpoint, principal }))
-    }
-
-    /// Who this is, and what they see.
-    fn enter(&self, place: Place, header: Option<&str>) -> Result<(usize, Principal), Fault> {
-        match place {
-            Place::Server(index) => Ok((index, self.keyring.enter(index, header)?)),
-            Place::Merged => {
-                let principal = self.keyring.identify(header)?;
-                let view = self.merged.iter().find(|(known, _)| *known == principal);
-                let nothing = || Fault::peer(Code::UnknownRoute, "there is nothing at this path");
-                Ok((view.ok_or_else(nothing)?.1, principal))
-            }
-        }
+        Ok(Some(Admission::Mcp(Admitted { view, endpoint: route.endpoint, principal })))
     }
 
     /// SEED-028: server, method and path of each request.
@@ -205,7 +210,11 @@ impl Proxy {
 
     /// A request is complete.
     fn on_request(&mut self, client: &mut Client) {
-        let Some(entry) = client.admitted else { return };
+        let entry = match client.admitted {
+            Some(Admission::Mcp(entry)) => entry,
+            Some(Admission::OAuth) => return self.on_oauth_request(client),
+            None => return,
+        };
         let done = match (entry.endpoint, client.http.head().method()) {
             (Endpoint::Sse, _) => self.open_event_session(client, entry),
             (Endpoint::Message, _) => self.on_event_session_post(client, entry),
@@ -214,7 +223,7 @@ impl Proxy {
             (Endpoint::Mcp, _) => self.on_get(client, entry),
         };
         if let Err(refusal) = done {
-            client.answer_fault(&mut self.fx, &refusal.fault, refusal.header.as_slice());
+            self.refuse(client, &refusal);
         }
     }
 
@@ -289,7 +298,7 @@ fn check_method(endpoint: Endpoint, method: Method) -> Result<(), Refusal> {
         return Ok(());
     }
     let fault = Fault::peer(Code::BadMethod, "this method is not allowed here");
-    Err(Refusal { fault, header: Some(("allow", header)) })
+    Err(Refusal::Fault { fault, header: Some(("allow", header)) })
 }
 
 fn is_json(head: &RequestHead) -> bool {

@@ -3,6 +3,9 @@
 //! | module | what it decides |
 //! |---|---|
 //! | `clients` | what a client's HTTP request is: which endpoint, may it in, which session |
+//! | `entry` | who a request is from, and what they see |
+//! | `logins` | what the authorization server wants |
+//! | `documents` | descriptions of its clients, fetched from the world |
 //! | `sessions` | which session a request belongs to, its beginning and end |
 //! | `requests` | what a client's JSON-RPC message is: answered here, or a call |
 //! | `batches` | arrays of messages |
@@ -32,8 +35,11 @@ mod calls;
 mod census;
 mod clients;
 mod connections;
+mod documents;
+mod entry;
 mod exchanges;
 mod lists;
+mod logins;
 mod messages;
 mod notices;
 mod questions;
@@ -49,22 +55,25 @@ mod watches;
 
 pub use census::Census;
 
-use crate::config::{Config, Host, Serve};
+use crate::config::{Config, Serve};
 use crate::downstream::{Downstream, Role};
 use crate::effects::Effects;
-use crate::event::{CloseCause, Command, Input, ListenAddr, Output};
+use crate::event::{CloseCause, Command, Input, Output};
 use crate::id::{ConnId, Key, ListenerId, UpstreamId};
 use crate::json::Pieces;
 use crate::limits::Limits;
 use crate::log::Level;
 use crate::mux::Mux;
-use crate::policy::{Gate, Keyring, Principal};
+use crate::oauth;
+use crate::policy::{Gate, Keyring};
 use crate::route::{Routes, merged_paths, public_paths};
 use crate::time::Now;
 use crate::timer::{Deadline, Timer, TimerKind};
 use crate::upstream::Upstream;
 use crate::upstream::upstreams::Upstreams;
 use crate::view::View;
+use documents::Fetches;
+use entry::MergedViews;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -93,8 +102,11 @@ pub struct Proxy {
     routes: Routes,
     /// Those of the servers in order, then the merged ones.
     views: Vec<View>,
-    /// What each principal sees on the merged endpoint.
-    merged: Vec<(Principal, usize)>,
+    merged: MergedViews,
+    oauth: Option<oauth::Server>,
+    fetches: Fetches,
+    /// The listener was asked for.
+    door_is_open: bool,
     upstreams: Upstreams,
     down: Downstream,
     mux: Mux,
@@ -128,21 +140,27 @@ impl Proxy {
     pub fn new(config: Arc<Config>, options: Options, seed: [u8; 32]) -> Self {
         let limits = config.limits.apply(options.limits);
         let upstreams = Upstreams::new(&config);
-        let keyring =
-            Keyring::new(upstreams.iter().map(|server| server.config.options.auth_tokens.as_slice()));
+        let keyring = entry::keyring(&config, &upstreams);
         let mut views: Vec<View> =
             upstreams.iter().map(|server| View::single(server.id, server.config.clone())).collect();
-        let merged = merged_views(&config, &upstreams, &keyring, &mut views);
+        let merged = MergedViews::new(&config, &upstreams, &keyring, &mut views);
+        let mut fx = Effects::new(limits.clone(), seed, options.log_level);
+        let mut oauth_seed = [0; 32];
+        fx.rng.fill(&mut oauth_seed);
+        let oauth = oauth::Settings::of(&config).map(|settings| oauth::Server::new(settings, oauth_seed));
         Self {
             gate: gate(&config),
             routes: Routes::new(&config),
             keyring,
             views,
             merged,
+            oauth,
+            fetches: Fetches::default(),
+            door_is_open: false,
             upstreams,
             down: Downstream::new(limits.sessions_max),
             mux: Mux::new(limits.calls_max),
-            fx: Effects::new(limits, seed, options.log_level),
+            fx,
             stage: Stage::Serving,
             bound: None,
             exit_code: 0,
@@ -156,13 +174,9 @@ impl Proxy {
     /// Opens the listener and starts all servers. Call once, then drain [`Proxy::poll_output`].
     pub fn start(&mut self, now: Now) {
         self.fx.now = now;
-        let host = self.config.addr.host.as_ref().map(|host| match host {
-            Host::Ip(ip) => ip.to_string(),
-            Host::Name(name) => name.clone(),
-        });
-        let addr = Arc::new(ListenAddr { host, port: self.config.addr.port });
         self.fx.log(Level::Info, None, format!("Starting {} server", served(&self.config)));
-        self.fx.output(Output::Listen { listener: LISTENER, addr });
+        self.open_door();
+        self.tell_protection();
         for server in self.config.servers.iter().filter(|server| server.disabled) {
             let label = server.label().into();
             self.fx.log(Level::Info, Some(&label), "Disabled");
@@ -177,6 +191,7 @@ impl Proxy {
         if self.upstreams.ids().is_empty() {
             self.fx.log(Level::Warn, None, "no server is configured");
         }
+        self.settle();
     }
 
     /// Takes one input. Cannot fail: what goes wrong concerns one connection, call or server, and becomes
@@ -192,19 +207,28 @@ impl Proxy {
             Input::Sent { conn, len } => self.on_sent(conn, len),
             Input::Received { conn, bytes } => match self.fx.owner(conn) {
                 Some(owner) => self.on_server_bytes(owner, conn, bytes),
+                None if self.is_fetch(conn) => self.on_fetch_bytes(conn, bytes),
                 None => self.on_client_bytes(conn, bytes),
             },
             Input::Eof { conn } => match self.fx.owner(conn) {
                 Some(owner) => self.on_server_eof(owner, conn, "it closed its output"),
+                None if self.is_fetch(conn) => self.on_fetch_eof(conn),
                 None => self.on_client_eof(conn),
             },
             Input::Closed { conn, cause } => match self.fx.owner(conn) {
                 Some(owner) => self.on_server_closed(owner, conn, cause),
+                None if self.is_fetch(conn) => {
+                    self.fx.mark_gone(conn);
+                    self.on_fetch_eof(conn);
+                }
                 None => {
                     self.fx.mark_gone(conn);
                     self.drop_client(conn);
                 }
             },
+            Input::Resolved { conn, result } if self.is_fetch(conn) => self.on_fetch_resolved(conn, result),
+            Input::Connected { conn } if self.is_fetch(conn) => self.on_fetch_connected(conn),
+            Input::Failed { conn, reason } if self.is_fetch(conn) => self.on_fetch_failed(conn, reason),
             Input::Resolved { conn, result } => {
                 self.with_owner(conn, |proxy, id| proxy.on_resolved(id, conn, result))
             }
@@ -219,6 +243,10 @@ impl Proxy {
             Input::Exited { conn, status } => {
                 self.with_owner(conn, |proxy, id| proxy.on_exited(id, conn, status))
             }
+            Input::Loaded { key, result } => self.on_loaded(key, result),
+            Input::Saved { key: _, ticket, result } => self.on_saved(ticket, result),
+            Input::SetAside { key: _, result } => self.on_set_aside(result),
+            Input::Derived { job, matches } => self.on_compared(job, matches),
         }
         self.settle();
     }
@@ -272,6 +300,8 @@ impl Proxy {
             } else if let Some(conn) = self.down.next_stalled() {
                 self.fx.log(Level::Debug, None, format!("client {conn:?} does not read, closing"));
                 self.drop_client(conn);
+            } else if self.serve_oauth() {
+                // There may be more.
             } else if let Some(session) = self.changed.pop() {
                 self.down.flush_changes(&mut self.fx, session);
                 self.send_held_questions(session);
@@ -350,6 +380,8 @@ impl Proxy {
                 TimerKind::Lists => self.with_key(owner, |proxy, key| proxy.answer_lists(key, true)),
                 TimerKind::Idle => self.on_idle_timer(server),
                 TimerKind::Away => self.on_away_timer(server),
+                TimerKind::Upkeep => self.on_upkeep_timer(),
+                TimerKind::Document => self.on_fetch_timer(conn),
                 TimerKind::ChildStop => self.with_owner(conn, |proxy, id| proxy.on_child_timer(id)),
                 TimerKind::Shutdown => self.on_shutdown_timer(),
             }
@@ -388,32 +420,6 @@ impl Proxy {
         let shown: Vec<String> = paths.iter().map(|path| path.replacen(name, label, 1)).collect();
         shown.join(" and ")
     }
-}
-
-/// What each principal sees on the merged endpoint; those who see the same share a view.
-fn merged_views(
-    config: &Config,
-    upstreams: &Upstreams,
-    keyring: &Keyring,
-    views: &mut Vec<View>,
-) -> Vec<(Principal, usize)> {
-    let mut known: Vec<(Vec<UpstreamId>, usize)> = Vec::new();
-    let mut merged = Vec::new();
-    for principal in keyring.principals().filter(|_| config.merged.enabled) {
-        let open = |(place, _): &(usize, &Upstream)| keyring.opens(principal, *place);
-        let servers: Vec<_> = upstreams.iter().enumerate().filter(open).collect();
-        let servers: Vec<_> =
-            servers.into_iter().map(|(_, server)| (server.id, server.config.clone())).collect();
-        let ids: Vec<UpstreamId> = servers.iter().map(|(id, _)| *id).collect();
-        let index = known.iter().find(|(same, _)| *same == ids).map(|(_, index)| *index);
-        let index = index.unwrap_or_else(|| {
-            views.push(View::merged(&servers, &config.merged));
-            known.push((ids, views.len() - 1));
-            views.len() - 1
-        });
-        merged.push((principal, index));
-    }
-    merged
 }
 
 /// Hosts and origins that the configuration makes welcome; those of `baseURL` are.

@@ -92,6 +92,7 @@ impl Proxy {
         for key in self.down.session_keys() {
             self.end_session(key);
         }
+        self.end_fetches();
         self.settle();
         self.fx.after(self.fx.limits.shutdown_ms, TimerKind::Shutdown, 1);
         for id in self.upstreams.ids() {

@@ -59,6 +59,8 @@ pub struct Exchange {
     pub comments: usize,
     /// How it stands.
     pub progress: Progress,
+    /// The beginning of a character whose end has not come yet.
+    pub(super) cut_char: Vec<u8>,
     pub(super) sse: Option<SseReader>,
 }
 
@@ -71,6 +73,20 @@ impl Exchange {
     /// A field of the response.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.head.as_ref()?.get(name)
+    }
+
+    /// More of the body, which may be cut inside a character.
+    pub(super) fn read_text(&mut self, bytes: &[u8]) {
+        self.cut_char.extend_from_slice(bytes);
+        let valid = match std::str::from_utf8(&self.cut_char) {
+            Ok(text) => text.len(),
+            Err(error) => {
+                assert_eq!(error.error_len(), None, "a body that is no UTF-8");
+                error.valid_up_to()
+            }
+        };
+        let text = self.cut_char.drain(..valid).collect();
+        self.body.push_str(&String::from_utf8(text).unwrap());
     }
 
     /// Whether the response is an event stream.

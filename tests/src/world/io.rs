@@ -28,8 +28,9 @@ impl World {
         if !open || !self.shard.proxy().wants_accept(listener) {
             return self.net.plan(MS, Event::Accept(conn));
         }
-        let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
         if let Some(link) = self.net.links.get_mut(&conn) {
+            let Who::Client(index) = link.peer else { panic!("{:?} does not dial", link.peer) };
+            let peer = SocketAddr::new(self.clients[index].address, 40_000);
             link.phase = Phase::Open;
             self.turn(&Input::Accepted { conn, listener, peer });
             self.net.wake_reader(conn);
@@ -39,6 +40,10 @@ impl World {
     pub(super) fn on_resolved(&mut self, conn: ConnId, name: &str, port: u16) {
         if self.net.links.get(&conn).is_none_or(|link| link.phase != Phase::Opening) {
             return;
+        }
+        if let Some(publisher) = self.publishers.iter_mut().find(|publisher| publisher.host == name) {
+            let addrs = publisher.look_up(port);
+            return self.turn(&Input::Resolved { conn, result: Ok(&addrs) });
         }
         let site = self.sites.iter().find(|site| site.host == name);
         let decoy = site.filter(|site| site.decoy).map(|_| IpAddr::from([10, 9, 9, 9]));
@@ -53,6 +58,17 @@ impl World {
         let Some(link) = self.net.links.get_mut(&conn).filter(|link| link.phase == Phase::Opening) else {
             return;
         };
+        let publisher = self.publishers.iter_mut().find(|it| it.addr == addr && !it.down);
+        if let Some(publisher) = publisher {
+            if publisher.bad_certificate {
+                link.phase = Phase::Failed;
+                return self.turn(&Input::Failed { conn, reason: "certificate is not valid for the name" });
+            }
+            link.phase = Phase::Open;
+            link.peer = Who::Publisher(publisher.index);
+            self.turn(&Input::Connected { conn });
+            return self.net.wake_writer(conn);
+        }
         match self.sites.iter_mut().find(|site| site.addr == addr && !site.down) {
             None => {
                 link.phase = Phase::Failed;
@@ -192,6 +208,7 @@ impl World {
         match peer {
             Who::Client(index) => self.clients[index].on_bytes(conn, &bytes, &mut self.net),
             Who::Site(index) => self.sites[index].on_bytes(conn, &bytes, &mut self.net),
+            Who::Publisher(index) => self.publishers[index].on_bytes(conn, &bytes, &mut self.net),
             Who::Child(_) => {
                 if let Some(child) = self.children.iter_mut().find(|child| child.conn == conn && child.alive)
                 {
@@ -230,6 +247,7 @@ impl World {
         match peer {
             Who::Client(index) => self.clients[index].on_end(conn, &mut self.net),
             Who::Site(index) => self.sites[index].on_close(conn, &mut self.net),
+            Who::Publisher(_) => self.net.close(conn),
             Who::Child(_) => {
                 if let Some(child) = self.children.iter_mut().find(|child| child.conn == conn && child.alive)
                 {

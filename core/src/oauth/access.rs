@@ -1,0 +1,101 @@
+//! What a request to a server may do with its credential (RFC 6750, README §7).
+//!
+//! Asked for each request: one hash and two look-ups, whatever number of tokens there are.
+
+use super::Server;
+use super::challenge::Refusal;
+use super::resource::Audience;
+use super::secret::Hash;
+use super::store::Grant;
+use crate::route::Place;
+
+/// Somebody who logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Who: the same user through the same client has the same, also after another login.
+    pub principal: [u8; 16],
+    /// The token that was shown, to see later whether it still holds.
+    pub token: Hash,
+    /// Places of the servers that are open, in order.
+    pub servers: Vec<usize>,
+}
+
+impl Server {
+    /// Whether a login is needed here.
+    pub fn protects(&self, place: Place) -> bool {
+        match place {
+            Place::Server(index) => self.settings.resources.get(index).is_some_and(|server| server.protected),
+            Place::Merged => self.settings.resources.iter().any(|server| server.protected),
+        }
+    }
+
+    /// Looks at the value of `Authorization` of a request to a protected place.
+    ///
+    /// # Errors
+    /// Why it may not in.
+    pub fn check(&self, place: Place, authorization: Option<&str>) -> Result<Login, Refusal> {
+        let value = authorization.map(str::trim).filter(|value| !value.is_empty()).ok_or(Refusal::Missing)?;
+        let token = match value.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+            None if value.eq_ignore_ascii_case("bearer") => return Err(Refusal::Malformed),
+            Some(_) | None => return Err(Refusal::Invalid),
+        };
+        if token.contains([' ', ',']) {
+            return Err(Refusal::Malformed);
+        }
+        let hash = Hash::of(token);
+        let (grant, audience, mcp) = self.living(&hash).ok_or(Refusal::Invalid)?;
+        let user = grant.user.as_deref();
+        let opens = |index: &usize| {
+            self.settings.resources.get(*index).is_some_and(|server| {
+                server.protected
+                    && audience.has(&server.key)
+                    && user.is_none_or(|user| server.users.admits(user))
+            })
+        };
+        let in_audience = |server: &super::Resource| server.protected && audience.has(&server.key);
+        let servers: Vec<usize> = match place {
+            Place::Server(index) => {
+                if !self.settings.resources.get(index).is_some_and(in_audience) {
+                    return Err(Refusal::Invalid);
+                }
+                Some(index).filter(opens).into_iter().collect()
+            }
+            Place::Merged => (0..self.settings.resources.len()).filter(opens).collect(),
+        };
+        if servers.is_empty() {
+            let none = place == Place::Merged && !self.settings.resources.iter().any(in_audience);
+            return Err(if none { Refusal::Invalid } else { Refusal::Forbidden });
+        }
+        if !mcp {
+            return Err(Refusal::Narrow);
+        }
+        let parts = ["principal", user.unwrap_or_default(), grant.client_id.as_str()];
+        let seal = self.book.durable().key.seal(parts);
+        let principal = seal.first_chunk().copied().unwrap_or_default();
+        Ok(Login { principal, token: hash, servers })
+    }
+
+    /// Whether a token that was good is still good.
+    pub fn holds(&self, token: &Hash) -> bool {
+        self.living(token).is_some()
+    }
+
+    /// The grant of an access token that is good, its audience, and whether its scope opens servers.
+    fn living(&self, hash: &Hash) -> Option<(&Grant, &Audience, bool)> {
+        let (_, grant, access) = self.book.durable().access(hash)?;
+        let alive = !access.expires_at.is_over(self.now)
+            && self.knows_client(&grant.client_id)
+            && self.is_user_same(grant);
+        alive.then_some((&**grant, &access.aud, access.scope.mcp))
+    }
+
+    /// Whether the user of a grant is still there with the same password.
+    pub(super) fn is_user_same(&self, grant: &Grant) -> bool {
+        match &grant.user {
+            Some(user) => self.users.fingerprint(user) == Some(grant.cred_fp.as_str()),
+            // From the original program, which did not note it; such a grant ends with its token.
+            None => true,
+        }
+    }
+}

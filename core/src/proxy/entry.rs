@@ -1,0 +1,165 @@
+//! Who a request is from, and what they see: tokens of the configuration, and logins.
+//!
+//! A server that the authorization server guards takes either (SEED-150). What a login shows on the merged endpoint
+//! depends on its token and its user; those who see the same servers share a view, which is made when it is first needed.
+//!
+//! Invariants: a credential is looked at before anything else of a request that is not in its head, for every method;
+//! whatever comes upstream, it does not come from there (`Authorization` is never handed on).
+
+use super::Proxy;
+use super::clients::Refusal;
+use crate::config::Config;
+use crate::downstream::client::Client;
+use crate::fault::{Code, Fault};
+use crate::http::RequestHead;
+use crate::id::UpstreamId;
+use crate::log::Level;
+use crate::oauth;
+use crate::policy::{Keyring, Principal};
+use crate::route::Place;
+use crate::upstream::Upstream;
+use crate::upstream::upstreams::Upstreams;
+use crate::view::View;
+
+/// The views of the merged endpoint.
+#[derive(Debug, Default)]
+pub(super) struct MergedViews {
+    /// Servers, and the index of the view of them.
+    sets: Vec<(Vec<UpstreamId>, usize)>,
+    /// Of principals that are known from the configuration.
+    fixed: Vec<(Principal, usize)>,
+}
+
+impl MergedViews {
+    /// What each principal of the configuration sees.
+    pub(super) fn new(
+        config: &Config,
+        upstreams: &Upstreams,
+        keyring: &Keyring,
+        views: &mut Vec<View>,
+    ) -> Self {
+        let mut merged = Self::default();
+        for principal in keyring.principals().filter(|_| config.merged.enabled) {
+            let opens = |place| keyring.opens(principal, place);
+            let index = merged.find(opens, config, upstreams, views, usize::MAX);
+            merged.fixed.extend(index.map(|index| (principal, index)));
+        }
+        merged
+    }
+
+    /// The view of the servers that are open; `None` if it had to be made and there are `max` already.
+    fn find(
+        &mut self,
+        opens: impl Fn(usize) -> bool,
+        config: &Config,
+        upstreams: &Upstreams,
+        views: &mut Vec<View>,
+        max: usize,
+    ) -> Option<usize> {
+        let shared = || upstreams.iter().take_while(|server| server.id == server.home).enumerate();
+        let ids: Vec<UpstreamId> =
+            shared().filter(|(place, _)| opens(*place)).map(|(_, server)| server.id).collect();
+        if let Some((_, index)) = self.sets.iter().find(|(same, _)| *same == ids) {
+            return Some(*index);
+        }
+        if self.sets.len() >= max {
+            return None;
+        }
+        let servers = shared().map(|(_, server)| (server.id, server.config.clone()));
+        let servers: Vec<_> = servers.filter(|(id, _)| ids.contains(id)).collect();
+        views.push(View::merged(&servers, &config.merged));
+        self.sets.push((ids, views.len() - 1));
+        Some(views.len() - 1)
+    }
+}
+
+impl Proxy {
+    /// Who this is, and what they see.
+    pub(super) fn enter(&mut self, client: &mut Client, place: Place) -> Result<(usize, Principal), Refusal> {
+        let head = client.http.head();
+        let header = head.header("authorization");
+        if self.oauth.as_ref().is_none_or(|oauth| !oauth.protects(place)) {
+            return Ok(match place {
+                Place::Server(index) => (index, self.keyring.enter(index, header)?),
+                Place::Merged => self.merged_of(self.keyring.identify(header)?)?,
+            });
+        }
+        if head.count("authorization") > 1 {
+            return Err(self.refuse_login(oauth::Refusal::Malformed, head));
+        }
+        let server = match place {
+            Place::Server(index) => Some(index),
+            Place::Merged => None,
+        };
+        if let Some(holder) = self.keyring.holder(server, header) {
+            return Ok(match place {
+                Place::Server(index) => (index, holder),
+                Place::Merged => self.merged_of(holder)?,
+            });
+        }
+        let Some(oauth) = &mut self.oauth else {
+            return Err(Fault::peer(Code::Unauthorized, "Unauthorized").into());
+        };
+        oauth.set_now(self.fx.now);
+        match oauth.check(place, header) {
+            Err(refusal) => Err(self.refuse_login(refusal, head)),
+            Ok(login) => {
+                let principal = Principal::Login(login.principal);
+                client.login = Some(login.token);
+                Ok(match place {
+                    Place::Server(index) => (index, principal),
+                    Place::Merged => (self.merged_of_login(&login.servers)?, principal),
+                })
+            }
+        }
+    }
+
+    fn refuse_login(&mut self, refusal: oauth::Refusal, head: &RequestHead) -> Refusal {
+        if self.fx.logs(Level::Debug) {
+            self.fx.log(Level::Debug, None, format!("oauth event=refused reason={refusal:?}"));
+        }
+        match &mut self.oauth {
+            Some(oauth) => Refusal::Reply(Box::new(oauth.refusal(refusal, head))),
+            None => Fault::peer(Code::Unauthorized, "Unauthorized").into(),
+        }
+    }
+
+    fn merged_of(&self, principal: Principal) -> Result<(usize, Principal), Fault> {
+        let view = self.merged.fixed.iter().find(|(known, _)| *known == principal);
+        let nothing = || Fault::peer(Code::UnknownRoute, "there is nothing at this path");
+        Ok((view.ok_or_else(nothing)?.1, principal))
+    }
+
+    /// The view of what a login opens, and of what is open to everybody.
+    fn merged_of_login(&mut self, servers: &[usize]) -> Result<usize, Fault> {
+        let Self { merged, keyring, config, upstreams, views, fx, .. } = self;
+        let opens = |place: usize| servers.contains(&place) || keyring.opens(Principal::Anonymous, place);
+        let full = || Fault::local(Code::Overloaded, "there are too many selections of servers");
+        merged.find(opens, config, upstreams, views, fx.limits.views_max).ok_or_else(full)
+    }
+
+    /// Event streams end with the token they were opened with (T-56).
+    pub(super) fn end_streams_of_the_past(&mut self) {
+        for (conn, token) in self.down.streams_of_logins() {
+            if self.oauth.as_ref().is_some_and(|oauth| !oauth.holds(&token)) {
+                self.fx.log(Level::Debug, None, format!("oauth event=stream_ended token={token}"));
+                self.drop_client(conn);
+            }
+        }
+    }
+}
+
+/// The tokens that open each server, and whether it needs a login otherwise.
+pub(super) fn keyring(config: &Config, upstreams: &Upstreams) -> Keyring {
+    let oauth2 = config.oauth2.as_ref().filter(|oauth2| oauth2.enabled);
+    let lock = |server: &Upstream| {
+        let login = oauth2.is_some() && !server.config.options.oauth2_exempt;
+        let closed = login && oauth2.is_some_and(|oauth2| !oauth2.static_tokens);
+        (server.config.clone(), login, closed)
+    };
+    let locks: Vec<_> = upstreams.iter().map(lock).collect();
+    Keyring::new(locks.iter().map(|(server, login, closed)| {
+        let tokens = if *closed { &[] } else { server.options.auth_tokens.as_slice() };
+        (tokens, *login)
+    }))
+}
