@@ -6,11 +6,10 @@
 //!
 //! Invariants: parsing is pure (no environment, file or output is touched), never panics on any argument, and no
 //! error or `Debug` text contains the value of a request header. Every default stands once, in the table of
-//! [`usage`], from which the help text is written too, so the help cannot disagree with the program. A sub-command is
-//! the first word; `client-config` takes flags after it too.
+//! [`usage`], from which the help text is written too, so the help cannot disagree with the program. Sub-commands are
+//! words, and read in [`words`].
 //!
-//! Left out on purpose: whether the configuration exists or can be fetched (the loader knows), and the template flags
-//! of the original, which are named in the error they give.
+//! Left out on purpose: whether the configuration exists or can be fetched (the loader knows).
 
 use std::ffi::OsString;
 use std::fmt;
@@ -22,10 +21,11 @@ use argh::FromArgs;
 
 use self::headers::Headers;
 use self::usage::{Flag, Takes};
-use crate::nearest::nearest;
+use self::words::Command;
 
 mod headers;
 mod usage;
+mod words;
 
 /// A checked command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,26 @@ pub(crate) enum Action {
         /// For which client; `None` is for each.
         client: Option<Client>,
         /// For this server alone.
+        server: Option<String>,
+    },
+    /// Reads a password and prints its hash (`hash-password`).
+    HashPassword,
+    /// Writes the built-in templates to where they can be edited (`-eject-templates`, `-eject-templates-to`).
+    Eject {
+        /// The configuration that says where to, unless `to` does.
+        load: Load,
+        /// The directory in which they get one of their own.
+        to: Option<String>,
+        /// Whether files that were edited are overwritten.
+        force: bool,
+    },
+    /// Looks at the authorization of a proxy from outside, as clients do (`oauth doctor`).
+    OAuthDoctor {
+        /// Where the proxy is, as given.
+        url: String,
+        /// Whether to skip the check of its certificate.
+        insecure: bool,
+        /// The server that is looked at.
         server: Option<String>,
     },
     /// Runs the proxy in front of the built-in server, without a configuration (`--demo`).
@@ -158,24 +178,16 @@ impl Args {
         I: IntoIterator<Item = S>,
         S: Into<OsString>,
     {
-        let mut given = Given { values: Vec::new(), words: Vec::new(), wants_clients: false };
+        let mut given = Given { values: Vec::new(), words: Vec::new() };
         normalise(&mut given, args)?;
-        if given.words.first().is_some_and(|word| word == CLIENT_CONFIG) {
-            // Flags may stand before that word and after it.
-            let rest = std::mem::take(&mut given.words).into_iter().skip(1);
-            given.wants_clients = true;
-            normalise(&mut given, rest)?;
-            if let Some(extra) = given.words.first() {
-                return Err(unexpected(extra, &given));
-            }
+        if let Some(action) = words::hidden(&given)? {
+            return Ok(Self { action, log: Log { format: LogFormat::Text, level: LogLevel::Info } });
         }
-        if let [word, rest @ ..] = given.words.as_slice() {
-            return sub_command(word, rest, &given);
-        }
+        let command = words::command(&mut given)?;
         let argv = given.argv();
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
         let raw = Raw::from_args(&["mcp-proxy"], &argv).map_err(|exit| Exit::misuse(exit.output.trim()))?;
-        check(raw, &given)
+        check(raw, &given, command)
     }
 }
 
@@ -232,6 +244,12 @@ struct Raw {
     check: bool,
     #[argh(option, description = "built-in server")]
     demo: bool,
+    #[argh(option, description = "write the templates")]
+    eject_templates: bool,
+    #[argh(option, description = "write the templates there")]
+    eject_templates_to: Option<String>,
+    #[argh(option, description = "overwrite")]
+    force: bool,
     #[argh(option, long = "for", description = "which client")]
     client: Option<Client>,
     #[argh(option, description = "which server")]
@@ -248,8 +266,6 @@ struct Raw {
 struct Given {
     values: Vec<(&'static Flag, String)>,
     words: Vec<String>,
-    /// The sub-command `client-config` was among them.
-    wants_clients: bool,
 }
 
 impl Given {
@@ -264,8 +280,8 @@ impl Given {
         }
     }
 
-    /// One `--name value` pair for every flag that argh knows and that has a value. `-help` is not among them: argh keeps that name for
-    /// itself.
+    /// One `--name value` pair for every flag that argh knows and that has a value. `-help` is not among them: argh
+    /// keeps that name for itself.
     fn argv(&self) -> Vec<String> {
         let known = usage::flags().filter(|flag| flag.name != "help");
         known
@@ -324,11 +340,6 @@ fn known_flag(name: &str, arg: &str) -> Result<&'static Flag, Exit> {
     if name.is_empty() || name.starts_with('-') {
         return Err(Exit::misuse(format_args!("bad flag syntax: {}", arg.escape_debug())));
     }
-    if usage::LATER.contains(&name) {
-        return Err(Exit::misuse(format_args!(
-            "-{name} comes with the OAuth server, which this version does not have yet"
-        )));
-    }
     let full_name = if name == "h" { "help" } else { name };
     usage::flags().find(|flag| flag.name == full_name).ok_or_else(|| {
         let hint = usage::nearest(name).map_or_else(String::new, |near| format!(" (did you mean -{near}?)"));
@@ -348,69 +359,15 @@ fn boolean(flag: &Flag, value: Option<&str>) -> Result<String, Exit> {
     }
 }
 
-/// The hidden sub-commands. They are started by the proxy itself, alone on the line; anything else here is a mistake.
-fn sub_command(word: &str, rest: &[String], given: &Given) -> Result<Args, Exit> {
-    let action = match word {
-        "demo-server" => Action::DemoServer,
-        "guard" => Action::Guard,
-        other => return Err(unexpected(other, given)),
-    };
-    if let Some(extra) = rest.first() {
-        return Err(unexpected(extra, given));
-    }
-    if !given.values.is_empty() {
-        return Err(Exit::misuse(format_args!("{word} takes no flags")));
-    }
-    Ok(Args { action, log: Log { format: LogFormat::Text, level: LogLevel::Info } })
-}
-
-/// A word that has no meaning. Beside `-http-headers` it may be part of a credential whose quotes were forgotten, and
-/// is not shown.
-fn unexpected(word: &str, given: &Given) -> Exit {
-    if given.get("http-headers").is_some() {
-        return Exit::misuse(
-            "unexpected argument (the value of -http-headers needs quotes if it holds spaces)",
-        );
-    }
-    let hint = if usage::flags().any(|flag| flag.name == word) {
-        format!(" (did you mean -{word}?)")
-    } else if nearest(word, std::iter::once(CLIENT_CONFIG)).is_some() {
-        format!(" (did you mean {CLIENT_CONFIG}?)")
-    } else if word.ends_with(".json") || word.starts_with("http://") || word.starts_with("https://") {
-        " (a configuration is named with -config)".to_owned()
-    } else {
-        String::new()
-    };
-    Exit::misuse(format_args!("unexpected argument {word:?}{hint}"))
-}
-
 /// Typed values to a meaning; refuses combinations that contradict each other.
-fn check(raw: Raw, given: &Given) -> Result<Args, Exit> {
+fn check(raw: Raw, given: &Given, command: Option<Command>) -> Result<Args, Exit> {
     if given.get("help") == Some("true") {
         return Err(Exit::answer(usage::help()));
     }
     if raw.version {
         return Err(Exit::answer(version() + "\n"));
     }
-    if raw.demo && raw.check {
-        return Err(Exit::misuse(
-            "-demo and -check exclude each other: the demo has no configuration to check",
-        ));
-    }
-    if raw.demo && given.get("config").is_some() {
-        return Err(Exit::misuse(
-            "-demo and -config exclude each other: the demo brings its own configuration",
-        ));
-    }
-    for name in ["for", "server"] {
-        if given.get(name).is_some() && !given.wants_clients {
-            return Err(Exit::misuse(format_args!("-{name} is a flag of {CLIENT_CONFIG}")));
-        }
-    }
-    if given.wants_clients && (raw.demo || raw.check) {
-        let other = if raw.demo { "demo" } else { "check" };
-        return Err(Exit::misuse(format_args!("-{other} and {CLIENT_CONFIG} exclude each other")));
-    }
+    refuse_contradictions(&raw, given, command.as_ref())?;
     let headers = Headers::parse(&raw.http_headers.unwrap_or_default())
         .map_err(|problem| Exit::misuse(format_args!("invalid value for -http-headers: {problem}")))?;
     let load = Load {
@@ -421,17 +378,45 @@ fn check(raw: Raw, given: &Given) -> Result<Args, Exit> {
         headers,
         timeout: u64::try_from(raw.http_timeout).ok().filter(|&seconds| seconds > 0).map(Duration::from_secs),
     };
-    let action = match (raw.demo, raw.check) {
-        _ if given.wants_clients => Action::ClientConfig { load, client: raw.client, server: raw.server },
-        (true, _) => Action::Demo,
-        (false, true) => Action::Check(load),
-        (false, false) => Action::Serve(load),
+    let (client, server, to, force) = (raw.client, raw.server, raw.eject_templates_to, raw.force);
+    let action = match command {
+        Some(Command::ClientConfig) => Action::ClientConfig { load, client, server },
+        Some(Command::HashPassword) => Action::HashPassword,
+        Some(Command::OAuthDoctor { url }) => Action::OAuthDoctor { url, insecure: raw.insecure, server },
+        None if raw.demo => Action::Demo,
+        None if raw.check => Action::Check(load),
+        None if raw.eject_templates || to.is_some() => Action::Eject { load, to, force },
+        None => Action::Serve(load),
     };
     Ok(Args { action, log: Log { format: raw.log_format, level: raw.log_level } })
 }
 
-/// The sub-command that is not hidden.
-const CLIENT_CONFIG: &str = "client-config";
+fn refuse_contradictions(raw: &Raw, given: &Given, command: Option<&Command>) -> Result<(), Exit> {
+    let ejects = raw.eject_templates || raw.eject_templates_to.is_some();
+    let command_name = command.map_or("", Command::name);
+    let chosen = [
+        ("-demo", raw.demo),
+        ("-check", raw.check),
+        ("-eject-templates", ejects),
+        (command_name, command.is_some()),
+    ];
+    let mut chosen = chosen.into_iter().filter(|(_, is_chosen)| *is_chosen).map(|(name, _)| name);
+    if let (Some(one), Some(other)) = (chosen.next(), chosen.next()) {
+        return Err(Exit::misuse(format_args!("{one} and {other} exclude each other")));
+    }
+    if raw.demo && given.get("config").is_some() {
+        return Err(Exit::misuse(
+            "-demo and -config exclude each other: the demo brings its own configuration",
+        ));
+    }
+    if raw.eject_templates_to.as_deref() == Some("") {
+        return Err(Exit::misuse("-eject-templates-to needs the name of a directory"));
+    }
+    if raw.force && !ejects {
+        return Err(Exit::misuse("-force is a flag of -eject-templates and -eject-templates-to"));
+    }
+    words::refuse_flags(given, command)
+}
 
 #[cfg(test)]
 mod tests;

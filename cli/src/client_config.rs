@@ -161,7 +161,9 @@ fn of_merged(config: &Config, path: &str) -> Endpoint {
         name: MERGED_NAME.to_owned(),
         url: format!("{}{path}", base(config)),
         sse_only: !config.serve.has_streamable_http(),
-        variable: first.map(|_| VARIABLE.to_owned()),
+        variable: first
+            .filter(|_| !config.servers.iter().any(|server| !server.disabled && has_login(config, server)))
+            .map(|_| VARIABLE.to_owned()),
         has_secret_path: false,
         remarks,
     }
@@ -170,12 +172,26 @@ fn of_merged(config: &Config, path: &str) -> Endpoint {
 fn general_remarks(config: &Config) -> Vec<String> {
     let local =
         "The configuration of mcp-proxy has no baseURL, so these URLs are for clients on the same machine.";
-    if config.base_url.is_none() { vec![local.to_owned()] } else { Vec::new() }
+    let mut remarks = if config.base_url.is_none() { vec![local.to_owned()] } else { Vec::new() };
+    if config.servers.iter().any(|server| !server.disabled && has_login(config, server)) {
+        remarks.push(
+            "The client opens a page to sign in. mcp-proxy admits only clients of allowedRedirectURIs: \"claude\" alone \
+             unless others are written there, such as \"loopback\" for programs on the user's computer."
+                .to_owned(),
+        );
+    }
+    remarks
+}
+
+/// Whether clients sign in to a server, so that they need no token.
+fn has_login(config: &Config, server: &Server) -> bool {
+    config.oauth2.as_ref().is_some_and(|oauth2| oauth2.enabled) && !server.options.oauth2_exempt
 }
 
 /// The enabled servers that ask for a token.
 fn protected(config: &Config) -> impl Iterator<Item = &Server> {
-    config.servers.iter().filter(|server| !server.disabled && !server.options.auth_tokens.is_empty())
+    let asks = |server: &&Server| !server.options.auth_tokens.is_empty() && !has_login(config, server);
+    config.servers.iter().filter(|server| !server.disabled).filter(asks)
 }
 
 /// Whether one of its tokens opens every server that asks for one.
@@ -186,7 +202,7 @@ fn has_master_token(config: &Config, server: &Server) -> bool {
 
 /// The variable for the token of a server: the same for all where one token opens them all.
 fn variable(config: &Config, server: &Server, name: &str) -> Option<String> {
-    if server.options.auth_tokens.is_empty() {
+    if server.options.auth_tokens.is_empty() || has_login(config, server) {
         return None;
     }
     Some(match has_master_token(config, server) {

@@ -9,13 +9,17 @@ mod check;
 mod client_config;
 mod demo;
 mod demo_server;
+mod doctor;
+mod eject;
 mod guard;
+mod hash_password;
 mod load;
 mod log;
 mod nearest;
 mod serve;
 
 use args::{Action, Args};
+use mcp_proxy_core::oauth::page::PageKind;
 use std::io::{self, BufReader};
 use std::process::ExitCode;
 
@@ -30,6 +34,9 @@ fn main() -> ExitCode {
         Action::ClientConfig { load, client, server } => {
             client_config::run(&load, args.log, client, server.as_deref())
         }
+        Action::HashPassword => hash_password::run(),
+        Action::Eject { load, to, force } => eject::run(&load, args.log, to, force, PageKind::source),
+        Action::OAuthDoctor { url, insecure, server } => doctor::run(&url, insecure, server.as_deref()),
         Action::Demo => demo::run(args.log),
         Action::DemoServer => match demo_server::run(BufReader::new(io::stdin()), io::stdout()) {
             Ok(()) => ExitCode::SUCCESS,

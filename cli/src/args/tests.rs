@@ -195,7 +195,10 @@ fn help_names_each_flag_once_with_its_default() {
         "        seconds to wait for it, 0 or less for no limit (default 10)\n",
         "        replace $NAME and ${NAME} in the config by environment values (default true)\n",
         "        least severe level to write (default \"info\")\n",
-        "  -for claude|claude-code|cursor|vscode|codex\n        the client; without it, all of them\n",
+        "  -for claude|claude-code|cursor|vscode|codex\n        of client-config: the client; without it, all of them\n",
+        "  -eject-templates-to dir\n        write them to oauth/ in this directory; needs no config\n",
+        "  hash-password\n        ask for a password, ",
+        "  oauth doctor <url>\n        check the authorization",
         "mcp-proxy client-config --for ",
     ] {
         assert!(help.contains(expected), "{help}");
@@ -249,6 +252,23 @@ fn misuse_is_explained_on_stderr_with_usage_and_code_2() {
         ),
         (&["-for", "cursor"], "-for is a flag of client-config"),
         (&["-server=a"], "-server is a flag of client-config"),
+        (&["-server=a", "hash-password"], "-server is no flag of hash-password"),
+        (&["hash-password", "secret"], "unexpected argument \"secret\""),
+        (&["hash-password", "-config=a"], "-config is no flag of hash-password"),
+        (&["hash_password"], "unexpected argument \"hash_password\" (did you mean hash-password?)"),
+        (&["oauth"], "oauth is followed by the word doctor"),
+        (&["oauth", "docter", "https://a"], "oauth is followed by the word doctor"),
+        (&["oauth", "doctor"], "oauth doctor needs the url"),
+        (&["oauth", "doctor", "https://a", "https://b"], "unexpected argument \"https://b\""),
+        (&["oauth", "doctor", "https://a", "-for=cursor"], "-for is a flag of client-config"),
+        (&["oauth", "doctor", "https://a", "-config=a"], "-config is no flag of oauth doctor"),
+        (&["oauth", "doctor", "https://a", "-demo"], "-demo and oauth doctor exclude each other"),
+        (&["-eject-templates", "--demo"], "-demo and -eject-templates exclude each other"),
+        (&["-eject-templates-to=a", "--check"], "-check and -eject-templates exclude each other"),
+        (&["-eject-templates", "client-config"], "-eject-templates and client-config exclude each other"),
+        (&["-eject-templates-to="], "-eject-templates-to needs the name of a directory"),
+        (&["-eject-templates-to"], "flag needs an argument: -eject-templates-to"),
+        (&["-force"], "-force is a flag of -eject-templates"),
         (&["--demo", "--check"], "-demo and -check exclude each other"),
         (&["--demo", "-config", "a"], "-demo and -config exclude each other"),
         (&["-http-timeout", "soon"], "Error parsing option '--http-timeout' with value 'soon'"),
@@ -265,10 +285,51 @@ fn misuse_is_explained_on_stderr_with_usage_and_code_2() {
 
 // SEED-063, SEED-064
 #[test]
-fn template_flags_say_where_they_belong() {
-    for args in [&["-eject-templates"][..], &["--eject-templates-to", "dir"], &["-eject-templates-to=dir"]] {
-        assert!(refused(args).text.contains("comes with the OAuth server"), "{args:?}");
+fn template_flags_choose_where_to_write() {
+    let eject = |to: Option<&str>, force| Action::Eject { load: load(), to: to.map(str::to_owned), force };
+    for (args, expected) in [
+        (&["-eject-templates"][..], eject(None, false)),
+        (&["--eject-templates", "--force"], eject(None, true)),
+        (&["-eject-templates-to", "dir"], eject(Some("dir"), false)),
+        (&["-eject-templates-to=a b", "-force=true"], eject(Some("a b"), true)),
+        (&["-eject-templates", "-eject-templates-to", "dir"], eject(Some("dir"), false)),
+        (&["-eject-templates=false"], Action::Serve(load())),
+        (&["-force=false"], Action::Serve(load())),
+    ] {
+        assert_eq!(parse(args).map(|args| args.action), Ok(expected), "{args:?}");
     }
+    let named = parse(&["-eject-templates", "-config", "x.json", "-strict"]).map(|args| args.action);
+    let from = Load { location: "x.json".to_owned(), strict: true, ..load() };
+    assert_eq!(named, Ok(Action::Eject { load: from, to: None, force: false }));
+}
+
+#[test]
+fn hash_password_stands_alone() {
+    for args in [&["hash-password"][..], &["--", "hash-password"], &["-version=false", "hash-password", "--"]]
+    {
+        assert_eq!(parse(args).map(|args| args.action), Ok(Action::HashPassword), "{args:?}");
+    }
+    assert_eq!(parse(&["hash-password", "-h"]).unwrap_err().code, 0);
+}
+
+#[test]
+fn oauth_doctor_takes_flags_around_its_words() {
+    let url = "https://mcp.example.com/base";
+    let doctor = |insecure, server: Option<&str>| Action::OAuthDoctor {
+        url: url.to_owned(),
+        insecure,
+        server: server.map(str::to_owned),
+    };
+    for (args, expected) in [
+        (&["oauth", "doctor", url][..], doctor(false, None)),
+        (&["oauth", "doctor", url, "-insecure"], doctor(true, None)),
+        (&["oauth", "doctor", "--server", "time", url, "--"], doctor(false, Some("time"))),
+        (&["-insecure", "oauth", "-server=a/b", "doctor", url], doctor(true, Some("a/b"))),
+        (&["oauth", "doctor", url, "-log-level", "debug"], doctor(false, None)),
+    ] {
+        assert_eq!(parse(args).map(|args| args.action), Ok(expected), "{args:?}");
+    }
+    assert_eq!(parse(&["oauth", "doctor", url, "-help"]).unwrap_err().code, 0);
 }
 
 #[cfg(unix)]

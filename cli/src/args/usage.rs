@@ -1,4 +1,4 @@
-//! The table of flags, and the texts made from it.
+//! The tables of flags and sub-commands, and the texts made from them.
 //!
 //! One row is the whole truth about a flag: its name, whether it takes a value, its default and its help. Parser,
 //! defaults, help text and suggestions all read this table. Layout follows Go's `flag.PrintDefaults`, which users of
@@ -26,9 +26,6 @@ pub(super) enum Takes {
     Value(&'static str),
 }
 
-/// Flags of the original that belong to a part this version does not have.
-pub(super) const LATER: [&str; 2] = ["eject-templates", "eject-templates-to"];
-
 /// All flags, in the order of the help text.
 pub(super) fn flags() -> impl Iterator<Item = &'static Flag> {
     GROUPS.iter().flat_map(|(_, flags)| flags.iter())
@@ -51,6 +48,10 @@ pub(super) fn usage() -> String {
         for flag in *flags {
             text.push_str(&entry(flag));
         }
+    }
+    text.push_str("\nInstead of serving the config, as a word:\n");
+    for (command, help) in COMMANDS {
+        text.push_str(&format!("  {command}\n        {help}\n"));
     }
     text
 }
@@ -103,7 +104,7 @@ const GROUPS: &[(&str, &[Flag])] = &[
             switch(
                 "insecure",
                 "false",
-                "allow insecure HTTPS connections by skipping TLS certificate verification",
+                "allow insecure HTTPS by skipping TLS certificate verification; also for oauth doctor",
             ),
         ],
     ),
@@ -116,12 +117,19 @@ const GROUPS: &[(&str, &[Flag])] = &[
                 "false",
                 "serve a small built-in MCP server; needs no config and nothing installed",
             ),
+            switch(
+                "eject-templates",
+                "false",
+                "write the built-in pages to oauth/ in templateDir of the config, to be edited there",
+            ),
+            value("eject-templates-to", "dir", "", "write them to oauth/ in this directory; needs no config"),
+            switch("force", "false", "overwrite pages there that differ from the built-in ones"),
         ],
     ),
     (
-        "After the word client-config, to print what MCP clients are to be configured with",
+        "After the word client-config or the words oauth doctor",
         &[
-            value("for", CLIENTS, "", "the client; without it, all of them"),
+            value("for", CLIENTS, "", "of client-config: the client; without it, all of them"),
             value("server", "name", "", "one server alone, instead of the merged endpoint"),
         ],
     ),
@@ -141,6 +149,13 @@ const GROUPS: &[(&str, &[Flag])] = &[
     ),
 ];
 
+/// The sub-commands that are not hidden, each with its help.
+pub(super) const COMMANDS: [(&str, &str); 3] = [
+    ("client-config", "print what MCP clients are to be configured with"),
+    ("hash-password", "ask for a password, or read a line of stdin, and print a hash for oauth2.users"),
+    ("oauth doctor <url>", "check the authorization of a running proxy from outside, as clients see it"),
+];
+
 /// The clients that `-for` knows.
 const CLIENTS: &str = "claude|claude-code|cursor|vscode|codex";
 
@@ -154,4 +169,6 @@ Examples:
   mcp-proxy -config https://example.com/config.json -http-headers 'Authorization:Bearer secret'
   mcp-proxy -config config.json --check --strict
   mcp-proxy client-config --for claude-code
+  mcp-proxy hash-password
+  mcp-proxy oauth doctor https://mcp.example.com
 ";

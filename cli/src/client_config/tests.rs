@@ -262,3 +262,14 @@ fn file(client: Client, proxy: &str, servers: &str, server: Option<&str>) -> Str
     }
     text
 }
+
+#[test]
+fn where_clients_sign_in_they_need_no_token() {
+    let proxy = r#""baseURL": "https://a.example", "type": "both",
+        "options": {"authTokens": ["s3cret"], "oauth2": {"enabled": true, "users": {"ann": "x"}}}"#;
+    let exempt =
+        r#""fetch": {"command": "x"}, "git": {"command": "x", "options": {"oauth2": {"enabled": false}}}"#;
+    assert!(!file(Client::ClaudeCode, proxy, exempt, None).contains("Authorization"));
+    assert!(!file(Client::ClaudeCode, proxy, exempt, Some("fetch")).contains("Authorization"));
+    assert!(file(Client::ClaudeCode, proxy, exempt, Some("git")).contains("Bearer ${MCP_PROXY_TOKEN}"));
+}
