@@ -8,9 +8,17 @@
 //! | [`children`] | children: crash, orderly stop, sudden death of the proxy |
 //! | [`access`] | tokens, filters, routes, sessions |
 //! | [`command_line`] | flags, exit codes, configurations |
+//! | [`login`] | the authorization server: redirects, codes, passwords, forms |
+//! | [`login_tokens`] | what tokens open, rotation, sessions, clients |
+//! | [`login_wire`] | the same down to bytes: header injection, smuggling, sizes, addresses |
+//! | [`login_store`] | what it keeps on disk, and from whom |
+//! | [`login_start`] | what it is started with, and what not |
+//! | [`login_log`] | what its log says and does not say |
+//! | [`rmcp_login`] | a login by the official Rust SDK |
+//! | [`killed`] | SIGKILL at any moment |
 //! | [`client_config`] | what clients are to be configured with |
 //!
-//! The rest is the stage: [`program`] finds what is to be started, [`proxy`] runs it, [`upstream`] has the servers,
+//! The rest is the stage: [`browser`] stands in for an OAuth client and its browser, [`program`] finds what is to be started, [`proxy`] runs it, [`upstream`] has the servers,
 //! [`client`] the clients, [`ears`] what comes to them unasked, [`pair`] both with a proxy between, [`event_stream`] HTTP+SSE (which the SDK no longer speaks), [`meeting`] lets a test hold
 //! a call in the air, [`process`] looks at processes.
 //!
@@ -26,6 +34,7 @@
 mod pair;
 
 mod access;
+mod browser;
 mod children;
 mod client;
 mod client_config;
@@ -34,12 +43,20 @@ mod ears;
 mod event_stream;
 #[path = "everything/server.rs"]
 mod everything;
+mod killed;
+mod login;
+mod login_log;
+mod login_start;
+mod login_store;
+mod login_tokens;
+mod login_wire;
 mod meeting;
 mod pairings;
 mod process;
 mod program;
 mod proxy;
 mod questions;
+mod rmcp_login;
 mod upstream;
 
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use super::{process, program, within};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -30,11 +30,27 @@ impl Proxy {
     /// Starts a proxy and waits until it listens.
     pub(crate) async fn start(config: Value, args: &[&str]) -> Self {
         let file = Scratch::file("config.json", &config.to_string());
-        let mut child = command(&file, args).kill_on_drop(true).spawn().unwrap();
+        let command = command(&file, args);
+        Self::spawn(command, file).await
+    }
+
+    /// Starts a proxy out of a shell that ran `words` before, in the directory `home`, which is also its `HOME`.
+    pub(crate) async fn start_after(words: &str, config: Value, home: &Path) -> Self {
+        let file = Scratch::file("config.json", &config.to_string());
+        let script = format!("{words}; exec \"$0\" -config \"$1\"");
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(script).arg(program::proxy()).arg(&file.path);
+        command.current_dir(home).env("HOME", home).stdin(Stdio::null()).stderr(Stdio::piped());
+        Self::spawn(command, file).await
+    }
+
+    async fn spawn(mut command: Command, file: Scratch) -> Self {
+        let mut child = command.kill_on_drop(true).spawn().unwrap();
         let pid = child.id().unwrap();
         let log = Log::of(&mut child);
         let line = log.line(" listening on 127.0.0.1:").await;
-        let port = line.rsplit(':').next().unwrap().parse().unwrap();
+        let (_, port) = line.split_once(" listening on 127.0.0.1:").unwrap();
+        let port = port.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
         Self { child, pid, port, log, _config: file }
     }
 
@@ -46,6 +62,13 @@ impl Proxy {
     /// The first line of the log, now or later, that contains `words`.
     pub(crate) async fn logged(&self, words: &str) -> String {
         self.log.line(words).await
+    }
+
+    /// Tells it to stop and gives its whole log.
+    pub(crate) async fn log_to_the_end(mut self) -> String {
+        self.signal(Signal::TERM);
+        self.ended().await;
+        within("the end of the log", self.log.end()).await
     }
 
     /// Sends it a signal.
@@ -121,6 +144,12 @@ impl Log {
         Self { lines }
     }
 
+    /// All of it, once the process has ended.
+    async fn end(&mut self) -> String {
+        while self.lines.changed().await.is_ok() {}
+        self.lines.borrow().join("\n")
+    }
+
     #[track_caller]
     fn line(&self, words: &str) -> impl Future<Output = String> {
         let mut lines = self.lines.clone();
@@ -133,7 +162,7 @@ impl Log {
     }
 }
 
-/// A directory with one file; gone with the value.
+/// A directory with at most one file; gone with the value.
 pub(crate) struct Scratch {
     dir: PathBuf,
     path: PathBuf,
@@ -141,13 +170,24 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     fn file(name: &str, text: &str) -> Self {
+        let mut scratch = Self::empty();
+        scratch.path = scratch.dir.join(name);
+        std::fs::write(&scratch.path, text).unwrap();
+        scratch
+    }
+
+    /// An empty one.
+    pub(crate) fn empty() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("mcp-proxy-e2e-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        let path = dir.join(name);
-        std::fs::write(&path, text).unwrap();
-        Self { dir, path }
+        Self { path: dir.clone(), dir }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 }
 

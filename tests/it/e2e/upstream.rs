@@ -64,7 +64,8 @@ pub(crate) async fn serve(router: Router) -> (String, AbortHandle) {
     (url, task.abort_handle())
 }
 
-fn streamable(everything: Everything) -> Router {
+/// A Streamable HTTP server at `/mcp`.
+pub(crate) fn streamable(everything: Everything) -> Router {
     let mut config = StreamableHttpServerConfig::default();
     config.max_request_body_bytes = 16 * 1024 * 1024;
     let sessions = Arc::new(LocalSessionManager::default());
