@@ -60,6 +60,7 @@
 //!  downstream · upstream    clients, sessions, streams · servers, children, exchanges
 //!  mux · view · catalog     calls in flight · what an endpoint shows · what a server offers
 //!  publish                  the lists of several servers as one, and the way back
+//!  oauth                    the authorization server, a state machine of its own; its pages and its store
 //!  policy · route · config  may it in · which path is what · checked configuration
 //!  proxy                    owns all of it and moves what happens from one to the next
 //! ```

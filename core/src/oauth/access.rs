@@ -32,19 +32,24 @@ impl Server {
     /// Looks at the value of `Authorization` of a request to a protected place.
     ///
     /// # Errors
-    /// Why it may not in.
-    pub fn check(&self, place: Place, authorization: Option<&str>) -> Result<Login, Refusal> {
-        let value = authorization.map(str::trim).filter(|value| !value.is_empty()).ok_or(Refusal::Missing)?;
+    /// Why it may not in, as the one who asks is told, and more exactly for the log.
+    pub fn check(&self, place: Place, authorization: Option<&str>) -> Result<Login, (Refusal, &'static str)> {
+        let value = authorization
+            .map(str::trim)
+            .filter(|value| !value.is_empty())
+            .ok_or((Refusal::Missing, "no token"))?;
         let token = match value.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
-            None if value.eq_ignore_ascii_case("bearer") => return Err(Refusal::Malformed),
-            Some(_) | None => return Err(Refusal::Invalid),
+            None if value.eq_ignore_ascii_case("bearer") => {
+                return Err((Refusal::Malformed, "an empty token"));
+            }
+            Some(_) | None => return Err((Refusal::Invalid, "no bearer token")),
         };
         if token.contains([' ', ',']) {
-            return Err(Refusal::Malformed);
+            return Err((Refusal::Malformed, "more than one token"));
         }
         let hash = Hash::of(token);
-        let (grant, audience, mcp) = self.living(&hash).ok_or(Refusal::Invalid)?;
+        let (grant, audience, mcp) = self.living(&hash).map_err(|reason| (Refusal::Invalid, reason))?;
         let user = grant.user.as_deref();
         let opens = |index: &usize| {
             self.settings.resources.get(*index).is_some_and(|server| {
@@ -57,7 +62,7 @@ impl Server {
         let servers: Vec<usize> = match place {
             Place::Server(index) => {
                 if !self.settings.resources.get(index).is_some_and(in_audience) {
-                    return Err(Refusal::Invalid);
+                    return Err((Refusal::Invalid, "the token was issued for another server"));
                 }
                 Some(index).filter(opens).into_iter().collect()
             }
@@ -65,10 +70,13 @@ impl Server {
         };
         if servers.is_empty() {
             let none = place == Place::Merged && !self.settings.resources.iter().any(in_audience);
-            return Err(if none { Refusal::Invalid } else { Refusal::Forbidden });
+            return Err(match none {
+                true => (Refusal::Invalid, "the token was issued for another server"),
+                false => (Refusal::Forbidden, "the user may not use this server"),
+            });
         }
         if !mcp {
-            return Err(Refusal::Narrow);
+            return Err((Refusal::Narrow, "the scope of the token is too small"));
         }
         let parts = ["principal", user.unwrap_or_default(), grant.client_id.as_str()];
         let seal = self.book.durable().key.seal(parts);
@@ -78,16 +86,23 @@ impl Server {
 
     /// Whether a token that was good is still good.
     pub fn holds(&self, token: &Hash) -> bool {
-        self.living(token).is_some()
+        self.living(token).is_ok()
     }
 
-    /// The grant of an access token that is good, its audience, and whether its scope opens servers.
-    fn living(&self, hash: &Hash) -> Option<(&Grant, &Audience, bool)> {
-        let (_, grant, access) = self.book.durable().access(hash)?;
-        let alive = !access.expires_at.is_over(self.now)
-            && self.knows_client(&grant.client_id)
-            && self.is_user_same(grant);
-        alive.then_some((&**grant, &access.aud, access.scope.mcp))
+    /// The grant of an access token that is good, its audience, and whether its scope opens servers; else why not.
+    fn living(&self, hash: &Hash) -> Result<(&Grant, &Audience, bool), &'static str> {
+        let (_, grant, access) =
+            self.book.durable().access(hash).ok_or("the token is unknown or was revoked")?;
+        if access.expires_at.is_over(self.now) {
+            return Err("the token has expired");
+        }
+        if !self.knows_client(&grant.client_id) {
+            return Err("the client of the token is gone");
+        }
+        if !self.is_user_same(grant) {
+            return Err("the user is gone or has another password");
+        }
+        Ok((grant, &access.aud, access.scope.mcp))
     }
 
     /// Whether the user of a grant is still there with the same password.

@@ -131,6 +131,9 @@ impl Server {
         if let Some((_, visits)) = self.documents.waiting.values_mut().find(|(known, _)| *known == id) {
             return visits.push(visit);
         }
+        if self.throttle.documents.admit(self.now.mono, visit.address.shown).is_err() {
+            return self.refuse_unread(visit);
+        }
         self.documents.last_job = self.documents.last_job.wrapping_add(1);
         let job = self.documents.last_job;
         self.documents.waiting.insert(job, (id, vec![visit]));

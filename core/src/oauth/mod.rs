@@ -157,6 +157,7 @@ pub struct Server {
 struct Throttles {
     logins: Throttle,
     registrations: Buckets,
+    documents: Buckets,
 }
 
 impl Server {
@@ -167,6 +168,7 @@ impl Server {
         let options = &settings.options;
         let throttle = Throttles {
             logins: Throttle::new(options.login_rate, THROTTLED_MAX),
+            documents: Buckets::new(DOCUMENTS_PER_MINUTE, DOCUMENTS_PER_MINUTE, THROTTLED_MAX),
             registrations: Buckets::new(REGISTRATIONS_PER_MINUTE, REGISTRATIONS_PER_MINUTE, THROTTLED_MAX),
         };
         Self {
@@ -260,11 +262,6 @@ impl Server {
         self.save();
     }
 
-    /// Whether requests wait for something that is still to come.
-    pub fn is_busy(&self) -> bool {
-        self.book.is_busy()
-    }
-
     /// The answer to a request that may not in. `path` is that of the request.
     pub fn refusal(&mut self, refusal: Refusal, head: &RequestHead) -> Reply {
         let issuer = self.issuer_for(head);
@@ -324,5 +321,7 @@ impl Server {
 const THROTTLED_MAX: usize = 10_000;
 /// Registrations of one address. Hosted clients share addresses and register twice for every attempt.
 const REGISTRATIONS_PER_MINUTE: u32 = 120;
+/// Documents that are fetched at the wish of one address.
+const DOCUMENTS_PER_MINUTE: u32 = 60;
 /// Foreign text in a log line is cut here.
 const FACT_CHARS_MAX: usize = 200;

@@ -16,10 +16,9 @@ use super::Server;
 use super::client::Known;
 use super::issuer::Issuer;
 use super::params::Params;
-use super::reply::Reply;
 use super::secret::Hash;
 use super::store::{Expiry, Grant, GrantId, Refresh, State, unix};
-use super::token::Narrowed;
+use super::token::{Denied, Narrowed};
 use crate::config::RefreshReuse;
 use crate::log::Level;
 use crate::time::Mono;
@@ -68,20 +67,26 @@ impl Server {
         client: &Known,
         issuer: &Issuer,
         params: &Params,
-    ) -> Result<String, Reply> {
+    ) -> Result<String, Denied> {
         let Some(token) = params.get("refresh_token") else {
-            return Err(Reply::error(400, "invalid_request", "refresh_token is required"));
+            return Err(Denied::openly("invalid_request", "refresh_token is required"));
         };
         let hash = Hash::of(token);
-        let Some((id, grant, refresh)) = self.book.staged().refresh(&hash) else { return Err(bad_refresh()) };
+        let Some((id, grant, refresh)) = self.book.staged().refresh(&hash) else {
+            return Err(bad_refresh("the refresh token is unknown"));
+        };
         let (id, mut grant, used) = (id.clone(), Grant::clone(grant), refresh.clone());
         if grant.client_id != client.id {
             // Somebody else's: it stays unharmed.
-            return Err(bad_refresh());
+            return Err(bad_refresh("the refresh token was issued to another client"));
         }
-        if grant.lifetime().is_over(self.now) || !self.is_user_same(&grant) {
+        if grant.lifetime().is_over(self.now) {
             self.revoke_grant(&id, "expired");
-            return Err(bad_refresh());
+            return Err(bad_refresh("the login has expired"));
+        }
+        if !self.is_user_same(&grant) {
+            self.revoke_grant(&id, "user");
+            return Err(bad_refresh("the user is gone or has another password"));
         }
         if used.retired_at.is_some() {
             self.check_grace(&id, &grant, &used, client)?;
@@ -98,7 +103,7 @@ impl Server {
         }
         let is_first = known.is_none();
         if used.retired_at.is_some() && grant.leaves() >= LEAVES_MAX {
-            return Err(bad_refresh());
+            return Err(bad_refresh("too many refresh tokens of this login are unused"));
         }
         let (now, grace) = (self.now, u64::from(self.settings.options.refresh_grace_seconds));
         for used in grant.refresh.iter_mut().filter(|used| used.hash == hash && used.retired_at.is_none()) {
@@ -130,7 +135,7 @@ impl Server {
         grant: &Grant,
         used: &Refresh,
         client: &Known,
-    ) -> Result<(), Reply> {
+    ) -> Result<(), Denied> {
         let token = used.hash.to_string();
         let user = grant.user.as_deref().unwrap_or_default().to_owned();
         let facts = [("client", client.id.as_str()), ("user", user.as_str()), ("token", token.as_str())];
@@ -143,7 +148,7 @@ impl Server {
         if self.settings.options.refresh_reuse == RefreshReuse::Revoke {
             self.revoke_grant(id, "refresh_reuse");
         }
-        Err(bad_refresh())
+        Err(bad_refresh("the refresh token was used before"))
     }
 
     fn remember(&mut self, used: Hash, body: &str, leaf: Hash, narrowed: Narrowed) {
@@ -162,10 +167,6 @@ impl Server {
 }
 
 /// One answer for everything that can be wrong with a refresh token.
-fn bad_refresh() -> Reply {
-    Reply::error(
-        400,
-        "invalid_grant",
-        "the refresh token is unknown, expired, revoked or was issued to another client",
-    )
+fn bad_refresh(reason: &'static str) -> Denied {
+    Denied::grant("the refresh token is unknown, expired, revoked or was issued to another client", reason)
 }

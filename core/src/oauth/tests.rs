@@ -22,6 +22,7 @@ struct Desk {
     last: RequestId,
     now: Now,
     log: String,
+    fetches: u32,
 }
 
 impl Desk {
@@ -51,6 +52,7 @@ impl Desk {
             last: 0,
             now: Now { mono: Mono(1), unix: Unix(1_800_000_000_000) },
             log: String::new(),
+            fetches: 0,
         };
         desk.server.set_now(desk.now);
         desk.server.start();
@@ -79,7 +81,10 @@ impl Desk {
                 Effect::Derive { job, candidate } => {
                     self.server.on_compared(job, candidate.password == candidate.stored);
                 }
-                Effect::Fetch { job, .. } => self.server.on_fetched(job, Err("no network".to_owned())),
+                Effect::Fetch { job, .. } => {
+                    self.fetches += 1;
+                    self.server.on_fetched(job, Err("no network".to_owned()));
+                }
                 Effect::Log(_, line) => self.log.push_str(&(line + "\n")),
             }
         }
@@ -184,7 +189,9 @@ impl Desk {
     /// Shows a token at a server: `db` is the first, `fs` the second.
     fn check(&mut self, server: usize, token: &str) -> Result<Login, Refusal> {
         self.server.set_now(self.now);
-        self.server.check(crate::route::Place::Server(server), Some(&format!("Bearer {token}")))
+        self.server
+            .check(crate::route::Place::Server(server), Some(&format!("Bearer {token}")))
+            .map_err(|(refusal, _)| refusal)
     }
 }
 
@@ -328,6 +335,44 @@ fn a_refresh_for_another_server_within_the_grace_gets_what_it_asks_for() {
     assert!(desk.check(1, &member(&first, "access_token")).is_ok());
     assert!(desk.check(0, &member(&other, "access_token")).is_ok());
     assert!(desk.check(1, &member(&other, "access_token")).is_err());
+}
+
+#[test]
+fn one_address_cannot_make_us_fetch_without_end() {
+    // T-24, T-55
+    let mut desk = Desk::new(json!({}));
+    for n in 0..100 {
+        let id = form::encode_component(&format!("https://claude.ai/client/{n}"));
+        let page = desk.get(&format!("/oauth/authorize?response_type=code&client_id={id}"));
+        assert_eq!(page.status, 400, "{page:?}");
+    }
+    assert_eq!(desk.fetches, DOCUMENTS_PER_MINUTE);
+    desk.pass(60);
+    let id = form::encode_component("https://claude.ai/client/100");
+    desk.get(&format!("/oauth/authorize?response_type=code&client_id={id}"));
+    assert_eq!(desk.fetches, DOCUMENTS_PER_MINUTE + 1);
+}
+
+#[test]
+fn the_log_says_why_and_the_answer_does_not() {
+    // T-08, OA-56
+    let mut desk = Desk::new(json!({}));
+    let client = desk.register();
+    let code = desk.log_in(&client, "ann", "secret", "").unwrap();
+    let unknown = desk.redeem(&client, "mcpx_ac_nothing");
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("client_id", client.as_str()),
+        ("code_verifier", CHALLENGE),
+    ];
+    let unmet = desk.form("/oauth/token", &fields);
+    assert_eq!((unmet.status, &unmet.body), (400, &unknown.body));
+    assert!(desk.log.contains("the code is unknown or has expired"), "{}", desk.log);
+    assert!(desk.log.contains("the code_verifier does not meet the challenge"), "{}", desk.log);
+    let refreshed = desk.refresh(&client, "mcpx_rt_nothing");
+    assert_eq!(member(&refreshed, "error"), "invalid_grant");
+    assert!(desk.log.contains("the refresh token is unknown"), "{}", desk.log);
 }
 
 #[test]

@@ -26,6 +26,24 @@ const RETIRED_MAX: usize = 32;
 /// Grants of one user through one client. A new login ends the oldest beyond it.
 const GRANTS_MAX: usize = 20;
 
+/// Why nothing is given: the answer, which tells a stranger little, and the reason, for the log.
+pub(super) struct Denied {
+    reply: Reply,
+    reason: &'static str,
+}
+
+impl Denied {
+    /// What is wrong is no secret.
+    pub(super) fn openly(code: &str, reason: &'static str) -> Self {
+        Self { reply: Reply::error(400, code, reason), reason }
+    }
+
+    /// `invalid_grant`, in the same words whatever the reason (T-08).
+    pub(super) fn grant(words: &str, reason: &'static str) -> Self {
+        Self { reply: Reply::error(400, "invalid_grant", words), reason }
+    }
+}
+
 /// What a request narrows a grant to.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Narrowed {
@@ -48,27 +66,29 @@ impl Server {
         let reply = match params.get("grant_type") {
             Some("authorization_code") => self.redeem(&client, issuer, params),
             Some("refresh_token") => self.refresh(&client, issuer, params),
-            Some(_) => Err(Reply::error(400, "unsupported_grant_type", "this grant type is not supported")),
-            None => Err(Reply::error(400, "invalid_request", "grant_type is required")),
+            Some(_) => Err(Denied::openly("unsupported_grant_type", "this grant type is not supported")),
+            None => Err(Denied::openly("invalid_request", "grant_type is required")),
         };
         match reply {
             Ok(body) => self.reply_after_save(id, Reply::json(200, body).open()),
-            // What was revoked on the way must stay so.
-            Err(reply) => self.reply_after_save(id, reply.open()),
+            Err(Denied { reply, reason }) => {
+                let facts = [("client", client.id.as_str()), ("reason", reason), ("ip", address.as_str())];
+                self.event(Level::Info, "token_denied", &facts);
+                // What was revoked on the way must stay so.
+                self.reply_after_save(id, reply.open());
+            }
         }
     }
 
     /// A code becomes a grant.
-    fn redeem(&mut self, client: &Known, issuer: &Issuer, params: &Params) -> Result<String, Reply> {
-        let required = |name| {
-            params
-                .get(name)
-                .ok_or_else(|| Reply::error(400, "invalid_request", &format!("{name} is required")))
+    fn redeem(&mut self, client: &Known, issuer: &Issuer, params: &Params) -> Result<String, Denied> {
+        let Some(code) = params.get("code") else {
+            return Err(Denied::openly("invalid_request", "code is required"));
         };
-        let hash = Hash::of(required("code")?);
+        let hash = Hash::of(code);
         let code = match self.codes.present(&hash, self.now.mono) {
             Presented::Fresh(code) => code,
-            Presented::Unknown => return Err(bad_code()),
+            Presented::Unknown => return Err(bad_code("the code is unknown or has expired")),
             Presented::Replayed(grant) => {
                 self.event(
                     Level::Warn,
@@ -78,21 +98,26 @@ impl Server {
                 if let Some(grant) = grant {
                     self.revoke_grant(&grant, "code_replay");
                 }
-                return Err(bad_code());
+                return Err(bad_code("the code was used before"));
             }
         };
-        let verifier = required("code_verifier")?;
-        if code.client_id != client.id || !is_met(&code.challenge, verifier) {
-            return Err(bad_code());
+        let Some(verifier) = params.get("code_verifier") else {
+            return Err(Denied::openly("invalid_request", "code_verifier is required"));
+        };
+        if code.client_id != client.id {
+            return Err(bad_code("the code was issued to another client"));
+        }
+        if !is_met(&code.challenge, verifier) {
+            return Err(bad_code("the code_verifier does not meet the challenge"));
         }
         // OAuth 2.1 dropped it, since PKCE binds the code; clients of before send it.
         if params.get("redirect_uri").is_some_and(|uri| uri != code.redirect_uri) {
-            return Err(bad_code());
+            return Err(bad_code("the redirect_uri is not that of the authorization"));
         }
         let granted = Narrowed { audience: code.audience.clone(), scope: code.scope };
         let narrowed = self.narrow(issuer, params, &granted)?;
         if self.users.fingerprint(&code.user) != Some(code.cred_fp.as_str()) {
-            return Err(bad_code());
+            return Err(bad_code("the user is gone or has another password"));
         }
         Ok(self.grant(client, code, &hash, narrowed))
     }
@@ -136,16 +161,17 @@ impl Server {
         issuer: &Issuer,
         params: &Params,
         granted: &Narrowed,
-    ) -> Result<Narrowed, Reply> {
+    ) -> Result<Narrowed, Denied> {
         let audience = match params.resources().next() {
             None => granted.audience.clone(),
             Some(_) => {
-                self.audience(issuer, params).filter(|asked| granted.audience.covers(asked)).ok_or_else(
-                    || Reply::error(400, "invalid_target", "resource must be among what was authorized"),
-                )?
+                let asked = self.audience(issuer, params).filter(|asked| granted.audience.covers(asked));
+                asked.ok_or_else(|| {
+                    Denied::openly("invalid_target", "resource must be among what was authorized")
+                })?
             }
         };
-        let too_wide = || Reply::error(400, "invalid_scope", "scope must be among what was granted");
+        let too_wide = || Denied::openly("invalid_scope", "scope must be among what was granted");
         let scope = match params.get("scope") {
             None => granted.scope,
             Some(text) => {
@@ -243,9 +269,9 @@ fn is_met(challenge: &str, verifier: &str) -> bool {
         && Base64UrlUnpadded::encode_string(&Sha256::digest(verifier.as_bytes())) == challenge
 }
 
-/// One answer for everything that can be wrong with a code (T-08).
-fn bad_code() -> Reply {
-    Reply::error(400, "invalid_grant", "the code is unknown, expired, used or was issued for another request")
+/// One answer for everything that can be wrong with a code.
+fn bad_code(reason: &'static str) -> Denied {
+    Denied::grant("the code is unknown, expired, used or was issued for another request", reason)
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ impl Proxy {
             });
         }
         if head.count("authorization") > 1 {
-            return Err(self.refuse_login(oauth::Refusal::Malformed, head));
+            return Err(self.refuse_login(place, (oauth::Refusal::Malformed, "more than one header"), head));
         }
         let server = match place {
             Place::Server(index) => Some(index),
@@ -102,7 +102,7 @@ impl Proxy {
         };
         oauth.set_now(self.fx.now);
         match oauth.check(place, header) {
-            Err(refusal) => Err(self.refuse_login(refusal, head)),
+            Err(refused) => Err(self.refuse_login(place, refused, head)),
             Ok(login) => {
                 let principal = Principal::Login(login.principal);
                 client.login = Some(login.token);
@@ -114,9 +114,22 @@ impl Proxy {
         }
     }
 
-    fn refuse_login(&mut self, refusal: oauth::Refusal, head: &RequestHead) -> Refusal {
-        if self.fx.logs(Level::Debug) {
-            self.fx.log(Level::Debug, None, format!("oauth event=refused reason={refusal:?}"));
+    fn refuse_login(
+        &mut self,
+        place: Place,
+        (refusal, reason): (oauth::Refusal, &str),
+        head: &RequestHead,
+    ) -> Refusal {
+        // Every client comes without a token first.
+        let level = if refusal == oauth::Refusal::Missing { Level::Debug } else { Level::Info };
+        if self.fx.logs(level) {
+            let label = match place {
+                Place::Server(index) => {
+                    self.upstreams.get(UpstreamId(index as u64)).map(|it| it.label.clone())
+                }
+                Place::Merged => None,
+            };
+            self.fx.log(level, label.as_ref(), format!("oauth event=refused reason=\"{reason}\""));
         }
         match &mut self.oauth {
             Some(oauth) => Refusal::Reply(Box::new(oauth.refusal(refusal, head))),

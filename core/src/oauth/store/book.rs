@@ -112,9 +112,4 @@ impl Book {
         let waiting = saving.waiting.into_iter().chain(std::mem::take(&mut self.queue));
         Outcome::Undone(waiting.map(|(request, _)| request).collect())
     }
-
-    /// Whether a save is under way or wanted.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.saving.is_some() || self.dirty
-    }
 }
