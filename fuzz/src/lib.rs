@@ -22,7 +22,7 @@ macro_rules! targets {
 }
 
 targets![
-    config, engine, http_client, http_server, json, oauth_text, page, passage, stream, url,
+    config, engine, http_client, http_server, json, oauth, oauth_text, page, passage, proxy, stream, url,
 ];
 
 /// The program of one target: under cargo-fuzz libFuzzer drives it, otherwise it runs over the files it is given.

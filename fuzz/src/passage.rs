@@ -12,6 +12,7 @@ use crate::rig::peer::{Asked, Side};
 use crate::rig::{Rig, tight, words};
 use crate::tape::Tape;
 use mcp_proxy_core::id::ConnId;
+use mcp_proxy_core::limits::Limits;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,24 +32,31 @@ pub fn passage(data: &[u8]) {
 }
 
 /// An engine with a client that has shaken hands at `path`.
-fn session(config: &str, path: &str, revision: &str, members: impl Fn(&Asked) -> String) -> (Rig, ConnId) {
-    let mut rig = Rig::new(config, tight());
+fn session(config: &str, path: &str, revision: &str, members: impl Fn(&Asked) -> String) -> Rig {
+    let limits = Limits { session_idle_ms: 15_000, ..tight() };
+    let mut rig = Rig::new(config, limits);
     for _ in 0..4 {
         rig.go_on(&members);
     }
-    let client = rig.accept().expect("a client");
+    // Lists that are not answered are not waited for any longer.
+    rig.pass(2_500);
+    rig.go_on(&members);
     let capabilities = json!({"roots": {}, "sampling": {"tools": {}}, "elicitation": {"form": {}, "url": {}}});
     let params = json!({"protocolVersion": revision, "capabilities": capabilities,
         "clientInfo": {"name": "c", "version": "1"}});
-    post(&mut rig, client, path, json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}).to_string().as_bytes());
+    post(&mut rig, path, json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}).to_string().as_bytes());
     rig.go_on(&members);
-    post(&mut rig, client, path, br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+    post(&mut rig, path, br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
     rig.go_on(&members);
     rig.go_on(&members);
-    (rig, client)
+    let is_served = rig.peers.values().any(|peer| !peer.session.is_empty());
+    assert!(is_served, "a server whose handshake was good is not served");
+    rig
 }
 
-fn post(rig: &mut Rig, conn: ConnId, path: &str, body: &[u8]) {
+/// Each message over a connection of its own: idle ones are closed.
+fn post(rig: &mut Rig, path: &str, body: &[u8]) {
+    let conn = rig.accept().expect("a connection");
     let sessions: Vec<&str> = rig.peers.values().map(|peer| peer.session.as_str()).filter(|it| !it.is_empty()).collect();
     let session = sessions.first().map_or(String::new(), |session| format!("Mcp-Session-Id: {session}\r\n"));
     let head = format!(
@@ -123,9 +131,9 @@ fn in_one_line(raw: &str) -> String {
 
 fn check_call(tape: &mut Tape<'_>, revision: &str) {
     let (params, result) = (tape.until(0), tape.until(0));
-    let (mut rig, client) = session(words::CONFIGS[0], "/fs/mcp", revision, usual);
+    let mut rig = session(words::CONFIGS[0], "/fs/mcp", revision, usual);
     let body = [br#"{"jsonrpc":"2.0","id":"call","method":"tools/call","params":"#, params, b"}"].concat();
-    post(&mut rig, client, "/fs/mcp", &body);
+    post(&mut rig, "/fs/mcp", &body);
     let Some((child, asked)) = until_request(&mut rig, "tools/call", usual) else {
         rig.pass(8_000);
         rig.pump_all();
@@ -168,14 +176,15 @@ const REWORDED: [&str; 6] = ["mode", "requestedSchema", "tools", "toolChoice", "
 
 fn check_question(tape: &mut Tape<'_>, revision: &str, method: &str) {
     let (params, result) = (tape.until(0), tape.until(0));
-    let (mut rig, client) = session(words::CONFIGS[0], "/fs/mcp", revision, usual);
-    post(&mut rig, client, "/fs/mcp", br#"{"jsonrpc":"2.0","id":"call","method":"tools/call","params":{"name":"a"}}"#);
+    let mut rig = session(words::CONFIGS[0], "/fs/mcp", revision, usual);
+    post(&mut rig, "/fs/mcp", br#"{"jsonrpc":"2.0","id":"call","method":"tools/call","params":{"name":"a"}}"#);
     let Some((child, _)) = until_request(&mut rig, "tools/call", usual) else { panic!("the call is not passed on") };
     let text = [b"{\"jsonrpc\":\"2.0\",\"id\":\"q\",\"method\":\"", method.as_bytes(), b"\",\"params\":", params, b"}"].concat();
     rig.reply(child, Side::Child, "", &text, 0);
     rig.pump_all();
 
-    let inbox = rig.peers[&client].inbox.iter();
+    let clients = rig.peers.values().filter(|peer| peer.side == Side::Client);
+    let inbox = clients.flat_map(|peer| &peer.inbox);
     let asked = inbox.map(|text| (members(text), text.clone())).find(|(all, _)| {
         all.get("method").is_some_and(|raw| raw.get() == json!(method).to_string())
     });
@@ -184,10 +193,9 @@ fn check_question(tape: &mut Tape<'_>, revision: &str, method: &str) {
         if let (Ok(sent), Ok(heard)) = (serde_json::from_slice::<Value>(&text), serde_json::from_slice::<Value>(&heard)) {
             check_reworded(revision, &sent["params"], &heard["params"]);
         }
-        let other = rig.accept().expect("a second connection");
         let id = all.get("id").map_or("0", |raw| raw.get());
         sent_answer = [b"{\"jsonrpc\":\"2.0\",\"id\":", id.as_bytes(), b",", result, b"}"].concat();
-        post(&mut rig, other, "/fs/mcp", &sent_answer);
+        post(&mut rig, "/fs/mcp", &sent_answer);
     }
     let answered: Vec<Vec<u8>> = answers(&rig, Side::Child, "\"q\"");
     if let (Some(own), Some(gone)) =
@@ -236,22 +244,24 @@ fn check_lists(tape: &mut Tape<'_>, revision: &str) {
         }
         format!("\"result\":{{{}}}", lists[usize::from(asked.to == "web")])
     };
-    let (mut rig, client) = session(TWO, "/mcp", revision, members);
+    let mut rig = session(TWO, "/mcp", revision, members);
     for (n, kind) in ["tools", "prompts", "resources", "resources/templates"].iter().enumerate() {
-        post(&mut rig, client, "/mcp", format!(r#"{{"jsonrpc":"2.0","id":{},"method":"{kind}/list"}}"#, 100 + n).as_bytes());
+        post(&mut rig, "/mcp", format!(r#"{{"jsonrpc":"2.0","id":{},"method":"{kind}/list"}}"#, 100 + n).as_bytes());
         rig.go_on(members);
-        rig.pass(1_200);
-        rig.pump_all();
+        for _ in 0..8 {
+            rig.pass(1_000);
+            rig.pump_all();
+        }
         let answer = answers(&rig, Side::Client, &(100 + n).to_string());
         assert_eq!(answer.len(), 1, "no answer to {kind}/list");
         if let Ok(list) = serde_json::from_slice::<Value>(&answer[0]) {
-            check_names(&mut rig, client, kind, &list["result"][*kind], members);
+            check_names(&mut rig, kind, &list["result"][*kind], members);
         }
     }
     rig.finish();
 }
 
-fn check_names(rig: &mut Rig, client: ConnId, kind: &str, list: &Value, said: impl Fn(&Asked) -> String) {
+fn check_names(rig: &mut Rig, kind: &str, list: &Value, said: impl Fn(&Asked) -> String) {
     if !matches!(kind, "tools" | "prompts") {
         return;
     }
@@ -264,7 +274,7 @@ fn check_names(rig: &mut Rig, client: ConnId, kind: &str, list: &Value, said: im
     for (n, name) in names.iter().take(3).enumerate() {
         let id = format!("{kind}-{n}");
         let body = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": {"name": name}});
-        post(rig, client, "/mcp", body.to_string().as_bytes());
+        post(rig, "/mcp", body.to_string().as_bytes());
         let Some((child, asked)) = until_request(rig, method, &said) else { panic!("{name} leads nowhere") };
         assert!(members_of(&members(&asked.text)["params"]).contains_key("name"), "{name}");
         let message = format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{{}}}}", asked.id);
