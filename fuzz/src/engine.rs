@@ -7,13 +7,16 @@
 //! Properties: those of [`Rig`]; and at the end, when all clients have gone, nothing of them is left and the engine stops.
 
 use crate::rig::peer::{Peer, Side};
-use crate::rig::{Rig, tight, words};
+use crate::rig::{Rig, tells_secret, tight, words};
 use crate::tape::Tape;
 use mcp_proxy_core::event::{CloseCause, Command, Input};
 use mcp_proxy_core::id::ConnId;
 
 /// See the module.
 pub fn engine(data: &[u8]) {
+    if tells_secret(data) {
+        return;
+    }
     let mut tape = Tape::new(data);
     let mut rig = Rig::new(tape.pick(&words::CONFIGS), tight());
     while !tape.is_over() && !rig.stopped {

@@ -22,7 +22,18 @@ macro_rules! targets {
 }
 
 targets![
-    config, engine, http_client, http_server, json, oauth, oauth_text, page, passage, proxy, stream, url,
+    config,
+    engine,
+    http_client,
+    http_server,
+    json,
+    oauth,
+    oauth_text,
+    page,
+    passage,
+    proxy,
+    stream,
+    url,
 ];
 
 /// The program of one target: under cargo-fuzz libFuzzer drives it, otherwise it runs over the files it is given.
@@ -34,7 +45,9 @@ macro_rules! target {
 
         #[cfg(not(fuzzing))]
         fn main() -> std::io::Result<()> {
-            std::env::args_os().skip(1).try_for_each(|file| std::fs::read(file).map(|data| $crate::$name::$name(&data)))
+            std::env::args_os()
+                .skip(1)
+                .try_for_each(|file| std::fs::read(file).map(|data| $crate::$name::$name(&data)))
         }
     };
 }

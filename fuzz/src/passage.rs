@@ -9,7 +9,7 @@
 //! lead back to the server and the name they stand for.
 
 use crate::rig::peer::{Asked, Side};
-use crate::rig::{Rig, tight, words};
+use crate::rig::{Rig, tells_secret, tight, words};
 use crate::tape::Tape;
 use mcp_proxy_core::id::ConnId;
 use mcp_proxy_core::limits::Limits;
@@ -22,6 +22,9 @@ const ASKS: [&str; 3] = ["elicitation/create", "sampling/createMessage", "roots/
 
 /// See the module.
 pub fn passage(data: &[u8]) {
+    if tells_secret(data) {
+        return;
+    }
     let mut tape = Tape::new(data);
     let (which, revision) = (tape.below(5), tape.pick(&REVISIONS));
     match which {
@@ -186,7 +189,7 @@ fn check_question(tape: &mut Tape<'_>, revision: &str, method: &str) {
     let clients = rig.peers.values().filter(|peer| peer.side == Side::Client);
     let inbox = clients.flat_map(|peer| &peer.inbox);
     let asked = inbox.map(|text| (members(text), text.clone())).find(|(all, _)| {
-        all.get("method").is_some_and(|raw| raw.get() == json!(method).to_string())
+        all.get("method").is_some_and(|raw| raw.get().trim_matches('"') == method)
     });
     let mut sent_answer = Vec::new();
     if let Some((all, heard)) = asked {

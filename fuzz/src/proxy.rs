@@ -127,7 +127,7 @@ fn act(w: &mut World, tape: &mut Tape<'_>, servers: &[&str]) {
         0..=2 => ask(w, c, tape),
         3..=5 => call(w, c, tape),
         6 => {
-            let token = json!(tape.byte());
+            let token = json!(w.clients[c].requests.len());
             w.start_watched(c, "progress", json!({"n": 5, "ms": tape.below(100)}), token);
         }
         7 => cancel(w, c, tape),
@@ -159,7 +159,7 @@ fn act(w: &mut World, tape: &mut Tape<'_>, servers: &[&str]) {
         15 => break_something(w, tape, servers),
         16 => leave(w, c, tape.one_in(2)),
         17 if tape.byte() == 0xff => w.command(Command::Stop),
-        _ if w.clients.len() < CLIENTS_MAX => arrive(w, tape, servers),
+        _ if w.clients.len() < CLIENTS_MAX && w.is_listening() => arrive(w, tape, servers),
         _ => {}
     }
 }
@@ -259,7 +259,7 @@ fn part(w: &mut World) {
     if w.stopped.is_some() {
         return;
     }
-    w.run_ms(100_000);
+    w.run_ms(45_000);
     if w.stopped.is_none() {
         assert!(w.unanswered().is_empty(), "questions without an answer: {:?}", w.unanswered());
         let census = w.shard.proxy().census();

@@ -31,6 +31,11 @@ use std::sync::Arc;
 /// Must not be in a log record.
 pub const SECRET: &str = "planted-secret";
 
+/// Whether the input holds half of the secret: who says it where it is logged can read it there.
+pub fn tells_secret(data: &[u8]) -> bool {
+    [&b"planted"[..], b"-secret"].iter().any(|half| data.windows(half.len()).any(|window| window == *half))
+}
+
 /// What the engine waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
@@ -214,8 +219,16 @@ impl Rig {
     pub fn pump(&mut self, conn: ConnId, most: usize) {
         let Some(peer) = self.peers.get_mut(&conn).filter(|peer| peer.phase == Phase::Open) else { return };
         let queue = self.proxy.outgoing(conn);
-        let cap = if peer.side == Side::Client { self.limits.send_cap_bytes } else { self.limits.upstream_send_cap_bytes };
-        assert!(queue.len() <= cap + 8 * self.limits.message_bytes_max, "{} bytes wait for {conn:?}", queue.len());
+        let cap = if peer.side == Side::Client {
+            self.limits.send_cap_bytes
+        } else {
+            self.limits.upstream_send_cap_bytes
+        };
+        assert!(
+            queue.len() <= cap + 8 * self.limits.message_bytes_max,
+            "{} bytes wait for {conn:?}",
+            queue.len()
+        );
         let bytes = queue[..queue.len().min(most)].to_vec();
         if !bytes.is_empty() {
             peer.hears(&bytes);
@@ -232,7 +245,11 @@ impl Rig {
 
     /// The open connections of this kind.
     pub fn conns(&self, which: impl Fn(&Peer) -> bool) -> Vec<ConnId> {
-        self.peers.iter().filter(|(_, peer)| peer.phase == Phase::Open && which(peer)).map(|(conn, _)| *conn).collect()
+        self.peers
+            .iter()
+            .filter(|(_, peer)| peer.phase == Phase::Open && which(peer))
+            .map(|(conn, _)| *conn)
+            .collect()
     }
 
     /// The other end will send nothing more.
@@ -291,7 +308,9 @@ impl Rig {
                 self.peer(conn).phase = Phase::Over;
                 self.turn(Input::Failed { conn, reason: "not today" });
             }
-            Wish::Connect(conn) if self.is_opening(conn) => self.turn(Input::Failed { conn, reason: "not today" }),
+            Wish::Connect(conn) if self.is_opening(conn) => {
+                self.turn(Input::Failed { conn, reason: "not today" })
+            }
             Wish::Resolve(_) | Wish::Connect(_) | Wish::Spawn(_) => {}
             Wish::Exit(conn) => self.exit(conn, 137),
             Wish::Load(key) => {
@@ -319,7 +338,11 @@ impl Rig {
     pub fn pass(&mut self, ms: u64) {
         let until = self.now.saturating_add(ms * 1_000_000);
         for _ in 0..TIMEOUTS_MAX {
-            let due = self.proxy.deadline().map(|deadline| deadline.at.0).filter(|at| *at <= until && !self.stopped);
+            let due = self
+                .proxy
+                .deadline()
+                .map(|deadline| deadline.at.0)
+                .filter(|at| *at <= until && !self.stopped);
             let Some(due) = due else {
                 self.now = until;
                 return;

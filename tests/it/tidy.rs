@@ -13,7 +13,8 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 /// Where Rust files are looked for.
-const SOURCES: [&str; 4] = ["core/src", "cli/src", "runtime-smol/src", "tests"];
+const SOURCES: [&str; 7] =
+    ["core/src", "cli/src", "runtime-smol/src", "tests", "fuzz/src", "fuzz/fuzz_targets", "fuzz/tests"];
 
 /// Lines of the longest file. What is longer holds more than one idea.
 const LINES_MAX: usize = 600;
@@ -391,7 +392,7 @@ impl Source {
     }
 
     fn is_test(&self, number: usize) -> bool {
-        self.path.starts_with("tests/") || self.is_test_file() || number >= self.tests_from
+        self.path.starts_with("tests/") || self.path.starts_with("fuzz/") || self.is_test_file() || number >= self.tests_from
     }
 
     fn is_engine(&self, number: usize) -> bool {

@@ -151,7 +151,8 @@ impl Peer {
             Part::Body(bytes) => self.body.extend_from_slice(&bytes),
             Part::End => {
                 let body = std::mem::take(&mut self.body);
-                let is_json = self.head.get("content-type").is_some_and(|kind| kind.starts_with("application/json"));
+                let is_json =
+                    self.head.get("content-type").is_some_and(|kind| kind.starts_with("application/json"));
                 if is_json {
                     check_json(&body);
                 }
@@ -166,7 +167,8 @@ impl Peer {
     }
 
     fn is_stream(&self) -> bool {
-        self.side == Side::Client && self.head.get("content-type").is_some_and(|it| it.starts_with("text/event-stream"))
+        self.side == Side::Client
+            && self.head.get("content-type").is_some_and(|it| it.starts_with("text/event-stream"))
     }
 
     /// Our writer makes each event of single lines.
@@ -182,14 +184,17 @@ impl Peer {
                 self.inbox.push(data.as_bytes().to_vec());
             }
             Some(("id" | "retry" | "data" | "", _)) => {}
-            _ => assert!(text.starts_with(':') || text == "data:", "an odd line in an event stream: {text:?}"),
+            _ => {
+                assert!(text.starts_with(':') || text == "data:", "an odd line in an event stream: {text:?}")
+            }
         }
     }
 
     fn note(&mut self, verb: &str, text: Vec<u8>) {
         let value: Value = serde_json::from_slice(&text).unwrap_or_default();
         let method = value["method"].as_str().unwrap_or_default().to_owned();
-        let id = if value["id"].is_null() || method.is_empty() { String::new() } else { value["id"].to_string() };
+        let id =
+            if value["id"].is_null() || method.is_empty() { String::new() } else { value["id"].to_string() };
         if !id.is_empty() || !verb.is_empty() {
             self.asked.push_back(Asked { to: self.name.clone(), verb: verb.to_owned(), id, method, text });
         }

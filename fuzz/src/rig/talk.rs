@@ -30,7 +30,8 @@ impl Rig {
                 }
             }
             Side::Server(false) => {
-                let status = ["200 OK", "202 Accepted", "404 Not Found", "401 Unauthorized"][usize::from(style >> 1 & 3)];
+                let status = ["200 OK", "202 Accepted", "404 Not Found", "401 Unauthorized"]
+                    [usize::from(style >> 1 & 3)];
                 let kind = "Content-Type: application/json\r\nMcp-Session-Id: s-1\r\n";
                 let head = format!("HTTP/1.1 {status}\r\n{kind}Content-Length: {}\r\n\r\n", message.len());
                 self.say(conn, &[head.as_bytes(), message].concat());
@@ -48,7 +49,11 @@ impl Rig {
             for asked in all {
                 let id = if asked.id.is_empty() { "1" } else { &asked.id };
                 let message = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},{}}}", members(&asked));
-                let style = if asked.id.is_empty() && asked.verb == "POST" { 2 } else { u8::from(asked.verb == "GET") };
+                let style = if asked.id.is_empty() && asked.verb == "POST" {
+                    2
+                } else {
+                    u8::from(asked.verb == "GET")
+                };
                 self.reply(conn, side, &asked.verb, message.as_bytes(), style);
             }
         }

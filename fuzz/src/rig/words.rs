@@ -105,7 +105,9 @@ pub fn result_of(method: &str) -> &'static str {
         "tools/list" => r#""result":{"tools":[{"name":"a","inputSchema":{"type":"object"}},{"name":"b"}]}"#,
         "prompts/list" => r#""result":{"prompts":[{"name":"p"}]}"#,
         "resources/list" => r#""result":{"resources":[{"uri":"file:///x","name":"x"}]}"#,
-        "resources/templates/list" => r#""result":{"resourceTemplates":[{"uriTemplate":"file:///{path}","name":"t"}]}"#,
+        "resources/templates/list" => {
+            r#""result":{"resourceTemplates":[{"uriTemplate":"file:///{path}","name":"t"}]}"#
+        }
         "tools/call" => r#""result":{"content":[{"type":"text","text":"ok"}]}"#,
         _ => r#""result":{}"#,
     }
