@@ -14,13 +14,25 @@ if [ -x "$tools/llvm-profdata" ] && [ -x "$tools/llvm-cov" ]; then
   trap 'rm -r "$out"' EXIT
   export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/coverage
   RUSTFLAGS='-C instrument-coverage' LLVM_PROFILE_FILE=$out/build cargo build --bins
+  # count NAME PROFILE PROGRAM...
+  count() {
+    local name=$1 profile=$2 first=$3 more=()
+    shift 3
+    for program in "$@"; do more+=(-object "$program"); done
+    "$tools/llvm-cov" report "$first" "${more[@]}" -instr-profile="$profile" \
+      --ignore-filename-regex='/(fuzz|tests|registry|rustc)/' |
+      awk -v name="$name" '/^TOTAL/ { printf "%-12s lines %s of %s (%s)\n", name, $8 - $9, $8, $10 }'
+  }
+  programs=()
   for target in "$@"; do
-    LLVM_PROFILE_FILE=$out/$target.raw "$CARGO_TARGET_DIR/debug/$target" corpus/"$target"/*
+    program=$CARGO_TARGET_DIR/debug/$target
+    programs+=("$program")
+    LLVM_PROFILE_FILE=$out/$target.raw "$program" corpus/"$target"/*
     "$tools/llvm-profdata" merge -sparse "$out/$target.raw" -o "$out/$target.data"
-    "$tools/llvm-cov" report "$CARGO_TARGET_DIR/debug/$target" -instr-profile="$out/$target.data" \
-      --ignore-filename-regex='/(fuzz|tests|registry|rustc)/' >"$out/$target.report"
-    awk -v t="$target" '/^TOTAL/ { printf "%-12s lines %s of %s (%s)\n", t, $8 - $9, $8, $10 }' "$out/$target.report"
+    count "$target" "$out/$target.data" "$program"
   done
+  "$tools/llvm-profdata" merge -sparse "$out"/*.raw -o "$out/together"
+  count together "$out/together" "${programs[@]}"
   exit
 fi
 echo "no llvm-tools here: edges as libFuzzer counts them"

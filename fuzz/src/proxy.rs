@@ -10,7 +10,7 @@
 use crate::tape::Tape;
 use mcp_proxy_core::event::{Command, ExitStatus};
 use mcp_proxy_tests::cast::Cast;
-use mcp_proxy_tests::client::{Client, Kind, Req, State, Xid};
+use mcp_proxy_tests::client::{Client, Kind, Progress, Req, State, Xid};
 use mcp_proxy_tests::mind::LEVELS;
 use mcp_proxy_tests::net::Who;
 use mcp_proxy_tests::world::World;
@@ -123,6 +123,9 @@ fn be(client: &mut Client, can: u8, revision: &str, replies: [usize; 3]) {
 fn act(w: &mut World, tape: &mut Tape<'_>, servers: &[&str]) {
     let deed = tape.below(18);
     let c = tape.below(w.clients.len());
+    if deed <= 11 && is_gone(&w.clients[c]) {
+        return;
+    }
     match deed {
         0..=2 => ask(w, c, tape),
         3..=5 => call(w, c, tape),
@@ -165,6 +168,12 @@ fn act(w: &mut World, tape: &mut Tape<'_>, servers: &[&str]) {
 }
 
 const CLIENTS_MAX: usize = 12;
+
+/// Whoever has left the stream that all answers come on asks nothing more.
+fn is_gone(client: &Client) -> bool {
+    let stream = client.stream.and_then(|index| client.exchanges.get(index));
+    client.kind == Kind::Sse && stream.is_some_and(|stream| stream.progress != Progress::Running)
+}
 
 fn call(w: &mut World, c: usize, tape: &mut Tape<'_>) {
     let tool = tape.pick(&TOOLS);
