@@ -4,7 +4,6 @@
 //! [`load`]; [`serve`] puts the engine on its runtime.
 
 mod args;
-mod calendar;
 mod check;
 mod client_config;
 mod demo;

@@ -8,6 +8,7 @@ mod connecting;
 mod credentials;
 mod crowd;
 mod filters;
+mod health;
 mod hostile;
 mod http_upstreams;
 mod levels;

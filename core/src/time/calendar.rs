@@ -5,7 +5,7 @@
 //! that are never negative.
 
 /// ISO 8601 in UTC, such as `2025-11-25T08:30:00Z`.
-pub(crate) fn iso8601(unix_seconds: u64) -> String {
+pub fn iso8601(unix_seconds: u64) -> String {
     let (year, month, day) = date(unix_seconds / DAY);
     let second = unix_seconds % DAY;
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
