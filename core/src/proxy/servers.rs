@@ -286,6 +286,18 @@ impl Proxy {
             return;
         }
         server.arm(&mut self.fx, |_| backoff, TimerKind::Backoff);
+        if server.is_suspended(&self.fx) {
+            self.dismiss_waiting(id);
+        }
+    }
+
+    /// A server is left alone for longer than anybody would wait.
+    fn dismiss_waiting(&mut self, id: UpstreamId) {
+        let Some(server) = self.upstreams.get(id) else { return };
+        let fault = server.not_ready();
+        for key in server.waiting_calls() {
+            self.give_up_call(key, &fault);
+        }
     }
 
     /// What waited for its turn waits for the server now.

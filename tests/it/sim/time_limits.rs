@@ -75,9 +75,9 @@ fn an_answer_over_the_limit_fails_its_call_at_once_wherever_it_says_its_id() {
 #[test]
 fn a_call_that_is_silent_for_too_long_fails_and_progress_keeps_it_alive() {
     let cast = three();
-    let cast = ["fs", "web", "old"].into_iter().fold(cast, |cast, name| {
-        cast.options(name, json!({"silenceTimeout": "5s", "callTimeout": "1m"}))
-    });
+    let cast = ["fs", "web", "old"]
+        .into_iter()
+        .fold(cast, |cast, name| cast.options(name, json!({"silenceTimeout": "5s", "callTimeout": "1m"})));
     story(cast, |w| {
         for (name, kind) in [("fs", KINDS[0]), ("fs", KINDS[1]), ("web", KINDS[0]), ("old", KINDS[1])] {
             let c = w.client(name, kind);
@@ -116,9 +116,9 @@ fn a_server_that_does_not_come_up_in_its_time_is_tried_again() {
     // The time is for all of the start: handshake and lists.
     for slow_ms in [4_000, 8_000] {
         let cast = three();
-        let cast = ["fs", "web", "old"].into_iter().fold(cast, |cast, name| {
-            cast.options(name, json!({"startupTimeout": "7s"}))
-        });
+        let cast = ["fs", "web", "old"]
+            .into_iter()
+            .fold(cast, |cast, name| cast.options(name, json!({"startupTimeout": "7s"})));
         let cast = cast.first_program("fs", move |p| p.mind.delay_ms = slow_ms);
         story(cast, |w| {
             w.run_until("the second child", |w| w.children_of("fs").len() == 2);

@@ -233,8 +233,7 @@ fn time_limits_are_durations_with_an_upper_bound_and_are_inherited() {
     let proxy = r#""options": {"startupTimeout": "30s", "silenceTimeout": 90}"#;
     let own = r#""s": {"command": "x", "options": {"silenceTimeout": "1500ms", "callTimeout": "24h"}}"#;
     let times = load(&v2(proxy, own)).config.servers.remove(0).options.times;
-    let expected =
-        Times { startup_ms: Some(30_000), call_ms: Some(24 * 3_600_000), silence_ms: Some(1_500) };
+    let expected = Times { startup_ms: Some(30_000), call_ms: Some(24 * 3_600_000), silence_ms: Some(1_500) };
     assert_eq!(times, expected);
     // (key, one beyond, what is said)
     let table = [
