@@ -1,5 +1,37 @@
 //! Runs the `mcp-proxy` engine on smol: sockets, child processes, signals and the clock.
 //!
+//! [`run`] does it on the thread that calls it, [`serve`] within an executor that is there already.
+//!
+//! # How to embed it
+//!
+//! ```
+//! use mcp_proxy_core::Proxy;
+//! use mcp_proxy_core::config::{Source, parse};
+//! use mcp_proxy_core::log::Record;
+//! use mcp_proxy_smol::{Options, Stop, run, seed};
+//! use std::sync::Arc;
+//!
+//! let text = r#"{"mcpProxy": {"addr": "127.0.0.1:0", "type": "streamable-http"}, "mcpServers": {}}"#;
+//! let loaded = parse(&Source { text, name: "config.json", strict: true, env: None }).expect("a good configuration");
+//! let proxy = Proxy::new(Arc::new(loaded.config), mcp_proxy_core::Options::default(), seed()?);
+//!
+//! // A program keeps a clone of the handle. This one stops as soon as it reads that it listens.
+//! let stop = Stop::default();
+//! let handle = stop.clone();
+//! let log = move |record: &Record, _| {
+//!     println!("{}", record.message);
+//!     if record.message.contains("listening on") {
+//!         handle.stop();
+//!     }
+//! };
+//! let options = Options { log: Box::new(log), stop, ..Options::default() };
+//! assert_eq!(run(proxy, options)?, 0);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//! Signals, a guard for the children, further root certificates and a place for logins are fields of [`Options`].
+//!
+//! # How it works
+//!
 //! ```text
 //!   run ── Runtime ─┬─ Shard<SmolHost>   the engine; every input goes through Runtime::turn
 //!                   ├─ LocalExecutor     one task per listener, connection, child; one timer, two for stopping

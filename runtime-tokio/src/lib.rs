@@ -1,7 +1,40 @@
 //! Runs the `mcp-proxy` engine on tokio: sockets, child processes, signals and the clock.
 //!
 //! The twin of `mcp-proxy-smol`, file by file: the same function, the same options, the same behaviour. What has nothing
-//! to do with tokio stands in `mcp-proxy-os` for both.
+//! to do with tokio stands in `mcp-proxy-os` for both. [`run`] brings a tokio of its own, [`serve`] takes one that is
+//! there already.
+//!
+//! # How to embed it
+//!
+//! ```
+//! use mcp_proxy_core::Proxy;
+//! use mcp_proxy_core::config::{Source, parse};
+//! use mcp_proxy_core::log::Record;
+//! use mcp_proxy_tokio::{Options, Stop, seed, serve};
+//! use std::sync::Arc;
+//!
+//! let text = r#"{"mcpProxy": {"addr": "127.0.0.1:0", "type": "streamable-http"}, "mcpServers": {}}"#;
+//! let loaded = parse(&Source { text, name: "config.json", strict: true, env: None }).expect("a good configuration");
+//! let proxy = Proxy::new(Arc::new(loaded.config), mcp_proxy_core::Options::default(), seed()?);
+//!
+//! // A program keeps a clone of the handle. This one stops as soon as it reads that it listens.
+//! let stop = Stop::default();
+//! let handle = stop.clone();
+//! let log = move |record: &Record, _| {
+//!     println!("{}", record.message);
+//!     if record.message.contains("listening on") {
+//!         handle.stop();
+//!     }
+//! };
+//! let options = Options { log: Box::new(log), stop, ..Options::default() };
+//! // With `#[tokio::main]` this is `serve(proxy, options).await`. Without a tokio of your own call `run`.
+//! let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! assert_eq!(tokio.block_on(serve(proxy, options))?, 0);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//! Signals, a guard for the children, further root certificates and a place for logins are fields of [`Options`].
+//!
+//! # How it works
 //!
 //! ```text
 //!   run ── Runtime ─┬─ Shard<TokioHost>  the engine; every input goes through Runtime::turn
