@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Err(exit) => return exit.report(),
     };
     match args.action {
-        Action::Serve(load) => serve::run(&load, args.log),
+        Action::Serve(load) => serve::run(&load, args.log, args.runtime),
         Action::Check(load) => check::run(&load, args.log),
         Action::ClientConfig { load, client, server } => {
             client_config::run(&load, args.log, client, server.as_deref())
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Action::HashPassword => hash_password::run(),
         Action::Eject { load, to, force } => eject::run(&load, args.log, to, force, PageKind::source),
         Action::OAuthDoctor { url, insecure, server } => doctor::run(&url, insecure, server.as_deref()),
-        Action::Demo => demo::run(args.log),
+        Action::Demo => demo::run(args.log, args.runtime),
         Action::DemoServer => match demo_server::run(BufReader::new(io::stdin()), io::stdout()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
