@@ -87,6 +87,7 @@ pub mod glob;
 pub mod http;
 pub mod id;
 pub mod json;
+mod ledger;
 pub mod limits;
 pub mod line;
 pub mod log;
