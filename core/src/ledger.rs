@@ -1,9 +1,9 @@
 //! How many bytes the engine holds for its peers, and who may hold more when that becomes too much.
 //!
 //! ```text
-//!   0 ────────────── ¾ ─────────────── 15/16 ──── budget
-//!     everybody has    one peer may hold   one peer may hold
-//!     its own limits   64 KiB (SHARE)      4 KiB (SMALL)
+//!   0 ─────────────── ½ ──────────────── ¾ ─────────────── 15/16 ──── budget
+//!     everybody has     what can be given   one peer may hold   one peer may hold
+//!     its own limits    up is given up      64 KiB (SHARE)      4 KiB (SMALL)
 //! ```
 //! Every limit of one connection, call or queue times their number is far more than a machine has. So whatever grows
 //! with what peers send, or do not read, is counted here as well. When the sum comes near the budget whoever holds much and
@@ -66,9 +66,10 @@ impl Ledger {
         own.saturating_add(more) <= share(self.held().saturating_add(more), self.budget)
     }
 
-    /// Whether something should be given back.
+    /// Whether something should be given back. Long before anybody is refused anything, so that who is
+    /// refused does not stand behind what nobody uses.
     pub(crate) fn is_short(&self) -> bool {
-        share(self.held(), self.budget) <= SHARE
+        self.held() > self.budget / 2
     }
 
     /// Whether there is no room for anybody new.
@@ -181,6 +182,8 @@ mod tests {
         // limit: memory_bytes_max
         for (held, share) in [
             (0, usize::MAX),
+            (8 * MIB, usize::MAX),
+            (8 * MIB + 1, usize::MAX),
             (12 * MIB, usize::MAX),
             (12 * MIB + 1, SHARE),
             (15 * MIB, SHARE),
@@ -192,7 +195,7 @@ mod tests {
             charge.set(held);
             assert!(ledger.allows(share), "{held}");
             assert!(share == usize::MAX || !ledger.allows(share + 1), "{held}");
-            assert_eq!(ledger.is_short(), share != usize::MAX, "{held}");
+            assert_eq!(ledger.is_short(), held > 8 * MIB, "{held}");
             assert_eq!(ledger.is_full(), held > 16 * MIB, "{held}");
         }
     }

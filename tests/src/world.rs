@@ -65,6 +65,8 @@ pub struct World {
     pub lookups: Vec<String>,
     /// Addresses that were dialled.
     pub dials: Vec<SocketAddr>,
+    /// The most that the engine has held for its peers after an input.
+    pub most_held: usize,
     /// Where the next clients come from.
     pub visitors_from: IpAddr,
     pub(crate) cast: Cast,
@@ -106,6 +108,7 @@ impl World {
             spawned: Vec::new(),
             lookups: Vec::new(),
             dials: Vec::new(),
+            most_held: 0,
             visitors_from: IpAddr::V4(Ipv4Addr::LOCALHOST),
             cast,
             listeners: BTreeMap::new(),
@@ -263,6 +266,7 @@ impl World {
         self.shard.host_mut().now = self.net.now;
         self.shard.turn(input.clone());
         self.carry_out();
+        self.most_held = self.most_held.max(self.shard.proxy().held());
         if self.watch.inputs.is_multiple_of(RECOUNT_EVERY) {
             self.recount();
         }

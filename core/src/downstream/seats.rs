@@ -65,9 +65,9 @@ impl Seats {
         }
     }
 
-    /// The connection that makes room for another.
-    pub(crate) fn dearest(&self) -> Option<ConnId> {
-        self.waiting.first().map(|(_, _, conn)| *conn)
+    /// The connection that makes room for this one.
+    pub(crate) fn makes_room_for(&self, newcomer: ConnId) -> Option<ConnId> {
+        self.waiting.iter().map(|(_, _, conn)| *conn).find(|conn| *conn != newcomer)
     }
 }
 
@@ -98,10 +98,12 @@ mod tests {
         seats.change(a, None, Some((Wait::Head, Mono(1))));
         seats.change(b, None, Some((Wait::Request, Mono(3))));
         seats.change(c, None, Some((Wait::Request, Mono(2))));
-        assert_eq!(seats.dearest(), Some(c));
+        assert_eq!(seats.makes_room_for(ConnId(9)), Some(c));
         seats.change(c, Some((Wait::Request, Mono(2))), None);
-        assert_eq!(seats.dearest(), Some(b));
+        assert_eq!(seats.makes_room_for(ConnId(9)), Some(b));
         seats.change(b, Some((Wait::Request, Mono(3))), Some((Wait::Head, Mono(4))));
-        assert_eq!(seats.dearest(), Some(a));
+        assert_eq!(seats.makes_room_for(ConnId(9)), Some(a));
+        seats.change(c, None, Some((Wait::Request, Mono(5))));
+        assert_eq!(seats.makes_room_for(c), Some(a));
     }
 }

@@ -37,6 +37,11 @@ impl Proxy {
         }
     }
 
+    /// Bytes held for peers now. Constant time.
+    pub fn held(&self) -> usize {
+        self.fx.ledger.held()
+    }
+
     /// Bytes held for peers, counted by looking at each holder: must be what the running sum says. Takes time in
     /// proportion to everything there is; for tests.
     pub fn recount(&self) -> usize {

@@ -86,7 +86,7 @@ impl Proxy {
         if self.down.clients_len() < self.fx.limits.downstream_conns_max {
             return;
         }
-        if let Some(conn) = self.down.seats.dearest().filter(|conn| *conn != newcomer) {
+        if let Some(conn) = self.down.seats.makes_room_for(newcomer) {
             self.fx.log(Level::Debug, None, format!("client {conn:?} makes room for another"));
             self.drop_client(conn);
         }
