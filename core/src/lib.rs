@@ -88,6 +88,7 @@ pub mod health;
 pub mod http;
 pub mod id;
 pub mod json;
+mod ledger;
 pub mod limits;
 pub mod line;
 pub mod log;

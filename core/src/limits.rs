@@ -13,6 +13,13 @@ pub struct Limits {
     pub json_depth_max: usize,
     /// Downstream connections at a time. Beyond it the host stops accepting.
     pub downstream_conns_max: usize,
+    /// Connections of one address of the public internet at a time. Reverse proxies, whose address all their clients
+    /// share, stand at private ones as a rule; a house or an office behind one address stays far below.
+    pub conns_per_address_max: usize,
+    /// Bytes that the engine holds for all its peers together: what waits to be sent, requests and answers that are
+    /// coming in, calls that wait, events kept for clients that come back. Near it whoever holds much is refused more.
+    /// Half of the memory of a small machine.
+    pub memory_bytes_max: usize,
     /// Downstream sessions at a time.
     pub sessions_max: usize,
     /// Calls in flight of one session.
@@ -147,6 +154,8 @@ impl Default for Limits {
             message_bytes_max: 16 * 1024 * 1024,
             json_depth_max: 128,
             downstream_conns_max: 10_000,
+            conns_per_address_max: 1_000,
+            memory_bytes_max: 512 * 1024 * 1024,
             sessions_max: 10_000,
             session_calls_max: 1_000,
             calls_max: 100_000,

@@ -57,7 +57,7 @@ impl Proxy {
         let streamable = self.down.session(session).is_some_and(|s| s.transport == Transport::Streamable);
         let full = || Fault::local(Code::Overloaded, "too many calls are in flight");
         let call = Origin::Client(origin);
-        let key = self.mux.open(call, upstream, method, self.fx.mono()).ok_or_else(full)?;
+        let key = self.mux.open(call, upstream, method, self.fx.mono(), &self.fx.ledger).ok_or_else(full)?;
         let wire = Decimal::new(key.to_wire());
         // Absent parts are nothing, cut out at the end.
         let text = request.text;
@@ -95,7 +95,7 @@ impl Proxy {
             {
                 server.tenants.asked(uri);
             }
-            call.uri = purpose.uri;
+            call.remember_uri(purpose.uri);
             call.task = purpose.task;
         }
         if let Some(session) = self.down.session(session) {
@@ -117,7 +117,7 @@ impl Proxy {
         params: &str,
     ) -> Option<Key> {
         let kind = Method::from_name(method);
-        let key = self.mux.open(Origin::Own(own), upstream, kind, self.fx.mono())?;
+        let key = self.mux.open(Origin::Own(own), upstream, kind, self.fx.mono(), &self.fx.ledger)?;
         let text =
             format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"{method}\"{params}}}", key.to_wire());
         let server = self.upstreams.get_mut(upstream)?;
@@ -173,7 +173,7 @@ impl Proxy {
             self.fx.timers.cancel(timer);
         }
         call.timer = Some(self.fx.after(self.fx.limits.queue_ms, TimerKind::Call, key.to_wire()));
-        server.wait(key, asks, body);
+        server.wait(key, asks, self.fx.ledger.hold(body));
     }
 
     /// The server is back, or free: what waited for it is sent.

@@ -48,10 +48,17 @@ const PREFLIGHT: [(&str, &str); 3] = [
 
 impl Proxy {
     pub(super) fn on_accepted(&mut self, conn: ConnId, peer: SocketAddr) {
+        let admitted = self.admits_address(peer.ip());
+        if !admitted {
+            self.fx.log(Level::Debug, None, format!("{} has too many connections", peer.ip()));
+            self.fx.open(conn);
+            return self.fx.close(conn);
+        }
         self.down.accept(&mut self.fx, conn, peer);
         if self.stage != Stage::Serving {
-            self.drop_client(conn);
+            return self.drop_client(conn);
         }
+        self.make_room(conn);
     }
 
     pub(super) fn on_client_bytes(&mut self, conn: ConnId, bytes: &[u8]) {
@@ -106,9 +113,10 @@ impl Proxy {
                 }
             }
         }
+        self.refuse_growing(&mut client);
         let reading = client.http.wants_read() && self.fx.queued(conn) <= self.fx.limits.send_high_bytes;
         self.fx.set_reading(conn, reading || client.task == Task::Closing);
-        self.down.put(client);
+        self.down.put(&self.fx, client);
         if gone {
             self.drop_client(conn);
         }
@@ -253,7 +261,8 @@ impl Proxy {
             self.changed.push(key);
             return Ok(());
         }
-        let attached = self.down.attach(&mut self.fx, client, key, Stream::standalone(true), true);
+        let stream = Stream::standalone(&self.fx, true);
+        let attached = self.down.attach(&mut self.fx, client, key, stream, true);
         if attached.is_none() {
             return Err(Fault::local(Code::Overloaded, "the session has too many streams").into());
         }
@@ -267,7 +276,8 @@ impl Proxy {
         let key = self.new_session(Transport::Sse, entry)?;
         let path = client.http.head().path();
         let message = format!("{}/message", path.strip_suffix("/sse").unwrap_or(path));
-        self.down.attach(&mut self.fx, client, key, Stream::standalone(false), true);
+        let stream = Stream::standalone(&self.fx, false);
+        self.down.attach(&mut self.fx, client, key, stream, true);
         let token = self.down.session(key).map(|session| session.token.clone()).unwrap_or_default();
         let reference = format!("{message}?sessionId={token}");
         client.write_stream(&mut self.fx, reference.len().saturating_add(32), |out| {

@@ -209,3 +209,25 @@ pub(super) fn keyring(config: &Config, upstreams: &Upstreams) -> Keyring {
         (tokens, *login)
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Source};
+
+    #[test]
+    fn there_are_as_many_selections_of_servers_as_the_limit() {
+        // limit: views_max
+        let text =
+            r#"{"mcpProxy":{},"mcpServers":{"a":{"command":"x"},"b":{"command":"x"},"c":{"command":"x"}}}"#;
+        let source = Source { text, name: "test.json", strict: true, env: None };
+        let config = config::parse(&source).unwrap().config;
+        let upstreams = Upstreams::new(&config);
+        let (mut merged, mut views) = (MergedViews::default(), Vec::new());
+        let mut find =
+            |open: &[usize]| merged.find(|place| open.contains(&place), &config, &upstreams, &mut views, 2);
+        assert_eq!((find(&[0]), find(&[0, 1])), (Some(0), Some(1)));
+        assert_eq!(find(&[2]), None);
+        assert_eq!((find(&[0]), find(&[1, 0])), (Some(0), Some(1)), "those that are there serve on");
+    }
+}

@@ -4,6 +4,7 @@
 
 use super::Proxy;
 use super::calls::server_error;
+use super::pressure::NO_MEMORY_FOR_ANSWER;
 use crate::fault::{Code, Fault};
 use crate::id::{ConnId, Key, UpstreamId};
 use crate::json::{self, Envelope, Kind, Pieces, Span};
@@ -27,6 +28,7 @@ impl Proxy {
                 Err(fault) => self.on_line_skipped(id, &fault, pipes.stdout.skipped()),
             }
         }
+        pipes.settle(&self.fx);
         if let Some(link) = self.server(id).and_then(|server| server.link.child()) {
             link.pipes = Some(pipes);
         }
@@ -43,6 +45,7 @@ impl Proxy {
             if let Some(line) = pipes.stdout.finish() {
                 self.on_server_text(id, None, line);
             }
+            pipes.settle(&self.fx);
             if let Some(link) = self.server(id).and_then(|server| server.link.child()) {
                 link.pipes = Some(pipes);
             }
@@ -58,10 +61,13 @@ impl Proxy {
         }
         let raw = first_id(ends.0).or_else(|| last_id(ends.1));
         if let Some(key) = raw.and_then(|raw| self.mux.find(id, raw)) {
-            self.fail(
-                key,
-                &Fault::peer(Code::UpstreamBroken, "the answer of the server is longer than is allowed"),
-            );
+            let why = match fault.code == Code::Overloaded {
+                true => Fault::local(Code::Overloaded, NO_MEMORY_FOR_ANSWER),
+                false => {
+                    Fault::peer(Code::UpstreamBroken, "the answer of the server is longer than is allowed")
+                }
+            };
+            self.fail(key, &why);
         }
     }
 
@@ -184,7 +190,7 @@ impl Proxy {
                     health.on_stderr(&line);
                     self.fx.log(Level::Info, Some(label), line);
                 }
-                Ok(None) => return,
+                Ok(None) => return pipes.settle(&self.fx),
                 Err(_) => self.fx.log(Level::Info, Some(label), "(a very long line of stderr was skipped)"),
             }
         }

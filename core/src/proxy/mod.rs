@@ -23,6 +23,7 @@
 //! | `messages` | what a server says |
 //! | `exchanges` | what comes back over HTTP from a server |
 //! | `recovery` | an exchange that went wrong: sent again, continued, failed |
+//! | `pressure` | what is given up when memory or seats are short |
 //! | `stop` | the end of everything |
 //! | `health` | what is said of the health of all this |
 //! | `census` | how much there is of everything |
@@ -44,6 +45,7 @@ mod lists;
 mod logins;
 mod messages;
 mod notices;
+mod pressure;
 mod questions;
 mod recovery;
 mod requests;
@@ -76,6 +78,7 @@ use crate::upstream::upstreams::Upstreams;
 use crate::view::View;
 use documents::Fetches;
 use entry::MergedViews;
+use pressure::Pressure;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -121,6 +124,7 @@ pub struct Proxy {
     changed: Vec<Key>,
     /// Connections on which a call has ended and others wait.
     freed: Vec<UpstreamId>,
+    pressure: Pressure,
 }
 
 /// Where the process stands.
@@ -169,6 +173,7 @@ impl Proxy {
             deferred: Vec::new(),
             changed: Vec::new(),
             freed: Vec::new(),
+            pressure: Pressure::default(),
             config,
         }
     }
@@ -275,7 +280,9 @@ impl Proxy {
 
     /// Whether new connections are welcome now. Look again after each turn in which a connection closed.
     pub fn wants_accept(&self, _listener: ListenerId) -> bool {
-        self.stage == Stage::Serving && self.down.clients_len() < self.fx.limits.downstream_conns_max
+        self.stage == Stage::Serving
+            && self.down.clients_len() < self.fx.limits.downstream_conns_max
+            && !self.fx.ledger.is_full()
     }
 
     /// The address clients reach this proxy at, once it listens.
@@ -311,6 +318,8 @@ impl Proxy {
                 self.send_waiting(id);
             } else if let Some(conn) = self.down.next_ready() {
                 self.look_again(conn);
+            } else if self.relieve() {
+                // There may be more to give back.
             } else {
                 return;
             }

@@ -50,7 +50,8 @@ impl Proxy {
 
     /// Opens a session, at the price of the one that idled longest when there are too many.
     pub(super) fn new_session(&mut self, transport: Transport, entry: Admitted) -> Result<Key, Fault> {
-        let make = |token| Session::new(token, transport, entry.view, entry.principal);
+        let ledger = self.fx.ledger.clone();
+        let make = |token| Session::new(&ledger, token, transport, entry.view, entry.principal);
         if let Some(key) = self.down.open_session(&mut self.fx, make) {
             return Ok(key);
         }

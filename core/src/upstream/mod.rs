@@ -41,13 +41,14 @@ use crate::fault::{Code, Fault};
 use crate::health::Standing;
 use crate::id::{Key, UpstreamId};
 use crate::json::Pieces;
+use crate::ledger::Held;
 use crate::limits::Limits;
 use crate::log::Level;
 use crate::mcp::ListKind;
 use crate::time::Mono;
 use crate::timer::{Timer, TimerKind};
 use health::Health;
-use link::Link;
+use link::{Link, NO_MEMORY};
 use peer::Peer;
 use running::Running;
 use std::collections::VecDeque;
@@ -137,7 +138,7 @@ struct Waiting {
     call: Key,
     /// Its session, if it may lead to questions.
     asks: Option<Key>,
-    body: Vec<u8>,
+    body: Held,
 }
 
 impl Upstream {
@@ -283,14 +284,17 @@ impl Upstream {
             let detail = format!("server {} is away or busy and too many calls wait for it", self.label);
             return Err(Fault::local(Code::Overloaded, detail));
         }
+        if !fx.ledger.has_room(0, message.len()) {
+            return Err(Fault::local(Code::Overloaded, NO_MEMORY));
+        }
         let mut body = Vec::with_capacity(message.len());
         message.write(&mut body);
-        self.wait(call, asks, body);
+        self.wait(call, asks, fx.ledger.hold(body));
         Ok(false)
     }
 
     /// Keeps a call that was refused unexecuted, ahead of nothing: order among waiting calls does not matter.
-    pub(crate) fn wait(&mut self, call: Key, asks: Option<Key>, body: Vec<u8>) {
+    pub(crate) fn wait(&mut self, call: Key, asks: Option<Key>, body: Held) {
         self.waiting_bytes = self.waiting_bytes.saturating_add(body.len());
         self.waiting.push_back(Waiting { call, asks, body });
     }
@@ -305,14 +309,23 @@ impl Upstream {
         let place = self.waiting.iter().position(free).or(first)?;
         let next = self.waiting.remove(place)?;
         self.waiting_bytes = self.waiting_bytes.saturating_sub(next.body.len());
-        Some((next.call, next.asks, next.body))
+        Some((next.call, next.asks, next.body.into_bytes()))
     }
 
     /// Takes a waiting call, whether it could be sent or not.
     pub(crate) fn take_waiting(&mut self) -> Option<(Key, Vec<u8>)> {
         let next = self.waiting.pop_front()?;
         self.waiting_bytes = self.waiting_bytes.saturating_sub(next.body.len());
-        Some((next.call, next.body))
+        Some((next.call, next.body.into_bytes()))
+    }
+
+    /// Storage of what waits for it and of what is coming from it. For tests and rare events only.
+    pub(crate) fn recount(&self) -> usize {
+        let waiting: usize = self.waiting.iter().map(|waiting| waiting.body.size()).sum();
+        waiting.saturating_add(match &self.link {
+            Link::Child(link) => link.pipes.as_ref().map_or(0, |pipes| pipes.capacity()),
+            Link::Http(link) => link.recount(),
+        })
     }
 
     /// Number of calls that wait.

@@ -8,6 +8,7 @@ use serde_json::json;
 
 #[test]
 fn progress_does_not_keep_a_call_for_ever() {
+    // limit: call_total_ms
     // GN-09
     let cast = one().limits(|l| {
         l.call_ms = 20_000;
