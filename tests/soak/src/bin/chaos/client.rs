@@ -19,7 +19,7 @@ const LISTEN: Duration = Duration::from_secs(1);
 
 /// Lives until the end. Every other client speaks HTTP+SSE, every fourth pair uses the endpoint of all servers.
 pub(crate) async fn live(scene: Rc<Scene>, number: u64, mut dice: Dice) {
-    let transport = if number % 2 == 0 { Transport::Mcp } else { Transport::Sse };
+    let transport = if number.is_multiple_of(2) { Transport::Mcp } else { Transport::Sse };
     let target = match number / 2 % 4 {
         0 => None,
         _ => Some(SERVERS[(number / 2 + number / 8) as usize % SERVERS.len()]),

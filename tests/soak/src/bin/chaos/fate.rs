@@ -36,35 +36,45 @@ pub(crate) async fn befall(
             Blow::Term => end_process(&mut server, Signal::TERM, &mut dice).await?,
             Blow::Stop => {
                 let length = dice.millis(200, STOP_MS_MAX);
-                for_a_while(&server, Signal::STOP, Signal::CONT, length).await;
+                for_a_while(&server, Signal::STOP, Signal::CONT, length).await?;
             }
-            Blow::Slow => for_a_while(&server, Signal::USR1, Signal::USR2, dice.millis(1_000, 6_000)).await,
+            Blow::Slow => {
+                for_a_while(&server, Signal::USR1, Signal::USR2, dice.millis(1_000, 6_000)).await?;
+            }
         }
     }
 }
 
 /// Ends all its processes. Whoever is the proxy's child is for the proxy to start again; others come back after a while.
 async fn end_process(server: &mut Server, with: Signal, dice: &mut Dice) -> io::Result<()> {
-    send(server, with);
+    send(server, with).await?;
     let Some(mut child) = server.process.take() else { return Ok(()) };
     child.wait().await?;
     sleep(dice.millis(0, 4_000)).await;
     server.start().await
 }
 
-async fn for_a_while(server: &Server, begin: Signal, end: Signal, length: Duration) {
-    let hit = send(server, begin);
+async fn for_a_while(server: &Server, begin: Signal, end: Signal, length: Duration) -> io::Result<()> {
+    let hit = send(server, begin).await?;
     sleep(length).await;
     for pid in hit {
         process::signal(pid, end);
     }
+    Ok(())
 }
 
-/// Signals all its processes; says which.
-fn send(server: &Server, signal: Signal) -> Vec<u32> {
-    let pids: Vec<u32> = process::marked(&server.role.mark()).into_iter().map(|found| found.pid).collect();
+/// Signals its process, or some of them where each session has one; says which.
+async fn send(server: &Server, signal: Signal) -> io::Result<Vec<u32>> {
+    let mark = server.role.mark();
+    // Looking through all processes takes a moment in which the clients should not stand still.
+    let found =
+        tokio::task::spawn_blocking(move || process::marked(&mark)).await.map_err(io::Error::other)?;
+    let pids: Vec<u32> = found.into_iter().map(|found| found.pid).take(HIT_MAX).collect();
     for pid in &pids {
         process::signal(*pid, signal);
     }
-    pids
+    Ok(pids)
 }
+
+/// Processes hit by one blow: to start dozens anew at once would only measure the processor.
+const HIT_MAX: usize = 4;

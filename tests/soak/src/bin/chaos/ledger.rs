@@ -11,6 +11,8 @@ use tokio::time::{Instant, sleep};
 /// When a request was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
+    /// Everybody connects at once: not compared with anything.
+    Start,
     Before,
     Chaos,
     /// All servers run again, but some are still waited for.

@@ -8,8 +8,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// Which transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +36,8 @@ pub(crate) struct Session {
     path: String,
     /// Its name, over Streamable HTTP.
     token: Option<String>,
-    idle: RefCell<Vec<Conn>>,
+    /// Connections, and since when nothing is sent on them.
+    idle: RefCell<Vec<(Conn, Instant)>>,
     is_broken: Cell<bool>,
     /// HTTP+SSE: who waits for which answer on the stream; `None` once it was answered.
     awaited: Rc<RefCell<Awaited>>,
@@ -136,13 +139,13 @@ impl Session {
     }
 
     async fn exchange(&self, request: &Request<'_>) -> io::Result<Reply> {
-        let idle = self.idle.borrow_mut().pop();
+        let idle = self.idle.borrow_mut().pop().filter(|(_, since)| since.elapsed() < IDLE_MAX);
         let mut conn = match idle {
-            Some(conn) => conn,
+            Some((conn, _)) => conn,
             None => Conn::open(self.port).await?,
         };
         let reply = conn.exchange(request).await?;
-        self.idle.borrow_mut().push(conn);
+        self.idle.borrow_mut().push((conn, Instant::now()));
         Ok(reply)
     }
 
@@ -187,3 +190,7 @@ impl Session {
         Ok(())
     }
 }
+
+/// A connection that idled for longer is not used again: the proxy closes it after 75 s, and that may cross the
+/// request.
+const IDLE_MAX: Duration = Duration::from_secs(30);

@@ -141,7 +141,7 @@ pub(crate) fn config(servers: &[Server]) -> io::Result<Value> {
             Kind::Stdio => json!({"command": program, "args": ["stdio"], "env": {name: value}}),
             Kind::Dedicated => json!({
                 "command": program, "args": ["stdio"], "env": {name: value},
-                "options": {"sessions": "dedicated", "idleSeconds": 10},
+                "options": {"sessions": "dedicated", "maxSessions": 1_000, "idleSeconds": 10},
             }),
             Kind::Streamable => json!({
                 "url": format!("http://127.0.0.1:{port}/mcp"), "transportType": "streamable-http", "timeout": timeout,

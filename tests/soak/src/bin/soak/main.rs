@@ -146,7 +146,7 @@ impl Soak {
         // Not always just after the end of a cycle.
         tokio::time::sleep(self.dice.millis(0, 30)).await;
         let (processes, files) = (process::marked(&life.mark).len(), process::open_files(life.proxy.pid));
-        let (memory, done) = (process::resident_kib(life.proxy.pid), life.ground.done.get());
+        let (memory, done) = (process::own_kib(life.proxy.pid), life.ground.done.get());
         life.ground.is_over.set(true);
         life.proxy.kill().await?;
         let killed = Instant::now();
@@ -189,8 +189,7 @@ impl Soak {
                 files = process::open_files(life.proxy.pid);
             }
             let processes = process::marked(&life.mark).len();
-            let (memory, zombies) =
-                (process::resident_kib(life.proxy.pid), process::zombies_of(life.proxy.pid));
+            let (memory, zombies) = (process::own_kib(life.proxy.pid), process::zombies_of(life.proxy.pid));
             let (first_files, first_memory) = *first.get_or_insert((files, memory));
             println!(
                 "  {quiet:>5}  {:>6}  {:>7.1} | {processes:>9}  {files:>5}  {memory:>10}  {zombies:>7}",
