@@ -91,6 +91,10 @@ const BANS: [Ban; 20] = [
         except: &[
             ("tests/it/e2e/process.rs", "the end of a process that is not ours can only be looked for"),
             ("tests/bench/src/bin/loadgen/main.rs", "samples at intervals, and is no test"),
+            ("tests/soak/src/bin/soak/main.rs", "looks at processes that are not its own"),
+            ("tests/soak/src/bin/soak/cycle.rs", "a client that leaves at a random moment"),
+            ("tests/soak/src/bin/server/mcp.rs", "a server that takes its time"),
+            ("tests/soak/src/bin/chaos/stage.rs", "nobody tells when another process listens"),
         ],
     },
     ban(Scope::Tests, concat!("Timer::", "after"), NO_WAITING),
