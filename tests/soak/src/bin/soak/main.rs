@@ -6,7 +6,7 @@
 //!   start ─▶ 16 clients at work ─▶ SIGKILL in the midst of it ─▶ is anything left? ─┐   one life: 500 cycles
 //!     ▲                                                                            │
 //!     └────────────────────────────────────────────────────────────────────────────┘
-//!   start ─▶ clients at work ─▶ all quiet: measure ─▶ … ten times ─▶ SIGTERM ─▶ is anything left?
+//!   start ─▶ clients at work ─▶ all quiet: measure ─▶ … many times ─▶ SIGTERM ─▶ is anything left?
 //! ```
 //!
 //! The servers are trees (a shell that starts a shell that starts the server, see [`trees`]), one for every session.
@@ -49,6 +49,8 @@ const CLEAN_MAX: Duration = Duration::from_secs(5);
 const QUIET_MAX: Duration = Duration::from_secs(30);
 /// Measurements of the last life.
 const QUIETS: u64 = 10;
+/// The same in a short run.
+const QUIETS_SHORT: u64 = 3;
 /// What memory may grow from the first quiet moment to any later one. The allocator keeps what busy moments of
 /// different height have needed; a leak of 100 bytes a cycle would be more than that in a full run.
 const RSS_SLACK_KIB: u64 = 512;
@@ -173,8 +175,10 @@ impl Soak {
         let mut life = self.start(0).await?;
         let idle = process::marked(&life.mark).len();
         let mut first = None;
-        for quiet in 1..=QUIETS {
-            life.ground.allowed.set(cycles * quiet / QUIETS);
+        // Each costs some seconds of waiting.
+        let quiets = if cycles < 200 { QUIETS_SHORT } else { QUIETS };
+        for quiet in 1..=quiets {
+            life.ground.allowed.set(cycles * quiet / quiets);
             while life.ground.done.get() < life.ground.allowed.get() && !life.ground.is_stuck() {
                 tokio::time::sleep(LOOK).await;
             }
