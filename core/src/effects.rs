@@ -37,20 +37,22 @@ pub(crate) struct Effects {
     large: VecDeque<ConnId>,
     log_level: Level,
     dialled: u64,
+    /// The next look at connections that take nothing, if any had something to take since the last.
+    stall: Option<Timer>,
 }
 
 #[derive(Debug)]
 struct Conn {
     queue: SendQueue,
     charge: Charge,
-    /// When the peer last took something, or there was nothing for it to take.
-    moved: Mono,
     /// It is among the large ones.
     large: bool,
     owner: Option<UpstreamId>,
     gone: bool,
     woken: bool,
     paused: bool,
+    /// When it last took something, or was first given something.
+    moved: Mono,
 }
 
 impl Effects {
@@ -68,6 +70,7 @@ impl Effects {
             large: VecDeque::new(),
             log_level,
             dialled: 0,
+            stall: None,
         }
     }
 
@@ -178,6 +181,36 @@ impl Effects {
             self.large.push_back(conn);
         }
         wake(&mut self.woken, conn, state);
+        if self.stall.is_none() {
+            self.stall = Some(self.after(self.limits.stall_ms, TimerKind::Stall, 0));
+        }
+    }
+
+    /// Connections whose peer has taken nothing of what is queued for them for `stall_ms`, in order. Looked for once
+    /// in that time, if there was anything to take, so it costs nothing per message.
+    pub(crate) fn on_stall_timer(&mut self) -> Vec<ConnId> {
+        self.stall = None;
+        let limit = self.limits.stall_ms;
+        let mut stalled = Vec::new();
+        let mut next: Option<Mono> = None;
+        #[expect(clippy::disallowed_methods, reason = "the least of them, and a list that is sorted at once")]
+        for (conn, state) in self.conns.iter().filter(|(_, state)| state.queue.len() > 0 && !state.gone) {
+            if self.now.mono.ms_since(state.moved) >= limit {
+                stalled.push(*conn);
+            } else {
+                let at = state.moved.plus_ms(limit);
+                next = Some(next.map_or(at, |next| next.min(at)));
+            }
+        }
+        self.stall = next.map(|at| self.timers.set(at, TimerKind::Stall, 0));
+        stalled.sort_unstable();
+        stalled
+    }
+
+    /// How long a peer has taken nothing of what is queued for it.
+    pub(crate) fn stalled_ms(&self, conn: ConnId) -> u64 {
+        let busy = self.conns.get(&conn).filter(|state| state.queue.len() > 0);
+        busy.map_or(0, |state| self.now.mono.ms_since(state.moved))
     }
 
     /// Of the connections of clients with much to send, the next one that has not taken anything for `still_ms`. Looks

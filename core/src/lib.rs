@@ -84,6 +84,7 @@ mod effects;
 pub mod event;
 pub mod fault;
 pub mod glob;
+pub mod health;
 pub mod http;
 pub mod id;
 pub mod json;

@@ -127,6 +127,14 @@ pub struct Limits {
     pub backoff_max_ms: u64,
     /// Uptime after which the wait starts small again.
     pub backoff_reset_ms: u64,
+    /// Tries one after the other that fail, or whose service ends before `backoff_reset_ms`, after which a server is
+    /// left alone for longer: with the waits above, some three minutes.
+    pub suspend_failures: u32,
+    /// How long. Somebody who needs the server brings the next try forward, though not closer than `backoff_max_ms`.
+    pub suspend_ms: u64,
+    /// A connection whose peer takes none of what is queued for it for this time is dropped. Network trouble that
+    /// lasts longer is seldom survived by intermediaries either.
+    pub stall_ms: u64,
     /// From a `list_changed` to reading the list again.
     pub debounce_ms: u64,
     /// Age after which the lists of an upstream without `listChanged` are read again when asked for.
@@ -201,6 +209,9 @@ impl Default for Limits {
             backoff_ms: 500,
             backoff_max_ms: 30_000,
             backoff_reset_ms: 60_000,
+            suspend_failures: 10,
+            suspend_ms: 5 * 60_000,
+            stall_ms: 60_000,
             debounce_ms: 100,
             list_age_ms: 60_000,
             list_retry_ms: 10_000,

@@ -207,6 +207,16 @@ impl Mux {
         self.calls.iter().filter(|(_, call)| call.upstream == upstream).map(|(key, _)| key).collect()
     }
 
+    /// Calls of clients at each upstream, in slot order: where, and whether the call still waits. For rare events.
+    pub(crate) fn client_load(&self) -> impl Iterator<Item = (UpstreamId, bool)> {
+        let of_client = |call: &&Call| matches!(call.origin, Origin::Client(_));
+        self.calls
+            .iter()
+            .map(|(_, call)| call)
+            .filter(of_client)
+            .map(|call| (call.upstream, call.waiting.is_some()))
+    }
+
     /// Takes a question in, unless there are too many.
     pub(crate) fn ask(&mut self, question: Question) -> Option<Key> {
         self.questions.insert(question).ok()

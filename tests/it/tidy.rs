@@ -13,7 +13,8 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 /// Where Rust files are looked for.
-const SOURCES: [&str; 4] = ["core/src", "cli/src", "runtime-smol/src", "tests"];
+const SOURCES: [&str; 6] =
+    ["core/src", "core/os/src", "cli/src", "runtime-smol/src", "runtime-tokio/src", "tests"];
 
 /// Lines of the longest file. What is longer holds more than one idea.
 const LINES_MAX: usize = 600;
@@ -395,7 +396,7 @@ impl Source {
     }
 
     fn is_engine(&self, number: usize) -> bool {
-        self.path.starts_with("core/") && !self.is_test(number)
+        self.path.starts_with("core/src/") && !self.is_test(number)
     }
 }
 

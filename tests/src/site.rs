@@ -209,6 +209,11 @@ impl Site {
         }
     }
 
+    /// Its end of all connections that are open.
+    pub fn open_conns(&self) -> Vec<ConnId> {
+        self.conns.keys().copied().collect()
+    }
+
     /// Bytes from the proxy.
     pub fn on_bytes(&mut self, conn: ConnId, bytes: &[u8], net: &mut Net) {
         let Some(state) = self.conns.get_mut(&conn) else { return };

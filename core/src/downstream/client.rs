@@ -37,9 +37,6 @@ pub(crate) struct Client {
     keep_alive: Option<Timer>,
     last_write: Mono,
     chunked: bool,
-    /// How much waited to be written when the timer last looked, and when that last changed.
-    queued: usize,
-    moved: Mono,
     charge: Charge,
     seat: Option<Seat>,
 }
@@ -93,8 +90,6 @@ impl Client {
             keep_alive: None,
             last_write: fx.mono(),
             chunked: true,
-            queued: 0,
-            moved: fx.mono(),
             charge: fx.ledger.open(),
             seat: None,
         }
@@ -333,12 +328,7 @@ impl Client {
     /// one that has taken nothing of it for the time of a request is.
     pub(crate) fn on_timer(&mut self, fx: &mut Effects) -> bool {
         let now = fx.mono();
-        let queued = fx.queued(self.conn);
-        if queued != self.queued {
-            self.queued = queued;
-            self.moved = now;
-        }
-        let slow = queued > 0 && now.ms_since(self.moved) < fx.limits.request_ms;
+        let slow = fx.queued(self.conn) > 0 && fx.stalled_ms(self.conn) < fx.limits.request_ms;
         if now >= self.deadline && !slow {
             return false;
         }

@@ -184,6 +184,11 @@ impl Downstream {
         self.sessions.iter().map(|(key, _)| key).collect()
     }
 
+    /// The view of each session, in slot order. For rare events only.
+    pub(crate) fn views(&self) -> impl Iterator<Item = usize> {
+        self.sessions.iter().map(|(_, session)| session.view)
+    }
+
     /// Opens a session. `None` when the table is full of sessions that are in use.
     pub(crate) fn open_session(
         &mut self,

@@ -81,7 +81,9 @@ impl Proxy {
         let waiting = (!sent).then_some(now);
         let first = match (streamable, waiting, server.phase) {
             (true, _, _) => self.fx.limits.sse_after_ms,
-            (false, None, _) | (false, Some(_), Phase::Ready) => server.call_ms(&self.fx),
+            (false, None, _) | (false, Some(_), Phase::Ready) => {
+                server.silence_ms(&self.fx).min(server.call_ms(&self.fx))
+            }
             (false, Some(_), _) => self.fx.limits.queue_ms,
         };
         let timer = self.fx.after(first, TimerKind::Call, key.to_wire());
@@ -344,15 +346,15 @@ impl Proxy {
         let Some(server) = self.upstreams.get(call.upstream) else { return };
         let busy = server.phase == Phase::Ready;
         let silent_ms = match (call.waiting, &call.origin) {
-            (Some(_), _) if server.is_new() => self.fx.limits.handshake_ms,
+            (Some(_), _) if server.is_new() => server.startup_ms(&self.fx),
             (Some(_), _) if !busy => self.fx.limits.queue_ms,
-            (_, Origin::Client(_)) => server.call_ms(&self.fx),
+            (_, Origin::Client(_)) => server.silence_ms(&self.fx),
             (_, Origin::Own(_)) => self.fx.limits.own_call_ms,
         };
         let waits = call.waiting.is_some();
         // As long as a human thinks about a question of it, the server is not silent.
         let since = if call.asking > 0 { now } else { call.waiting.unwrap_or(call.alive) };
-        let limit = since.plus_ms(silent_ms).min(call.started.plus_ms(self.fx.limits.call_total_ms));
+        let limit = since.plus_ms(silent_ms).min(call.started.plus_ms(server.call_ms(&self.fx)));
         let label = server.label.clone();
         if now >= limit {
             let seconds = now.ms_since(call.started) / 1000;

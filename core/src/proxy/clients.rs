@@ -10,6 +10,7 @@ use crate::downstream::client::{Admission, Admitted, Client, Task};
 use crate::downstream::session::Transport;
 use crate::downstream::stream::Stream;
 use crate::fault::{Code, Fault};
+use crate::health::Page;
 use crate::http::{CONTINUE, Method, RequestHead, ServerEvent};
 use crate::id::{ConnId, UpstreamId};
 use crate::json::Pieces;
@@ -151,7 +152,7 @@ impl Proxy {
                     self.fx.send(client.conn, CONTINUE.len(), |out| out.extend_from_slice(CONTINUE));
                 }
             }
-            Ok(None) => client.respond(&mut self.fx, 204, &PREFLIGHT, &Pieces::of(&[])),
+            Ok(None) => {}
             Err(refusal) => self.refuse(client, &refusal),
         }
     }
@@ -163,7 +164,7 @@ impl Proxy {
         }
     }
 
-    /// Everything that can be said from the head alone. `None` is a preflight.
+    /// Everything that can be said from the head alone. `None` is a request that this answered.
     fn admit(&mut self, client: &mut Client) -> Result<Option<Admission>, Refusal> {
         let head = client.http.head();
         self.gate.check_host(head.host())?;
@@ -175,10 +176,14 @@ impl Proxy {
         self.gate.check_origin(origin)?;
         client.cors = origin.map(Into::into);
         let Some(route) = route else {
+            if let Some(page) = Page::find(&self.config.base_path, head.path()) {
+                return self.on_health(client, page).map(|()| None);
+            }
             return Err(Fault::peer(Code::UnknownRoute, "there is nothing at this path").into());
         };
         self.log_request(route, head);
         if head.method() == Method::Options {
+            client.respond(&mut self.fx, 204, &PREFLIGHT, &Pieces::of(&[]));
             return Ok(None);
         }
         let (view, principal) = self.enter(client, route.place)?;

@@ -341,6 +341,14 @@ impl Proxy {
         }
     }
 
+    /// A server takes nothing of a request.
+    pub(super) fn on_stalled_exchange(&mut self, id: UpstreamId, conn: ConnId) {
+        if let Some(exchange) = self.take_exchange(id, conn) {
+            let fault = Fault::environment(Code::UpstreamTimeout, "the server does not read");
+            self.on_broken(id, exchange, &fault);
+        }
+    }
+
     pub(super) fn on_pool_timer(&mut self, id: UpstreamId) {
         if let Some(link) = http_link(&mut self.upstreams, id) {
             link.on_pool_timer(&mut self.fx);

@@ -25,6 +25,7 @@
 //! | `recovery` | an exchange that went wrong: sent again, continued, failed |
 //! | `pressure` | what is given up when memory or seats are short |
 //! | `stop` | the end of everything |
+//! | `health` | what is said of the health of all this |
 //! | `census` | how much there is of everything |
 //!
 //! Invariants: [`Proxy::handle`] is the only way in and cannot fail; a fault concerns one connection, call or
@@ -39,6 +40,7 @@ mod connections;
 mod documents;
 mod entry;
 mod exchanges;
+mod health;
 mod lists;
 mod logins;
 mod messages;
@@ -391,6 +393,7 @@ impl Proxy {
                 TimerKind::Away => self.on_away_timer(server),
                 TimerKind::Upkeep => self.on_upkeep_timer(),
                 TimerKind::Document => self.on_fetch_timer(conn),
+                TimerKind::Stall => self.on_stall_timer(),
                 TimerKind::ChildStop => self.with_owner(conn, |proxy, id| proxy.on_child_timer(id)),
                 TimerKind::Shutdown => self.on_shutdown_timer(),
             }
@@ -421,6 +424,21 @@ impl Proxy {
         }
         self.fx.mark_gone(conn);
         self.on_server_eof(id, conn, reason);
+    }
+
+    /// Peers that take nothing are gone without a word, or as good as gone. Children are no such peers: the end of one
+    /// is always seen, and one that is busy may leave its input alone.
+    fn on_stall_timer(&mut self) {
+        for conn in self.fx.on_stall_timer() {
+            match self.fx.owner(conn) {
+                Some(owner) => self.on_stalled_exchange(owner, conn),
+                None if self.is_fetch(conn) => {}
+                None => {
+                    self.fx.log(Level::Debug, None, format!("client {conn:?} does not read, closing"));
+                    self.drop_client(conn);
+                }
+            }
+        }
     }
 
     /// The routes of a server as log lines show them.

@@ -9,6 +9,7 @@ mod credentials;
 mod crowd;
 mod filters;
 mod floods;
+mod health;
 mod hostile;
 mod http_upstreams;
 mod levels;
