@@ -8,6 +8,8 @@ mod check;
 mod client_config;
 mod demo;
 mod demo_server;
+#[cfg(unix)]
+mod descriptors;
 mod doctor;
 mod eject;
 mod guard;

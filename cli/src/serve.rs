@@ -31,6 +31,8 @@ pub(crate) fn serve(config: Config, log: Log, runtime: Runtime) -> ExitCode {
 }
 
 fn try_serve(config: Config, log: Log, runtime: Runtime) -> Result<u8, String> {
+    #[cfg(unix)]
+    crate::descriptors::raise();
     let seed = mcp_proxy_os::seed().map_err(|error| format!("the system gives no random bytes: {error}"))?;
     let options = Options { log_level: log::level(log.level), ..Options::default() };
     let store = store(&config, log);

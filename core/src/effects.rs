@@ -45,8 +45,6 @@ pub(crate) struct Effects {
 struct Conn {
     queue: SendQueue,
     charge: Charge,
-    /// When the peer last took something, or there was nothing for it to take.
-    moved: Mono,
     /// It is among the large ones.
     large: bool,
     owner: Option<UpstreamId>,

@@ -60,6 +60,16 @@ impl Proxy {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
+    /// Its address.
+    pub(crate) fn address(&self) -> (&'static str, u16) {
+        ("127.0.0.1", self.port)
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// The first line of the log, now or later, that contains `words`.
     pub(crate) async fn logged(&self, words: &str) -> String {
         self.log.line(words).await

@@ -177,7 +177,8 @@ fn what_is_kept_for_clients_that_come_back_is_given_up_first() {
         w.run_ms(2_000);
         assert!(w.shard.proxy().held() > 400_000, "four answers are kept");
         let (req, xid, last) = left.remove(0);
-        w.resume(xid, &last);
+        let back = w.resume(xid, &last);
+        w.response(back);
         assert_eq!(w.text(req).len(), 100_000, "there is memory enough");
         crowd_in(w, BUDGET / 5 * 3);
         for (req, xid, last) in left {

@@ -251,7 +251,8 @@ fn late_answers_are_counted_and_dropped() {
 
 #[test]
 fn a_server_that_fails_again_and_again_is_left_alone_until_somebody_needs_it() {
-    // limit: suspend_failures, suspend_ms
+    // limit: suspend_failures
+    // limit: suspend_ms
     story_of([0, 3], one().program("fs", |p| p.exits_at_once = Some(1)), |w| {
         w.run_ms(300_000);
         assert_eq!(server(w, "fs")["state"], "suspended");
@@ -293,7 +294,8 @@ fn calls_for_a_server_that_is_left_alone_fail_at_once_or_wait_for_its_next_try()
 
 #[test]
 fn a_client_that_takes_nothing_of_its_stream_is_given_up() {
-    // DL-21; limit: stall_ms
+    // limit: stall_ms
+    // DL-21
     story_of([0, 2], one(), |w| {
         let (deaf, other) = (w.client("fs", Kind::Streamable), w.client("fs", Kind::Streamable));
         let stream = w.listen(deaf);
