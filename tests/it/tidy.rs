@@ -13,8 +13,17 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 /// Where Rust files are looked for.
-const SOURCES: [&str; 6] =
-    ["core/src", "core/os/src", "cli/src", "runtime-smol/src", "runtime-tokio/src", "tests"];
+const SOURCES: [&str; 9] = [
+    "core/src",
+    "core/os/src",
+    "cli/src",
+    "runtime-smol/src",
+    "runtime-tokio/src",
+    "tests",
+    "fuzz/src",
+    "fuzz/fuzz_targets",
+    "fuzz/tests",
+];
 
 /// Lines of the longest file. What is longer holds more than one idea.
 const LINES_MAX: usize = 600;
@@ -396,7 +405,7 @@ impl Source {
     }
 
     fn is_test(&self, number: usize) -> bool {
-        self.path.starts_with("tests/") || self.is_test_file() || number >= self.tests_from
+        self.path.starts_with("tests/") || self.path.starts_with("fuzz/") || self.is_test_file() || number >= self.tests_from
     }
 
     fn is_engine(&self, number: usize) -> bool {
