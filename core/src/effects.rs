@@ -45,6 +45,8 @@ pub(crate) struct Effects {
 struct Conn {
     queue: SendQueue,
     charge: Charge,
+    /// When the peer last took something, or was first given something.
+    moved: Mono,
     /// It is among the large ones.
     large: bool,
     owner: Option<UpstreamId>,
