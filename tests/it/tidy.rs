@@ -405,7 +405,10 @@ impl Source {
     }
 
     fn is_test(&self, number: usize) -> bool {
-        self.path.starts_with("tests/") || self.path.starts_with("fuzz/") || self.is_test_file() || number >= self.tests_from
+        self.path.starts_with("tests/")
+            || self.path.starts_with("fuzz/")
+            || self.is_test_file()
+            || number >= self.tests_from
     }
 
     fn is_engine(&self, number: usize) -> bool {

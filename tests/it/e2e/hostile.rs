@@ -32,7 +32,8 @@ impl Bystander {
 
     /// One call and its answer.
     async fn calls(&mut self) {
-        let (_, answer) = self.ask("tools/call", json!({"name": "echo", "arguments": {"text": "hello"}})).await;
+        let (_, answer) =
+            self.ask("tools/call", json!({"name": "echo", "arguments": {"text": "hello"}})).await;
         assert_eq!(answer["result"]["content"][0]["text"], "hello", "{answer}");
     }
 
@@ -124,11 +125,9 @@ async fn heads_that_never_end_leave_room_for_others() {
 
 #[tokio::test]
 async fn a_line_of_a_gibibyte_is_skipped_and_costs_one_message_of_memory() {
-    let proxy = Proxy::start(
-        config(servers(Some("head -c 1073741824 /dev/zero; echo; exec cat >/dev/null"))),
-        &[],
-    )
-    .await;
+    let proxy =
+        Proxy::start(config(servers(Some("head -c 1073741824 /dev/zero; echo; exec cat >/dev/null"))), &[])
+            .await;
     let skipped = proxy.logged("output was skipped");
     proxy.logged("Successfully initialized MCP client").await;
     let mut bystander = Bystander::of(&proxy).await;
