@@ -50,5 +50,5 @@ pub(super) fn a_server_that_hangs_up_is_told(run: Run) {
             drop(socket.unwrap().read(&mut [0; 64]));
         }
     });
-    Plan::of(far(&addr.to_string())).start(run).line("far");
+    Plan::of(far(&addr.to_string())).start(run).line("connection closed without a response");
 }
