@@ -76,9 +76,11 @@ fn look(shard: &mut Shard<Threads>) -> bool {
         let wanted = shard.proxy().wants_read(conn);
         let Some(end) = shard.host_mut().ends.get_mut(&conn) else { continue };
         let held = end.go_on(piece, wanted);
-        let last = end.last(conn);
+        let (last, ended) = (end.last(conn), end.exit.is_some());
         progress |= held.is_some() || last.is_some();
         match held {
+            // After the end of a child, that of its pipes is nothing new.
+            Some(Ok(bytes)) if bytes.is_empty() && ended => {}
             Some(Ok(bytes)) if bytes.is_empty() => shard.turn(Input::Eof { conn }),
             Some(Ok(bytes)) => shard.turn(Input::Received { conn, bytes: &bytes }),
             Some(Err(_)) => end_with(shard, conn, Input::Closed { conn, cause: CloseCause::Reset }),

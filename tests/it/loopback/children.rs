@@ -31,7 +31,11 @@ pub(super) fn the_last_words_of_a_child_are_heard(run: Run) {
 }
 
 pub(super) fn how_a_child_ended_is_told(run: Run) {
-    for (script, words) in [("exit 3", "it exited with code 3"), ("kill -9 $$", "signal 9")] {
+    // Somebody else holds the pipes, so that their end does not come first and is the reason that is told.
+    for (script, words) in [
+        ("sleep 1000 & exit 3", "it exited with code 3"),
+        ("sleep 1000 & kill -9 $$", "it was ended by signal 9"),
+    ] {
         let proxy = Plan::of(json!({"sh": {"command": "sh", "args": ["-c", script]}})).start(run);
         proxy.line(words);
     }

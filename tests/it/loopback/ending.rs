@@ -71,7 +71,7 @@ where
                 code = served => panic!("it ended with {code:?}"),
                 line = log.next() => {
                     let line = line.unwrap();
-                    if line.contains("server ") || line.contains("helper ") {
+                    if line.starts_with("server ") || line.starts_with("helper ") {
                         pids.push(number(&line));
                     }
                 }

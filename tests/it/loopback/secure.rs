@@ -3,7 +3,7 @@
 use super::stage::{PATIENCE, Plan, Run, Running, spawn};
 use serde_json::json;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
@@ -63,7 +63,11 @@ pub(super) fn a_server_without_tls_is_refused_in_words(run: Run) {
 }
 
 pub(super) fn a_server_that_cuts_the_connection_is_noticed(run: Run) {
-    let proxy = start_before(run, None, drop);
+    let proxy = start_before(run, None, |mut socket| {
+        // An end and not a reset, which it would be if something were unread.
+        socket.shutdown(Shutdown::Write).unwrap();
+        let _ = socket.read_to_end(&mut Vec::new());
+    });
     proxy.line("connection closed during the TLS handshake");
 }
 

@@ -3,7 +3,7 @@
 use super::stage::{PATIENCE, Plan, Run, spawn};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::sync::mpsc::channel;
 
 fn far(address: &str) -> Value {
@@ -47,8 +47,11 @@ pub(super) fn a_server_that_hangs_up_is_told(run: Run) {
     let addr = listener.local_addr().unwrap();
     spawn(move || {
         for socket in listener.incoming().take(2) {
-            drop(socket.unwrap().read(&mut [0; 64]));
+            // An end and not a reset, which it would be if something were unread.
+            let mut socket = socket.unwrap();
+            socket.shutdown(Shutdown::Write).unwrap();
+            let _ = socket.read_to_end(&mut Vec::new());
         }
     });
-    Plan::of(far(&addr.to_string())).start(run).line("far");
+    Plan::of(far(&addr.to_string())).start(run).line("connection closed without a response");
 }
