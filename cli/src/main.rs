@@ -44,7 +44,7 @@ fn main() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         },
         Action::Guard => {
-            guard::run(io::stdin().lock(), guard::kill_group, std::thread::sleep);
+            guard::run(io::stdin().lock(), guard::kill, guard::strays, std::thread::sleep);
             ExitCode::SUCCESS
         }
     }

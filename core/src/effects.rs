@@ -45,14 +45,14 @@ pub(crate) struct Effects {
 struct Conn {
     queue: SendQueue,
     charge: Charge,
+    /// When the peer last took something, or was first given something.
+    moved: Mono,
     /// It is among the large ones.
     large: bool,
     owner: Option<UpstreamId>,
     gone: bool,
     woken: bool,
     paused: bool,
-    /// When it last took something, or was first given something.
-    moved: Mono,
 }
 
 impl Effects {
@@ -194,7 +194,7 @@ impl Effects {
         let mut stalled = Vec::new();
         let mut next: Option<Mono> = None;
         #[expect(clippy::disallowed_methods, reason = "the least of them, and a list that is sorted at once")]
-        for (conn, state) in self.conns.iter().filter(|(_, state)| state.queue.len() > 0 && !state.gone) {
+        for (conn, state) in self.conns.iter().filter(|(_, state)| !state.queue.is_empty() && !state.gone) {
             if self.now.mono.ms_since(state.moved) >= limit {
                 stalled.push(*conn);
             } else {
@@ -209,7 +209,7 @@ impl Effects {
 
     /// How long a peer has taken nothing of what is queued for it.
     pub(crate) fn stalled_ms(&self, conn: ConnId) -> u64 {
-        let busy = self.conns.get(&conn).filter(|state| state.queue.len() > 0);
+        let busy = self.conns.get(&conn).filter(|state| !state.queue.is_empty());
         busy.map_or(0, |state| self.now.mono.ms_since(state.moved))
     }
 

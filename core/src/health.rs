@@ -85,6 +85,8 @@ pub struct Report {
     pub sessions: usize,
     /// Calls of clients and of the proxy itself that are not answered yet.
     pub calls_in_flight: usize,
+    /// Bytes held for peers, as `limits.memoryBytes` counts them.
+    pub held_bytes: usize,
     /// In the order of the configuration, without those that are disabled.
     pub servers: Vec<ServerReport>,
 }

@@ -73,7 +73,9 @@ impl Child {
         let (stdout, stdout_theirs) = io::pipe()?;
         let (stderr, stderr_theirs) = io::pipe()?;
         let (stdin, stdout, stderr) = (Ready::new(stdin)?, Ready::new(stdout)?, Ready::new(stderr)?);
-        let mut child = async_process::Command::from(command(spec))
+        let mut command = command(spec);
+        command.envs(runtime.with_host(|host| host.guard.mark()));
+        let mut child = async_process::Command::from(command)
             .stdin(stdin_theirs)
             .stdout(stdout_theirs)
             .stderr(stderr_theirs)

@@ -57,7 +57,7 @@ async fn open(
     let stream = Async::<TcpStream>::connect(addr)
         .await
         .map_err(|error| format!("cannot connect to {addr}: {}", reason(&error)))?;
-    let _ = stream.get_ref().set_nodelay(true);
+    net::tune(stream.get_ref());
     Ok((stream, codec))
 }
 

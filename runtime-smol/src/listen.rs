@@ -64,8 +64,7 @@ pub(crate) async fn serve(runtime: Rc<Runtime>, id: ListenerId, addr: Arc<Listen
 }
 
 fn admit(runtime: &Rc<Runtime>, listener: ListenerId, stream: Async<TcpStream>, peer: SocketAddr) {
-    // Without it an answer may wait 40 ms for the acknowledgement of the one before.
-    let _ = stream.get_ref().set_nodelay(true);
+    net::tune(stream.get_ref());
     let link: Rc<Link> = Rc::default();
     let id = runtime.with_host(|host| {
         let id = host.next_accepted();

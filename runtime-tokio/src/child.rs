@@ -77,7 +77,9 @@ impl Child {
         let stdin = Sender::from_owned_fd(OwnedFd::from(stdin))?;
         let stdout = Receiver::from_owned_fd(OwnedFd::from(stdout))?;
         let stderr = Receiver::from_owned_fd(OwnedFd::from(stderr))?;
-        let mut child = tokio::process::Command::from(command(spec))
+        let mut command = command(spec);
+        command.envs(runtime.with_host(|host| host.guard.mark()));
+        let mut child = tokio::process::Command::from(command)
             .stdin(stdin_theirs)
             .stdout(stdout_theirs)
             .stderr(stderr_theirs)

@@ -58,7 +58,7 @@ async fn open(
     let stream = TcpStream::connect(addr)
         .await
         .map_err(|error| format!("cannot connect to {addr}: {}", reason(&error)))?;
-    let _ = stream.set_nodelay(true);
+    net::tune(&stream);
     Ok((stream, codec))
 }
 

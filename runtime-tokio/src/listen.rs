@@ -66,8 +66,7 @@ pub(crate) async fn serve(runtime: Rc<Runtime>, id: ListenerId, addr: Arc<Listen
 }
 
 fn admit(runtime: &Rc<Runtime>, listener: ListenerId, stream: TcpStream, peer: SocketAddr) {
-    // Without it an answer may wait 40 ms for the acknowledgement of the one before.
-    let _ = stream.set_nodelay(true);
+    net::tune(&stream);
     let link: Rc<Link> = Rc::default();
     let id = runtime.with_host(|host| {
         let id = host.next_accepted();

@@ -2,7 +2,7 @@
 //!
 //! It is started with the first child, in a group of its own so that a Ctrl-C does not reach it, and reads
 //! lines from us: `+1234` and `-1234` for groups that live and have ended, `bye` for an orderly end. When our
-//! end of the pipe closes without `bye`, it kills what is left.
+//! end of the pipe closes without `bye`, it kills what is left, and whoever has its mark in the environment.
 //!
 //! Invariant: a guard that is missing, slow or dead never keeps the proxy from its work.
 
@@ -57,6 +57,13 @@ impl Guard {
                 reason(&error)
             )),
         }
+    }
+
+    /// What every child has to have in its environment: by it the guard finds children that it was not told of yet
+    /// when we died, and descendants that have left their group. `None` without a guard.
+    pub fn mark(&self) -> Option<(&'static str, String)> {
+        let child = self.child.as_ref().filter(|_| self.pipe.is_some())?;
+        Some(("MCP_PROXY_GUARD", child.id().to_string()))
     }
 
     /// This group lives.

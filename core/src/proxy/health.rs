@@ -74,6 +74,7 @@ impl Proxy {
             connections: census.clients,
             sessions: census.sessions,
             calls_in_flight: census.calls,
+            held_bytes: census.bytes,
             servers: shown.map(|(_, home)| self.server_report(home, &load, &sessions)).collect(),
         }
     }

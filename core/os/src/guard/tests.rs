@@ -30,6 +30,7 @@ fn it_has_a_process_group_of_its_own() {
     let pid = guard.child.as_ref().unwrap().id().cast_signed();
     let group = rustix::process::getpgid(rustix::process::Pid::from_raw(pid)).unwrap();
     assert_eq!(group.as_raw_pid(), pid);
+    assert_eq!(guard.mark(), Some(("MCP_PROXY_GUARD", pid.to_string())));
     guard.dismiss();
 }
 
@@ -49,6 +50,6 @@ fn a_dead_guard_is_given_up() {
     guard.start().unwrap();
     guard.child.as_mut().unwrap().wait().unwrap();
     guard.add(1);
-    assert!(guard.pipe.is_none());
+    assert!(guard.pipe.is_none() && guard.mark().is_none());
     guard.dismiss();
 }
