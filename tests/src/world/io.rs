@@ -74,6 +74,7 @@ impl World {
                 link.phase = Phase::Failed;
                 self.turn(&Input::Failed { conn, reason: "connection refused" });
             }
+            Some(site) if site.silent => {}
             Some(site) => {
                 link.phase = Phase::Open;
                 link.peer = Who::Site(site.index);
