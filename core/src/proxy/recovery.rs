@@ -3,6 +3,7 @@
 //! | what happened | what follows |
 //! |---|---|
 //! | the session is gone (404 to a request that named one) | one new handshake; the refused call is sent again |
+//! | the same over HTTP+SSE, where the event stream is the session | the stream is dead, though nobody has said so: the server counts as lost; the refused call is sent again |
 //! | the answer stream broke off after an event id | asked for again from there, after the server's `retry` |
 //! | a reused connection closed before any answer | sent again if nothing was written, or if that does no harm (notifications, our answers) |
 //! | anything else | the call fails |
@@ -53,6 +54,9 @@ impl Proxy {
                 self.drop_own_calls(id);
                 self.try_other_kind(id, &Fault::peer(Code::UpstreamBroken, status_text(status)));
             }
+            _ if self.answers_on_stream(id) && is_session_loss(status, &text, answer.as_ref()) => {
+                self.on_stream_unknown(id, key, request, status);
+            }
             Some(Envelope { outcome: Some(error), .. }) => self.fail(key, &server_error(&text, error)),
             _ => self.fail(key, &Fault::peer(Code::UpstreamBroken, status_text(status))),
         }
@@ -85,6 +89,19 @@ impl Proxy {
         self.renew_session(id, session);
     }
 
+    /// The server does not know the event stream that this connection is (any more). The call was not executed.
+    fn on_stream_unknown(&mut self, id: UpstreamId, key: Key, request: Vec<u8>, status: u16) {
+        let fault = Fault::environment(Code::UpstreamLost, status_text(status));
+        let Some(call) = self.mux.get_mut(key) else { return };
+        call.resumes += 1;
+        if call.resumes >= TRIES_MAX || matches!(call.origin, Origin::Own(_)) {
+            self.fail(key, &fault);
+        } else {
+            self.park(id, key, request);
+        }
+        self.lose(id, &fault);
+    }
+
     /// One new handshake, however many requests noticed that their session is gone.
     fn renew_session(&mut self, id: UpstreamId, session: Option<u32>) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
@@ -114,6 +131,8 @@ impl Proxy {
         self.fx.log(Level::Debug, Some(&server.label), line);
         if summary.status == 404 && summary.named_session.is_some() {
             self.renew_session(id, summary.named_session);
+        } else if summary.status == 404 && self.answers_on_stream(id) {
+            self.lose(id, &Fault::environment(Code::UpstreamLost, status_text(summary.status)));
         }
     }
 

@@ -13,6 +13,7 @@ mod http_upstreams;
 mod levels;
 mod lists;
 mod log_lines;
+mod lost_sessions;
 mod merged;
 mod merged_changes;
 mod merged_lanes;
