@@ -114,14 +114,20 @@ impl Proxy {
             return self.send_waiting(id);
         }
         link.forget_session();
-        if let Some(listen) = link.find(Job::Listen) {
-            listen.begin(&mut self.fx, Job::Drain, None, 0);
+        let unsent = link.take_queued();
+        // What it may still bring is of a session that is over: the answers would go to another.
+        let listen = link.find(Job::Listen).map(|listen| listen.conn);
+        if let Some(listen) = listen.and_then(|conn| link.take(conn)) {
+            link.drop_exchange(&mut self.fx, &listen);
         }
         self.fx.log(Level::Info, Some(&server.label), "the server lost its session, initializing again");
         server.readings = [const { None }; 4];
         // Its questions are gone with it; another one may have the same id (BR-43).
         self.drop_questions(id);
         self.drop_own_calls(id);
+        for (key, body) in unsent {
+            self.park(id, key, body);
+        }
         self.shake_hands(id);
     }
 
@@ -174,6 +180,9 @@ impl Proxy {
             | Job::Idle => {}
         }
         let (job, unread) = (exchange.job, exchange.reused && !exchange.client.started());
+        let link = http_link(&mut self.upstreams, id);
+        let present = link
+            .is_some_and(|link| exchange.named_session.is_none() || link.is_present(exchange.named_session));
         let request = exchange.request_body(&self.fx);
         let unwritten = exchange.is_unwritten(&self.fx);
         let summary = exchange.summary(200);
@@ -184,7 +193,8 @@ impl Proxy {
             Job::Listen => self.on_listen_ended(id, &summary),
             Job::Initialized => self.lose(id, fault),
             // Hearing a notification or an answer twice does no harm.
-            Job::Note | Job::Answer(_) if unread && !request.is_empty() => {
+            // In another session it would be about something else.
+            Job::Note | Job::Answer(_) if unread && !request.is_empty() && present => {
                 if let Some(server) = self.upstreams.get_mut(id) {
                     server.link.send_note(&mut self.fx, job, &Pieces::of(&[&request]));
                 }
@@ -206,6 +216,9 @@ impl Proxy {
         }
         call.resumes += 1;
         let Some(link) = http_link(&mut self.upstreams, id) else { return };
+        if link.is_between_sessions() {
+            return self.park(id, key, request);
+        }
         if let Err(refused) = link.post(&mut self.fx, Job::Call(key), &Pieces::of(&[&request])) {
             self.fail(key, &refused);
         }
