@@ -68,6 +68,9 @@ pub struct Child {
     pub signals: Vec<(u64, Signal)>,
     /// When its stdin closed.
     pub eof_at: Option<u64>,
+    /// It was stopped (SIGSTOP): what it means to do waits.
+    stopped: bool,
+    postponed: Vec<Deed>,
     line: Vec<u8>,
 }
 
@@ -86,6 +89,8 @@ impl Child {
             stdin_closed: false,
             signals: Vec::new(),
             eof_at: None,
+            stopped: false,
+            postponed: Vec::new(),
             line: Vec::new(),
         };
         if let Some(code) = dies {
@@ -141,6 +146,9 @@ impl Child {
 
     /// The time for something it planned has come.
     pub fn on_deed(&mut self, deed: &Deed, net: &mut Net) {
+        if self.stopped {
+            return self.postponed.push(deed.clone());
+        }
         if !self.alive || !self.program.mind.still_wants(deed) {
             return;
         }
@@ -168,6 +176,15 @@ impl Child {
         }
         text += if self.program.crlf { "\r\n" } else { "\n" };
         net.send(self.conn, text.as_bytes());
+    }
+
+    /// Stops (SIGSTOP), or goes on where it stopped (SIGCONT).
+    pub fn stop(&mut self, stopped: bool, net: &mut Net) {
+        self.stopped = stopped;
+        net.stall(self.conn, stopped);
+        for deed in std::mem::take(&mut self.postponed) {
+            net.plan(0, Event::Deed(Who::Child(self.conn), deed));
+        }
     }
 
     /// Closes stdout and lives on.

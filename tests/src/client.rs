@@ -260,6 +260,13 @@ impl Client {
         }
     }
 
+    /// Closes all connections that wait for nothing.
+    pub fn go(&mut self, net: &mut Net) {
+        for conn in std::mem::take(&mut self.idle) {
+            self.on_end(conn, net);
+        }
+    }
+
     fn expect(&mut self, conn: ConnId) -> usize {
         self.exchanges.push(Exchange {
             conn,

@@ -21,6 +21,8 @@ pub struct Disk {
     pub full: bool,
     /// How many replacements succeed before it is full.
     pub full_after: Option<u32>,
+    /// How much longer than usual everything takes, milliseconds.
+    pub slow_ms: u64,
     /// Nothing can be read, for this reason.
     pub unreadable: Option<&'static str>,
     /// How many replacements were acknowledged.

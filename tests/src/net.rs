@@ -5,6 +5,8 @@
 //! [`Net::close`], [`Net::reset`] and [`Net::stall`]; the engine's side is played by
 //! [`World`](crate::world::World).
 
+mod harm;
+
 use crate::dice::Dice;
 use crate::mind::Deed;
 use mcp_proxy_core::event::ExitStatus;
@@ -45,6 +47,8 @@ pub enum Event {
     Publish(usize, ConnId, Vec<u8>, bool),
     /// This client answers its question of this number.
     Reply(usize, usize),
+    /// The system looks whether a peer that has vanished owes it an acknowledgement.
+    GiveUp(ConnId),
 }
 
 /// Who is at the other end of a link, or acts by itself.
@@ -146,6 +150,11 @@ impl Pipe {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Forgets all but the first `keep` of the bytes that wait.
+    fn truncate(&mut self, keep: usize) {
+        self.bytes.truncate(self.taken + keep);
+    }
+
     fn take(&mut self, len: usize) -> Vec<u8> {
         let out = self.bytes[self.taken..self.taken + len].to_vec();
         self.taken += len;
@@ -174,6 +183,10 @@ pub struct Link {
     pub shutdown: bool,
     /// The peer does not read.
     pub stalled: bool,
+    /// Nothing arrives at either end. What is written waits in the buffers of the writer.
+    pub frozen: bool,
+    /// The peer has gone without a word, and the link is frozen for ever.
+    pub vanished: bool,
     /// The peer has gone, or a child closed its stdin.
     pub deaf: bool,
     /// The engine knows that its bytes go nowhere.
@@ -261,6 +274,8 @@ impl Net {
             outbound: Pipe::default(),
             shutdown: false,
             stalled: false,
+            frozen: false,
+            vanished: false,
             deaf: false,
             broken_told: false,
             exit: None,

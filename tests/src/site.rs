@@ -47,8 +47,10 @@ pub struct Site {
     pub mind: Mind,
     /// Nobody can connect.
     pub down: bool,
-    /// Nobody who connects ever hears of it.
-    pub silent: bool,
+    /// Nobody learns whether they could connect: every packet is lost.
+    pub unreachable: bool,
+    /// Its name cannot be looked up.
+    pub nameless: bool,
     /// Its name has another address in front, where nobody listens.
     pub decoy: bool,
     /// Answers requests as JSON where it can.
@@ -120,7 +122,8 @@ impl Site {
             style,
             mind: Mind::new(name),
             down: false,
-            silent: false,
+            unreachable: false,
+            nameless: false,
             decoy: false,
             json: true,
             sessions: true,
@@ -249,6 +252,8 @@ impl Site {
             (Style::Streamable, "POST") if head.target() == "/mcp" => self.post(conn, head, body, net),
             (Style::Streamable, "GET") if head.target() == "/mcp" => self.get(conn, head, net),
             (Style::Streamable, "DELETE") if self.keeps_sessions => {
+                // Nobody will come back to it.
+                head.get("mcp-session-id").iter().for_each(|session| self.mind.forget(session));
                 self.reply(conn, 405, &[("allow", "POST, GET")], "", net);
             }
             (Style::Streamable, "DELETE") => {
@@ -507,6 +512,11 @@ impl Site {
 
     /// Breaks a stream before its answer.
     fn cut(&mut self, index: usize, net: &mut Net) {
+        if self.style == Style::Sse {
+            // The stream is the session.
+            self.streams[index].over = true;
+            self.streams[index].session.iter().for_each(|session| self.mind.forget(session));
+        }
         if !self.cuts_rudely {
             return self.end(index, net);
         }

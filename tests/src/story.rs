@@ -37,14 +37,25 @@ pub fn story_of(seeds: impl IntoIterator<Item = u64>, cast: Cast, tell: impl Fn(
 
 /// The same with a cast that depends on the seed.
 pub fn story_by(seeds: impl IntoIterator<Item = u64>, cast: impl Fn(u64) -> Cast, tell: impl Fn(&mut World)) {
-    #[expect(clippy::disallowed_methods, reason = "the one way to repeat a run")]
-    let one = std::env::var("SIM_SEED").ok().and_then(|text| text.parse().ok());
-    let seeds: Vec<u64> = one.map_or_else(|| seeds.into_iter().collect(), |seed| vec![seed]);
+    let seeds: Vec<u64> = one_seed().map_or_else(|| seeds.into_iter().collect(), |seed| vec![seed]);
     for seed in seeds {
         let mut world = World::new(seed, cast(seed));
         tell(&mut world);
         world.finish();
     }
+}
+
+/// The seed that `SIM_SEED` asks for.
+pub fn one_seed() -> Option<u64> {
+    #[expect(clippy::disallowed_methods, reason = "the one way to repeat a run")]
+    std::env::var("SIM_SEED").ok().and_then(|text| text.parse().ok())
+}
+
+/// The commit that is checked out, for reports; `unknown` where nobody can tell.
+pub fn commit() -> String {
+    let git = std::process::Command::new("git").args(["describe", "--always", "--dirty"]).output();
+    let text = git.ok().filter(|git| git.status.success()).and_then(|git| String::from_utf8(git.stdout).ok());
+    text.map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
 impl World {

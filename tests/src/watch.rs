@@ -29,6 +29,8 @@ pub struct Watch {
     recent: VecDeque<Noted>,
     /// Inputs so far.
     pub inputs: u64,
+    /// Inputs and outputs are counted and checked, but not kept: for long runs, which repeat a seed that failed.
+    pub quiet: bool,
 }
 
 /// One line of a report. Pieces of one flow are one line.
@@ -42,7 +44,7 @@ struct Noted {
 impl Watch {
     /// A record that guards these secrets.
     pub fn new(secrets: Vec<String>) -> Self {
-        Self { records: Vec::new(), secrets, recent: VecDeque::with_capacity(KEPT), inputs: 0 }
+        Self { records: Vec::new(), secrets, recent: VecDeque::with_capacity(KEPT), inputs: 0, quiet: false }
     }
 
     /// Guards one more secret.
@@ -58,6 +60,9 @@ impl Watch {
     /// Notes an input.
     pub fn input(&mut self, now: u64, input: &Input<'_>) {
         self.inputs += 1;
+        if self.quiet {
+            return;
+        }
         match input {
             Input::Received { conn, bytes } => self.flow(now, "<- received", *conn, bytes),
             Input::Stderr { conn, bytes } => self.flow(now, "<- stderr", *conn, bytes),
@@ -79,12 +84,16 @@ impl Watch {
             assert!(!record.message.contains('\n'), "a log record of several lines: {record:?}");
             self.records.push((now, Record::clone(record)));
         }
-        self.keep(now, None, format!("   -> {output:?}").as_bytes());
+        if !self.quiet {
+            self.keep(now, None, format!("   -> {output:?}").as_bytes());
+        }
     }
 
     /// Notes bytes that were taken from the engine.
     pub fn wrote(&mut self, now: u64, conn: ConnId, bytes: &[u8]) {
-        self.flow(now, "   -> sent", conn, bytes);
+        if !self.quiet {
+            self.flow(now, "   -> sent", conn, bytes);
+        }
     }
 
     /// Whether some record contains the text.

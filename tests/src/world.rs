@@ -4,6 +4,7 @@
 //! Checked here: outputs concern only connections that the engine still has (between their open and their
 //! close), ids are minted by the side that owns them, a timeout makes progress, and what [`World::finish`] lists.
 
+mod harm;
 mod io;
 mod stored;
 
@@ -196,6 +197,7 @@ impl World {
                 self.publishers[index].write(conn, &bytes, last, &mut self.net);
             }
             Event::Derived(job, matches) => self.turn(&Input::Derived { job, matches }),
+            Event::GiveUp(conn) => self.on_give_up(conn),
             Event::Reply(client, question) => self.clients[client].reply(question, &mut self.net),
             Event::Deed(who, _) => panic!("{who:?} does not plan deeds"),
         }
@@ -397,7 +399,10 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}repeat with SIM_SEED={}", self.watch.report(), self.seed);
+            if !self.watch.quiet {
+                eprintln!("{}", self.watch.report());
+            }
+            eprintln!("commit {}, repeat with SIM_SEED={}", crate::story::commit(), self.seed);
         }
     }
 }

@@ -273,7 +273,8 @@ impl Proxy {
     }
 
     /// A connection for a session could not even be made once, though the shared one could: a server that can run only
-    /// once, say. Its sessions go to the shared one, with what waits, unless they must not. Returns whether they did.
+    /// once, say. Its sessions go to another one like it or to the shared one, with what waits, unless they must not.
+    /// Returns whether they did.
     pub(super) fn move_to_shared(&mut self, id: UpstreamId, fault: &Fault) -> bool {
         let now = self.fx.mono();
         let Some(lane) = self.upstreams.get_mut(id) else { return false };
@@ -281,22 +282,34 @@ impl Proxy {
             return false;
         }
         lane.was_tried = true;
-        let (home, label) = (lane.home, lane.label.clone());
+        let (server, label) = (lane.home, lane.label.clone());
         let mut calls = Vec::new();
         while let Some(call) = lane.take_waiting() {
             calls.push(call);
         }
-        if let Some(home) = self.upstreams.get_mut(home) {
-            home.lane_failed_at = Some(now);
+        if let Some(shared) = self.upstreams.get_mut(server) {
+            shared.lane_failed_at = Some(now);
         }
-        let line = format!(
-            "a second connection could not be made ({fault}): sessions share one and cannot be asked anything"
-        );
+        // Where several serve the same sessions the others go on; only who held on to this one has to move.
+        let home = self.siblings(id).into_iter().find(|sibling| *sibling != id).unwrap_or(server);
+        let line = if home == server {
+            format!(
+                "a second connection could not be made ({fault}): sessions share one and cannot be asked anything"
+            )
+        } else {
+            format!("one more connection could not be made ({fault})")
+        };
         self.fx.log(Level::Warn, Some(&label), line);
-        let sessions = self.sessions_on(id);
+        let mut sessions = self.down.session_keys();
+        sessions.retain(|key| {
+            self.down.session(*key).is_some_and(|session| session.links.get(&server) == Some(&id))
+        });
         for session in &sessions {
             if let Some(session) = self.down.session(*session) {
-                session.links.insert(home, home);
+                session.links.insert(server, home);
+            }
+            if let Some(lane) = self.upstreams.get_mut(home).filter(|lane| lane.id != server) {
+                lane.tenants.users += 1;
             }
         }
         for (key, body) in calls {

@@ -307,7 +307,8 @@ impl Proxy {
         self.check_gone(id);
     }
 
-    fn answers_on_stream(&mut self, id: UpstreamId) -> bool {
+    /// Whether this is a server of HTTP+SSE.
+    pub(super) fn answers_on_stream(&mut self, id: UpstreamId) -> bool {
         let link = self.server(id).and_then(|server| server.link.http());
         link.is_some_and(|link| link.kind == HttpKind::Sse)
     }

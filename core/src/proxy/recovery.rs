@@ -3,6 +3,7 @@
 //! | what happened | what follows |
 //! |---|---|
 //! | the session is gone (404 to a request that named one) | one new handshake; the refused call is sent again |
+//! | the same over HTTP+SSE, where the event stream is the session | the stream is dead, though nobody has said so: the server counts as lost; the refused call is sent again |
 //! | the answer stream broke off after an event id | asked for again from there, after the server's `retry` |
 //! | a reused connection closed before any answer | sent again if nothing was written, or if that does no harm (notifications, our answers) |
 //! | anything else | the call fails |
@@ -53,6 +54,9 @@ impl Proxy {
                 self.drop_own_calls(id);
                 self.try_other_kind(id, &Fault::peer(Code::UpstreamBroken, status_text(status)));
             }
+            _ if self.answers_on_stream(id) && is_session_loss(status, &text, answer.as_ref()) => {
+                self.on_stream_unknown(id, key, request, status);
+            }
             Some(Envelope { outcome: Some(error), .. }) => self.fail(key, &server_error(&text, error)),
             _ => self.fail(key, &Fault::peer(Code::UpstreamBroken, status_text(status))),
         }
@@ -85,6 +89,19 @@ impl Proxy {
         self.renew_session(id, session);
     }
 
+    /// The server does not know the event stream that this connection is (any more). The call was not executed.
+    fn on_stream_unknown(&mut self, id: UpstreamId, key: Key, request: Vec<u8>, status: u16) {
+        let fault = Fault::environment(Code::UpstreamLost, status_text(status));
+        let Some(call) = self.mux.get_mut(key) else { return };
+        call.resumes += 1;
+        if call.resumes >= TRIES_MAX || matches!(call.origin, Origin::Own(_)) {
+            self.fail(key, &fault);
+        } else {
+            self.park(id, key, request);
+        }
+        self.lose(id, &fault);
+    }
+
     /// One new handshake, however many requests noticed that their session is gone.
     fn renew_session(&mut self, id: UpstreamId, session: Option<u32>) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
@@ -97,14 +114,20 @@ impl Proxy {
             return self.send_waiting(id);
         }
         link.forget_session();
-        if let Some(listen) = link.find(Job::Listen) {
-            listen.begin(&mut self.fx, Job::Drain, None, 0);
+        let unsent = link.take_queued();
+        // What it may still bring is of a session that is over: the answers would go to another.
+        let listen = link.find(Job::Listen).map(|listen| listen.conn);
+        if let Some(listen) = listen.and_then(|conn| link.take(conn)) {
+            link.drop_exchange(&mut self.fx, &listen);
         }
         self.fx.log(Level::Info, Some(&server.label), "the server lost its session, initializing again");
         server.readings = [const { None }; 4];
         // Its questions are gone with it; another one may have the same id (BR-43).
         self.drop_questions(id);
         self.drop_own_calls(id);
+        for (key, body) in unsent {
+            self.park(id, key, body);
+        }
         self.shake_hands(id);
     }
 
@@ -114,6 +137,8 @@ impl Proxy {
         self.fx.log(Level::Debug, Some(&server.label), line);
         if summary.status == 404 && summary.named_session.is_some() {
             self.renew_session(id, summary.named_session);
+        } else if summary.status == 404 && self.answers_on_stream(id) {
+            self.lose(id, &Fault::environment(Code::UpstreamLost, status_text(summary.status)));
         }
     }
 
@@ -155,6 +180,9 @@ impl Proxy {
             | Job::Idle => {}
         }
         let (job, unread) = (exchange.job, exchange.reused && !exchange.client.started());
+        let link = http_link(&mut self.upstreams, id);
+        let present = link
+            .is_some_and(|link| exchange.named_session.is_none() || link.is_present(exchange.named_session));
         let request = exchange.request_body(&self.fx);
         let unwritten = exchange.is_unwritten(&self.fx);
         let summary = exchange.summary(200);
@@ -165,7 +193,8 @@ impl Proxy {
             Job::Listen => self.on_listen_ended(id, &summary),
             Job::Initialized => self.lose(id, fault),
             // Hearing a notification or an answer twice does no harm.
-            Job::Note | Job::Answer(_) if unread && !request.is_empty() => {
+            // In another session it would be about something else.
+            Job::Note | Job::Answer(_) if unread && !request.is_empty() && present => {
                 if let Some(server) = self.upstreams.get_mut(id) {
                     server.link.send_note(&mut self.fx, job, &Pieces::of(&[&request]));
                 }
@@ -187,6 +216,9 @@ impl Proxy {
         }
         call.resumes += 1;
         let Some(link) = http_link(&mut self.upstreams, id) else { return };
+        if link.is_between_sessions() {
+            return self.park(id, key, request);
+        }
         if let Err(refused) = link.post(&mut self.fx, Job::Call(key), &Pieces::of(&[&request])) {
             self.fail(key, &refused);
         }

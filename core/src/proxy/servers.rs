@@ -208,7 +208,8 @@ impl Proxy {
         if server.tenants.tenancy != Tenancy::Shared {
             return self.on_lane_tried(id);
         }
-        if self.upstreams.iter().all(|server| server.was_tried) {
+        let mut shared = self.upstreams.iter().filter(|server| server.tenants.tenancy == Tenancy::Shared);
+        if shared.all(|server| server.was_tried) {
             self.fx.log(Level::Info, None, "All clients initialized");
         }
     }

@@ -139,6 +139,29 @@ impl HttpLink {
         session == Some(self.session_count)
     }
 
+    /// Whether a handshake is needed or under way, before which nothing else is said (Streamable HTTP).
+    pub(crate) fn is_between_sessions(&self) -> bool {
+        self.kind == HttpKind::Streamable && self.revision.is_none()
+    }
+
+    /// Takes the calls that wait for a connection, and drops what else waits: it is about a session that is over.
+    pub(crate) fn take_queued(&mut self) -> Vec<(Key, Vec<u8>)> {
+        self.queued_bytes = 0;
+        let queue = std::mem::take(&mut self.queue);
+        let calls = queue.into_iter().filter_map(|Queued { job, body }| match job {
+            Job::Call(key) => Some((key, body)),
+            Job::Answer(_)
+            | Job::Initialized
+            | Job::Note
+            | Job::Listen
+            | Job::Stream
+            | Job::Delete
+            | Job::Drain
+            | Job::Idle => None,
+        });
+        calls.collect()
+    }
+
     /// The server forgot the session.
     pub(crate) fn forget_session(&mut self) {
         self.session = None;

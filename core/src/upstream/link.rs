@@ -99,6 +99,8 @@ impl Link {
     pub(crate) fn send_note(&mut self, fx: &mut Effects, job: Job, message: &Pieces<'_>) {
         let _lost = match self {
             Self::Child(link) => link.send(fx, message),
+            // It is about a session that is over.
+            Self::Http(link) if link.is_between_sessions() => Ok(()),
             Self::Http(link) => link.post(fx, job, message),
         };
     }

@@ -58,13 +58,13 @@ fn a_client_that_does_not_close_is_closed() {
 #[test]
 fn a_dial_without_an_answer_is_given_up() {
     // limit: connect_ms
-    let cast = Cast::default().streamable("web").change_site("web", |s| s.silent = true);
+    let cast = Cast::default().streamable("web").change_site("web", |s| s.unreachable = true);
     timed(cast, |w| {
         w.run_ms(9_900);
         assert!(!w.watch.logged("could not be established in time"));
         w.run_ms(200);
         assert!(w.watch.logged("could not be established in time"));
-        w.site("web").silent = false;
+        w.site("web").unreachable = false;
         let c = w.client("web", Kind::Streamable);
         w.check_echo(c);
     });

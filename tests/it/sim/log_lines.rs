@@ -113,3 +113,16 @@ fn pings_without_an_answer_are_counted() {
         }
     });
 }
+
+#[test]
+fn the_end_of_the_start_is_told_whatever_connections_sessions_have_opened_meanwhile() {
+    // Found by a storm: with a connection of a session on its way it was never told.
+    let cast = Cast::default().stdio("fs").stdio("db").options("fs", json!({"sessions": "dedicated"}));
+    let cast = cast.program("db", |p| p.mind.delay_ms = 500).program("fs", |p| p.mind.delay_ms = 3_000);
+    story(cast.first_program("fs", |_| {}), |w| {
+        let c = w.client("fs", Kind::Streamable);
+        w.start_call(c, "echo", json!({}));
+        assert!(!w.watch.logged("All clients initialized"));
+        w.until_all_tried();
+    });
+}

@@ -17,6 +17,7 @@ mod limits;
 mod limits_of_time;
 mod lists;
 mod log_lines;
+mod lost_sessions;
 mod merged;
 mod merged_changes;
 mod merged_lanes;

@@ -309,3 +309,29 @@ fn nobody_is_kept_waiting_by_a_busy_session() {
         assert_ne!(*w.state(waits), State::Waiting);
     });
 }
+
+#[test]
+fn one_more_lane_that_cannot_be_made_takes_nothing_from_the_first() {
+    // Found by a storm: the first lane was never stopped, because its sessions were counted as its users for ever.
+    let cast = Cast::default().stdio("fs").options("fs", json!({"sessions": "shared"}));
+    let cast = cast.first_program("fs", |_| {}).first_program("fs", |_| {}).program("fs", |_| {});
+    let mut cast = cast.limits(|l| l.lane_idle_ms = 5_000);
+    cast.programs.get_mut("sim-fs").unwrap()[2].missing = true;
+    tell(cast, |w| {
+        let (a, b) = (
+            w.client_with("fs", Kind::Streamable, roots("a")),
+            w.client_with("fs", Kind::Streamable, roots("a")),
+        );
+        let slow = w.start_call(a, "slow", json!({"ms": 3_000, "text": "slow"}));
+        w.until_heard(slow);
+        assert_eq!(w.call(b, "echo", json!({"text": "b"})), "b", "it waits for its turn");
+        assert_eq!(w.text(slow), "slow");
+        for c in [a, b] {
+            assert!(w.call(c, "ask", json!({"method": "roots/list"})).contains("file:///a"));
+        }
+        end(w, a);
+        end(w, b);
+        w.run_ms(20_000);
+        assert_eq!(w.alive("fs"), 1);
+    });
+}

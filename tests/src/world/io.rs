@@ -9,6 +9,9 @@ use mcp_proxy_core::event::{CloseCause, Input};
 use mcp_proxy_core::id::{ConnId, ListenerId};
 use std::net::{IpAddr, SocketAddr};
 
+/// How often a host looks whether there is room for a connection that waits to be accepted.
+const ACCEPT_AGAIN_MS: u64 = 10;
+
 impl World {
     pub(super) fn on_listening(&mut self, listener: ListenerId) {
         let Some(open) = self.listeners.get_mut(&listener) else { return };
@@ -26,7 +29,7 @@ impl World {
             return self.end_peer(conn);
         };
         if !open || !self.shard.proxy().wants_accept(listener) {
-            return self.net.plan(MS, Event::Accept(conn));
+            return self.net.plan(ACCEPT_AGAIN_MS * MS, Event::Accept(conn));
         }
         if let Some(link) = self.net.links.get_mut(&conn) {
             let Who::Client(index) = link.peer else { panic!("{:?} does not dial", link.peer) };
@@ -45,7 +48,7 @@ impl World {
             let addrs = publisher.look_up(port);
             return self.turn(&Input::Resolved { conn, result: Ok(&addrs) });
         }
-        let site = self.sites.iter().find(|site| site.host == name);
+        let site = self.sites.iter().find(|site| site.host == name && !site.nameless);
         let decoy = site.filter(|site| site.decoy).map(|_| IpAddr::from([10, 9, 9, 9]));
         let own = site.map(|site| site.addr.ip()).or_else(|| name.parse().ok());
         let addrs: Vec<SocketAddr> =
@@ -69,12 +72,14 @@ impl World {
             self.turn(&Input::Connected { conn });
             return self.net.wake_writer(conn);
         }
+        if self.sites.iter().any(|site| site.addr == addr && site.unreachable) {
+            return self.net.plan(50 * MS, Event::Connected(conn, addr));
+        }
         match self.sites.iter_mut().find(|site| site.addr == addr && !site.down) {
             None => {
                 link.phase = Phase::Failed;
                 self.turn(&Input::Failed { conn, reason: "connection refused" });
             }
-            Some(site) if site.silent => {}
             Some(site) => {
                 link.phase = Phase::Open;
                 link.peer = Who::Site(site.index);
@@ -103,6 +108,9 @@ impl World {
     pub(super) fn on_read(&mut self, conn: ConnId) {
         let Some(link) = self.net.links.get_mut(&conn) else { return };
         link.reading = false;
+        if link.frozen {
+            return;
+        }
         if link.phase != Phase::Open || link.inbound.eof_told && link.exit.is_none() && link.stderr.is_empty()
         {
             return;
@@ -166,7 +174,7 @@ impl World {
             }
             return;
         }
-        if link.deaf {
+        if link.deaf && !link.frozen {
             if !std::mem::replace(&mut link.broken_told, true) {
                 if !link.is_child() {
                     link.phase = Phase::Over;
@@ -192,7 +200,7 @@ impl World {
     pub(super) fn on_peer_read(&mut self, conn: ConnId) {
         let Some(link) = self.net.links.get_mut(&conn) else { return };
         link.peer_reading = false;
-        if link.stalled || link.deaf {
+        if link.stalled || link.deaf || link.frozen {
             if link.deaf && link.phase == Phase::Over {
                 self.net.links.remove(&conn);
             }
@@ -224,6 +232,10 @@ impl World {
 
     pub(super) fn on_reset(&mut self, conn: ConnId) {
         let Some(link) = self.net.links.get_mut(&conn) else { return };
+        if link.frozen && !link.vanished {
+            // The news waits until the network is back.
+            return self.net.plan(100 * MS, Event::Reset(conn));
+        }
         link.deaf = true;
         link.inbound.eof = true;
         if std::mem::replace(&mut link.phase, Phase::Over) == Phase::Open {

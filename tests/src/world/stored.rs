@@ -16,7 +16,7 @@ impl World {
             Output::Derive { job, candidate } => return self.derive(job, *candidate),
             other => panic!("{other:?} is not about the store"),
         };
-        let delay = Disk::delay(&mut self.net.dice);
+        let delay = Disk::delay(&mut self.net.dice) + self.disk.slow_ms * MS;
         self.net.plan(delay, Event::Stored(id));
     }
 
@@ -55,6 +55,8 @@ impl World {
         let mut next = Self::on(seed ^ (self.crashes << 32), cast, disk, now, self.shard.host().wall_off_ms);
         next.seed = seed;
         next.crashes = self.crashes;
+        next.watch.quiet = self.watch.quiet;
+        next.net.weather = self.net.weather;
         next.publishers.clone_from(&self.publishers);
         next
     }
