@@ -149,7 +149,7 @@ impl HttpLink {
         self.queued_bytes = 0;
         let queue = std::mem::take(&mut self.queue);
         let calls = queue.into_iter().filter_map(|Queued { job, body }| match job {
-            Job::Call(key) => Some((key, body)),
+            Job::Call(key) => Some((key, body.into_bytes())),
             Job::Answer(_)
             | Job::Initialized
             | Job::Note

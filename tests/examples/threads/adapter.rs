@@ -225,7 +225,7 @@ impl Threads {
 
     /// Starts the threads of a connection.
     fn open(&mut self, conn: ConnId, stream: &TcpStream) -> io::Result<()> {
-        net::tune(&stream);
+        net::tune(stream);
         let (source, sink, socket) = (stream.try_clone()?, stream.try_clone()?, stream.try_clone()?);
         let mut end = self.end(conn, source, sink, |sink| drop(sink.shutdown(Shutdown::Write)));
         end.socket = Some(socket);

@@ -25,7 +25,7 @@ impl Bystander {
     fn of(w: &mut World, server: &str) -> Self {
         let client = w.client(server, Kind::Streamable);
         let mut one = Self { client, usual: 0 };
-        one.usual = (0..5).map(|_| one.call(w)).max().unwrap();
+        one.usual = (0..5).map(|_| one.call(w)).max().expect("five calls");
         one
     }
 

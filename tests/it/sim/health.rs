@@ -16,25 +16,25 @@ fn report(w: &mut World, fields: &[(&str, &str)]) -> Value {
     assert_eq!(exchange.status(), 200, "{}", exchange.body);
     assert_eq!(exchange.field("content-type"), Some("application/json"));
     assert_eq!(exchange.field("cache-control"), Some("no-store"));
-    serde_json::from_str(&exchange.body).unwrap()
+    serde_json::from_str(&exchange.body).expect("JSON")
 }
 
 /// What is said of one server.
 fn server(w: &mut World, name: &str) -> Value {
     let report = report(w, &[]);
-    let servers = report["servers"].as_array().unwrap();
-    servers.iter().find(|server| server["name"] == name).cloned().unwrap()
+    let servers = report["servers"].as_array().expect("a list");
+    servers.iter().find(|server| server["name"] == name).cloned().expect("a server of this name")
 }
 
 fn names(report: &Value) -> Vec<String> {
-    let servers = report["servers"].as_array().unwrap().iter();
-    servers.map(|server| server["name"].as_str().unwrap().to_owned()).collect()
+    let servers = report["servers"].as_array().expect("a list").iter();
+    servers.map(|server| server["name"].as_str().expect("a text").to_owned()).collect()
 }
 
 fn ready(w: &mut World) -> (u16, String) {
     let exchange = w.http("GET", "/health/ready", &[], "");
-    let body: Value = serde_json::from_str(&exchange.body).unwrap();
-    (exchange.status(), body["status"].as_str().unwrap().to_owned())
+    let body: Value = serde_json::from_str(&exchange.body).expect("JSON");
+    (exchange.status(), body["status"].as_str().expect("a text").to_owned())
 }
 
 #[test]
@@ -309,7 +309,7 @@ fn a_client_that_takes_nothing_of_its_stream_is_given_up() {
                               "params": {"level": "alert", "data": "x".repeat(4_000)}});
             w.say("fs", &note.to_string());
         }
-        let connections = |w: &mut World| report(w, &[])["connections"].as_u64().unwrap();
+        let connections = |w: &mut World| report(w, &[])["connections"].as_u64().expect("a number");
         w.run_ms(30_000);
         let before = connections(w);
         w.run_ms(130_000);
