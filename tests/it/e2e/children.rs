@@ -173,6 +173,12 @@ async fn a_proxy_that_panics_leaves_no_process() {
 
 #[tokio::test]
 async fn a_proxy_whose_terminal_is_closed_leaves_no_process() {
+    // Run in the background (`nohup`), these tests are deaf to it, and the proxy that they start with them.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    if ignored.is_some_and(|mask| mask.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f'])) {
+        return;
+    }
     a_proxy_that_dies_of(Signal::HUP).await;
 }
 
@@ -213,7 +219,8 @@ async fn a_proxy_that_gives_up_takes_its_servers_along() {
     let mut broken = sh(&format!("until [ -s '{file}' ]; do :; done; exit 3"));
     broken["options"] = json!({"panicIfInvalid": true});
     let config = config(json!({"fine": fine, "broken": broken}));
-    let run = run_with(&config.to_string(), &[]).await;
+    // `$$` is for the shell.
+    let run = run_with(&config.to_string(), &["-expand-env=false"]).await;
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     let group = std::fs::read_to_string(scratch.path().join("group")).unwrap();
     gone(group.trim().parse().unwrap()).await;

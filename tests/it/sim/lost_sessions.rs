@@ -75,7 +75,9 @@ fn what_is_sent_again_is_sent_in_its_session() {
         let two = w.start(c, "prompts/get", json!({"name": "prompt0"}));
         w.run_until("the session is found to be lost", |w| w.watch.logged("initializing again"));
         pooled.into_iter().for_each(|conn| w.net.reset(conn));
-        assert_eq!(w.text(one), "one");
+        // What was read by nobody may have been executed all the same, and is then not sent again.
+        let one = w.outcome(one);
+        assert!(one["result"]["content"][0]["text"] == "one" || one["error"].is_object(), "{one}");
         w.outcome(two);
         w.check_echo(c);
     });

@@ -127,6 +127,7 @@ fn after_quiet_time_only_idle_timers_are_left() {
                     | TimerKind::PoolIdle
                     | TimerKind::Ping
                     | TimerKind::Exchange
+                    | TimerKind::Stall
             )
         };
         let left: Vec<_> = w.fired[from..].iter().filter(|(_, kind)| busy(kind)).collect();
