@@ -17,7 +17,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use argh::FromArgs;
+use argh::{FromArgValue, FromArgs};
 
 use self::headers::Headers;
 use self::usage::{Flag, Takes};
@@ -34,6 +34,8 @@ pub(crate) struct Args {
     pub(crate) action: Action,
     /// How to write the log. Hidden sub-commands log nothing and have the defaults here.
     pub(crate) log: Log,
+    /// What the engine runs on, if it is run.
+    pub(crate) runtime: Runtime,
 }
 
 /// What one run of the program does.
@@ -96,6 +98,29 @@ pub(crate) struct Load {
     /// Limit for fetching a URL; `None` is no limit.
     pub(crate) timeout: Option<Duration>,
 }
+
+/// What the engine runs on. There is a variant for each that was built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    /// The small one.
+    #[cfg(feature = "smol")]
+    Smol,
+    /// The widespread one.
+    #[cfg(feature = "tokio")]
+    Tokio,
+}
+
+impl Runtime {
+    /// What hidden sub-commands have here, who run on nothing.
+    #[cfg(feature = "smol")]
+    const DEFAULT: Self = Self::Smol;
+    /// The only one.
+    #[cfg(not(feature = "smol"))]
+    const DEFAULT: Self = Self::Tokio;
+}
+
+#[cfg(not(any(feature = "smol", feature = "tokio")))]
+compile_error!("mcp-proxy needs a runtime: build it with the feature `smol` or `tokio`");
 
 /// A program that uses MCP servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, argh::FromArgValue)]
@@ -181,7 +206,8 @@ impl Args {
         let mut given = Given { values: Vec::new(), words: Vec::new() };
         normalise(&mut given, args)?;
         if let Some(action) = words::hidden(&given)? {
-            return Ok(Self { action, log: Log { format: LogFormat::Text, level: LogLevel::Info } });
+            let log = Log { format: LogFormat::Text, level: LogLevel::Info };
+            return Ok(Self { action, log, runtime: Runtime::DEFAULT });
         }
         let command = words::command(&mut given)?;
         let argv = given.argv();
@@ -254,12 +280,30 @@ struct Raw {
     client: Option<Client>,
     #[argh(option, description = "which server")]
     server: Option<String>,
+    #[argh(option, description = "what it runs on")]
+    runtime: Runtime,
     #[argh(option, description = "text or json")]
     log_format: LogFormat,
     #[argh(option, description = "least severe level")]
     log_level: LogLevel,
     #[argh(option, description = "print the version")]
     version: bool,
+}
+
+impl FromArgValue for Runtime {
+    fn from_arg_value(value: &str) -> Result<Self, String> {
+        match value {
+            #[cfg(feature = "smol")]
+            "smol" => Ok(Self::Smol),
+            #[cfg(feature = "tokio")]
+            "tokio" => Ok(Self::Tokio),
+            other if ["smol", "tokio"].contains(&other) => Err(format!(
+                "this program was built without {other} (cargo build --features {other}), it has {}",
+                usage::RUNTIMES
+            )),
+            other => Err(format!("there is no runtime {other:?}, expected {}", usage::RUNTIMES)),
+        }
+    }
 }
 
 /// The arguments after the spelling is gone: values by flag, and everything from the first word that is no flag.
@@ -388,7 +432,7 @@ fn check(raw: Raw, given: &Given, command: Option<Command>) -> Result<Args, Exit
         None if raw.eject_templates || to.is_some() => Action::Eject { load, to, force },
         None => Action::Serve(load),
     };
-    Ok(Args { action, log: Log { format: raw.log_format, level: raw.log_level } })
+    Ok(Args { action, log: Log { format: raw.log_format, level: raw.log_level }, runtime: raw.runtime })
 }
 
 fn refuse_contradictions(raw: &Raw, given: &Given, command: Option<&Command>) -> Result<(), Exit> {

@@ -1,7 +1,7 @@
 //! `--demo`: the proxy in front of the built-in server, so that a new user sees it work on a machine that has
 //! nothing else.
 
-use crate::args::Log;
+use crate::args::{Log, Runtime};
 use crate::load::say;
 use crate::serve::{own_program, serve};
 use mcp_proxy_core::config::{self, Source};
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 const PORT: u16 = 9090;
 
 /// Serves the demo until it is told to stop.
-pub(crate) fn run(log: Log) -> ExitCode {
+pub(crate) fn run(log: Log, runtime: Runtime) -> ExitCode {
     let Some(program) = own_program() else {
         say(log, Level::Error, "cannot find the path of this program".to_owned());
         return ExitCode::FAILURE;
@@ -25,7 +25,7 @@ pub(crate) fn run(log: Log) -> ExitCode {
     match config::parse(&Source { text: &text, name: "demo", strict: true, env: None }) {
         Ok(loaded) => {
             let _gone = std::io::stdout().write_all(welcome(port).as_bytes());
-            serve(loaded.config, log)
+            serve(loaded.config, log, runtime)
         }
         Err(notices) => {
             for notice in notices {

@@ -17,7 +17,7 @@ use address::{as_resource, candidates, on_origin, well_known, without_slash};
 use finding::{Finding, Grade, Report};
 use front::Front;
 use mcp_proxy_core::url::Url;
-use mcp_proxy_smol::Response;
+use mcp_proxy_os::Response;
 use metadata::{Endpoints, Expected};
 use net::{Net, answer};
 use std::io::Write;
@@ -106,7 +106,7 @@ impl Walk<'_, '_> {
         None
     }
 
-    fn knock(&self, url: &Url) -> Result<Response, mcp_proxy_smol::ExchangeError> {
+    fn knock(&self, url: &Url) -> Result<Response, mcp_proxy_os::ExchangeError> {
         self.net.post(url, JSON, challenge::INITIALIZE)
     }
 
@@ -230,7 +230,7 @@ impl Walk<'_, '_> {
 
     fn login_page(&mut self, endpoints: &Endpoints, client: &str, resource: &str) -> Option<(Url, Response)> {
         // Nobody knows what the challenge is the hash of.
-        let random: String = mcp_proxy_smol::seed().ok()?.iter().map(|byte| format!("{byte:02x}")).collect();
+        let random: String = mcp_proxy_os::seed().ok()?.iter().map(|byte| format!("{byte:02x}")).collect();
         let challenge = random.get(..CHALLENGE_CHARS)?;
         let state = "mcp-proxy-doctor";
         let callback = registration::CALLBACK;

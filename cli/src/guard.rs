@@ -9,18 +9,22 @@
 //! ```
 //!
 //! End of input without `bye` means that the proxy died. Then each group still registered gets TERM, and those that
-//! were still there get KILL two seconds later.
+//! were still there get KILL two seconds later. So do strays: processes that the proxy had started but not registered
+//! yet when it died, and descendants that have left the group of their child. They are known by a mark that the
+//! proxy gives every child, [`MARK`] with our process id, and that all descendants inherit. (A child that is still on
+//! its way to its program holds our input open, so the end of input is not seen before its mark can be.)
 //!
 //! Invariants: nothing is signalled while the proxy lives; a group id of 1 or less is never signalled (0 would be our
 //! own group, -1 everybody, 1 is init); a line that is malformed, too long or cut off by the end of input changes
-//! nothing; the table is bounded.
+//! nothing; the table is bounded. Whoever has begun a session of its own (`setsid`) is a daemon on purpose, like a
+//! terminal multiplexer that an agent started for its user, and left alone.
 //!
 //! Left out on purpose: handling of SIGINT and SIGTERM. The runtime starts the guard in a process group of its own,
 //! so a Ctrl-C in the terminal, which goes to the whole foreground group, does not reach it, and it need not ignore
 //! anything. A service manager that signals every process of a unit takes the children down by the same act.
 //!
-//! Known limit: a group is named by its number. The proxy must send `-PGID` before it reaps the leader's exit status,
-//! or the number may meanwhile belong to somebody else.
+//! Known limits: a group is named by its number. The proxy must send `-PGID` before it reaps the leader's exit status,
+//! or the number may meanwhile belong to somebody else. Strays are only found where there is a `/proc` (Linux).
 
 use std::collections::BTreeSet;
 use std::io::BufRead;
@@ -35,43 +39,112 @@ pub(crate) enum Signal {
     Kill,
 }
 
+/// Whom a signal is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A process group.
+    Group(i32),
+    /// A single process.
+    Process(i32),
+}
+
+/// A process with the mark of our proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stray {
+    pid: i32,
+    group: i32,
+}
+
+/// The variable in the environment of every child whose value is the process id of the guard.
+const MARK: &str = "MCP_PROXY_GUARD";
+
 /// Reads orders until `bye` or the end of input, and stops what is left in the second case.
 ///
-/// `kill` signals one process group and says whether that group existed. A read error counts as the end of input: the
-/// proxy can no longer tell us anything.
+/// `kill` sends one signal and says whether there was somebody; `strays` looks for marked processes. A read error
+/// counts as the end of input: the proxy can no longer tell us anything.
 pub(crate) fn run(
     input: impl BufRead,
-    mut kill: impl FnMut(i32, Signal) -> bool,
+    mut kill: impl FnMut(Target, Signal) -> bool,
+    mut strays: impl FnMut() -> Vec<Stray>,
     sleep: impl FnOnce(Duration),
 ) {
     let Some(mut groups) = read_orders(input) else { return };
-    groups.retain(|&group| kill(group, Signal::Term));
-    if groups.is_empty() {
+    groups.retain(|&group| kill(Target::Group(group), Signal::Term));
+    let mut lone = strays();
+    // A second TERM means "at once" to some.
+    lone.retain(|stray| !groups.contains(&stray.group) && kill(Target::Process(stray.pid), Signal::Term));
+    if groups.is_empty() && lone.is_empty() {
         return;
     }
     sleep(GRACE);
     for group in groups {
-        kill(group, Signal::Kill);
+        kill(Target::Group(group), Signal::Kill);
+    }
+    for _ in 0..SWEEPS_MAX {
+        let lone = strays();
+        if lone.is_empty() {
+            return;
+        }
+        for stray in lone {
+            kill(Target::Process(stray.pid), Signal::Kill);
+        }
     }
 }
 
-/// Signals one process group; says whether it existed.
+/// Sends one signal; says whether there was somebody.
 #[cfg(unix)]
-pub(crate) fn kill_group(group: i32, signal: Signal) -> bool {
-    use rustix::process::{Pid, Signal as Number, kill_process_group};
+pub(crate) fn kill(target: Target, signal: Signal) -> bool {
+    use rustix::process::{Pid, Signal as Number, kill_process, kill_process_group};
     let number = match signal {
         Signal::Term => Number::TERM,
         Signal::Kill => Number::KILL,
     };
-    // A group we may not signal (`EPERM`) exists; trying again does no harm.
-    Pid::from_raw(group)
-        .is_some_and(|group| kill_process_group(group, number) != Err(rustix::io::Errno::SRCH))
+    let (number_of, send): (_, fn(_, _) -> _) = match target {
+        Target::Group(group) => (group, kill_process_group),
+        Target::Process(pid) => (pid, kill_process),
+    };
+    // Somebody we may not signal (`EPERM`) exists; trying again does no harm.
+    Pid::from_raw(number_of).is_some_and(|pid| send(pid, number) != Err(rustix::io::Errno::SRCH))
+}
+
+/// The processes with our mark that belong to our session, which is also the proxy's.
+#[cfg(unix)]
+pub(crate) fn strays() -> Vec<Stray> {
+    let mark = format!("{MARK}={}", std::process::id());
+    let Some((_, session)) = group_and_session("self") else { return Vec::new() };
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut strays = Vec::new();
+    for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
+        let Some(pid) = name.parse().ok().filter(|pid| *pid > 1) else { continue };
+        let environment = std::fs::read(format!("/proc/{name}/environ")).unwrap_or_default();
+        if environment.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())
+            && let Some((group, _)) = group_and_session(&name).filter(|(_, its)| *its == session)
+        {
+            strays.push(Stray { pid, group });
+        }
+    }
+    strays
+}
+
+/// The process group and the session of a process.
+#[cfg(unix)]
+fn group_and_session(pid: &str) -> Option<(i32, i32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may hold anything; state, parent, group and session follow it.
+    let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(2);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
 /// Where there are no process groups there is nothing to signal.
 #[cfg(not(unix))]
-pub(crate) fn kill_group(_group: i32, _signal: Signal) -> bool {
+pub(crate) fn kill(_target: Target, _signal: Signal) -> bool {
     false
+}
+
+/// Nor to look for.
+#[cfg(not(unix))]
+pub(crate) fn strays() -> Vec<Stray> {
+    Vec::new()
 }
 
 /// The groups registered when the input ended, or `None` after `bye`.
@@ -130,6 +203,9 @@ fn group(digits: &[u8]) -> Option<i32> {
 
 /// How long a group may take to end after TERM.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Looks for strays after their time is over: what they start between one look and its signal is found by the next.
+const SWEEPS_MAX: usize = 4;
 
 /// Groups remembered at once: far above what one proxy starts, far below what would matter in memory.
 const GROUPS_MAX: usize = 4096;

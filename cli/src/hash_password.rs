@@ -30,8 +30,7 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn hash(password: &str) -> Result<String, String> {
-    let seed =
-        mcp_proxy_smol::seed().map_err(|error| format!("the system gives no random bytes: {error}"))?;
+    let seed = mcp_proxy_os::seed().map_err(|error| format!("the system gives no random bytes: {error}"))?;
     let salt = seed.first_chunk().ok_or_else(|| "the system gives too few random bytes".to_owned())?;
     password::hash(password, *salt)
 }

@@ -69,7 +69,7 @@ fn read(load: &Load) -> Result<String, String> {
         let headers: Vec<(String, String)> =
             load.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let roots = extra_roots()?;
-        mcp_proxy_smol::fetch(&url, &headers, load.timeout, load.insecure, roots.as_deref())?
+        mcp_proxy_os::fetch(&url, &headers, load.timeout, load.insecure, roots.as_deref())?
     } else if location.contains("://") {
         let scheme = location.split("://").next().unwrap_or_default();
         return Err(format!(

@@ -4,10 +4,10 @@
 //! `time`, `level`, `server` and `message`. One write per line, so that lines of children and ours do not mix.
 
 use crate::args::{Log, LogFormat, LogLevel};
-use crate::calendar;
 use mcp_proxy_core::json::quote;
 use mcp_proxy_core::log::{Level, Record};
 use mcp_proxy_core::time::Unix;
+use mcp_proxy_core::time::calendar;
 use std::io::Write;
 
 /// The level of the engine for a level of the command line.

@@ -4,11 +4,12 @@
 //! [`load`]; [`serve`] puts the engine on its runtime.
 
 mod args;
-mod calendar;
 mod check;
 mod client_config;
 mod demo;
 mod demo_server;
+#[cfg(unix)]
+mod descriptors;
 mod doctor;
 mod eject;
 mod guard;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
         Err(exit) => return exit.report(),
     };
     match args.action {
-        Action::Serve(load) => serve::run(&load, args.log),
+        Action::Serve(load) => serve::run(&load, args.log, args.runtime),
         Action::Check(load) => check::run(&load, args.log),
         Action::ClientConfig { load, client, server } => {
             client_config::run(&load, args.log, client, server.as_deref())
@@ -37,13 +38,13 @@ fn main() -> ExitCode {
         Action::HashPassword => hash_password::run(),
         Action::Eject { load, to, force } => eject::run(&load, args.log, to, force, PageKind::source),
         Action::OAuthDoctor { url, insecure, server } => doctor::run(&url, insecure, server.as_deref()),
-        Action::Demo => demo::run(args.log),
+        Action::Demo => demo::run(args.log, args.runtime),
         Action::DemoServer => match demo_server::run(BufReader::new(io::stdin()), io::stdout()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
         Action::Guard => {
-            guard::run(io::stdin().lock(), guard::kill_group, std::thread::sleep);
+            guard::run(io::stdin().lock(), guard::kill, guard::strays, std::thread::sleep);
             ExitCode::SUCCESS
         }
     }

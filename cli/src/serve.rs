@@ -1,27 +1,27 @@
 //! The engine on its runtime.
 
-use crate::args::{Load, Log};
+use crate::args::{Load, Log, Runtime};
 use crate::load::{extra_roots, load, say, variable};
 use crate::log;
 use mcp_proxy_core::config::Config;
 use mcp_proxy_core::log::Level;
 use mcp_proxy_core::{Options, Proxy};
-use mcp_proxy_smol::{GuardCommand, StoreOptions};
+use mcp_proxy_os::{GuardCommand, Stop, StoreOptions};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 /// Loads the configuration and serves it until told to stop.
-pub(crate) fn run(from: &Load, log: Log) -> ExitCode {
+pub(crate) fn run(from: &Load, log: Log, runtime: Runtime) -> ExitCode {
     match load(from, log) {
-        Some(config) => serve(config, log),
+        Some(config) => serve(config, log, runtime),
         None => ExitCode::FAILURE,
     }
 }
 
 /// Serves a configuration until told to stop.
-pub(crate) fn serve(config: Config, log: Log) -> ExitCode {
-    match try_serve(config, log) {
+pub(crate) fn serve(config: Config, log: Log, runtime: Runtime) -> ExitCode {
+    match try_serve(config, log, runtime) {
         Ok(code) => ExitCode::from(code),
         Err(reason) => {
             say(log, Level::Error, reason);
@@ -30,20 +30,28 @@ pub(crate) fn serve(config: Config, log: Log) -> ExitCode {
     }
 }
 
-fn try_serve(config: Config, log: Log) -> Result<u8, String> {
-    let seed =
-        mcp_proxy_smol::seed().map_err(|error| format!("the system gives no random bytes: {error}"))?;
+fn try_serve(config: Config, log: Log, runtime: Runtime) -> Result<u8, String> {
+    #[cfg(unix)]
+    crate::descriptors::raise();
+    let seed = mcp_proxy_os::seed().map_err(|error| format!("the system gives no random bytes: {error}"))?;
     let options = Options { log_level: log::level(log.level), ..Options::default() };
     let store = store(&config, log);
     let proxy = Proxy::new(Arc::new(config), options, seed);
-    let runtime = mcp_proxy_smol::Options {
+    let around = mcp_proxy_os::Options {
         log: Box::new(move |record, at| log::write(log, record, at)),
         guard: own_program().map(|program| GuardCommand { program, args: vec!["guard".into()] }),
         extra_roots_pem: extra_roots()?,
         stop_signals: true,
+        stop: Stop::default(),
         store,
     };
-    mcp_proxy_smol::run(proxy, runtime).map_err(|error| format!("cannot run: {error}"))
+    let code = match runtime {
+        #[cfg(feature = "smol")]
+        Runtime::Smol => mcp_proxy_smol::run(proxy, around),
+        #[cfg(feature = "tokio")]
+        Runtime::Tokio => mcp_proxy_tokio::run(proxy, around),
+    };
+    code.map_err(|error| format!("cannot run: {error}"))
 }
 
 /// Where the authorization server keeps its data (SEED-103), if there is one.

@@ -51,6 +51,11 @@ impl RecvBuf {
         self.len() == 0
     }
 
+    /// Storage it takes, used or not.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Drops `count` bytes at the front (all of them when there are fewer) and forgets the search mark.
     pub fn consume(&mut self, count: usize) {
         self.start = self.start.saturating_add(count).min(self.bytes.len());
@@ -131,6 +136,11 @@ impl SendQueue {
     /// True when nothing waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Storage it takes, used or not.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Drops `count` written bytes at the front.

@@ -246,6 +246,9 @@ mod tests {
 
     #[test]
     fn a_repeated_cursor_or_too_much_ends_the_reading() {
+        // limit: list_pages_max
+        // limit: list_items_max
+        // limit: list_bytes_max
         let mut reading = Reading::new(ListKind::Tools); // UP-58
         page(&mut reading, r#"{"tools":[{"name":"a"}],"nextCursor":"x"}"#).unwrap();
         let cut = page(&mut reading, r#"{"tools":[],"nextCursor":"x"}"#).unwrap();

@@ -9,6 +9,7 @@
 use crate::buf::SendQueue;
 use crate::event::Output;
 use crate::id::{ConnId, IdMap, UpstreamId};
+use crate::ledger::{Charge, Ledger, SHARE};
 use crate::limits::Limits;
 use crate::log::{Level, Record};
 use crate::rng::Rng;
@@ -17,6 +18,9 @@ use crate::timer::{Timer, TimerKind, Timers};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+/// How many connections with much to send are looked at at a time.
+const LARGE_LOOKS: usize = 8;
+
 /// Outgoing side of the engine.
 #[derive(Debug)]
 pub(crate) struct Effects {
@@ -24,16 +28,27 @@ pub(crate) struct Effects {
     pub(crate) limits: Limits,
     pub(crate) timers: Timers,
     pub(crate) rng: Rng,
+    /// What is held for all peers.
+    pub(crate) ledger: Ledger,
     outputs: VecDeque<Output>,
     conns: IdMap<ConnId, Conn>,
     woken: Vec<ConnId>,
+    /// Connections of clients for which more than a share is queued, or was.
+    large: VecDeque<ConnId>,
     log_level: Level,
     dialled: u64,
+    /// The next look at connections that take nothing, if any had something to take since the last.
+    stall: Option<Timer>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Conn {
     queue: SendQueue,
+    charge: Charge,
+    /// When the peer last took something, or was first given something.
+    moved: Mono,
+    /// It is among the large ones.
+    large: bool,
     owner: Option<UpstreamId>,
     gone: bool,
     woken: bool,
@@ -42,16 +57,20 @@ struct Conn {
 
 impl Effects {
     pub(crate) fn new(limits: Limits, seed: [u8; 32], log_level: Level) -> Self {
+        let ledger = Ledger::new(limits.memory_bytes_max);
         Self {
             now: Now::default(),
             limits,
             timers: Timers::default(),
             rng: Rng::new(seed),
+            ledger,
             outputs: VecDeque::new(),
             conns: IdMap::default(),
             woken: Vec::new(),
+            large: VecDeque::new(),
             log_level,
             dialled: 0,
+            stall: None,
         }
     }
 
@@ -93,7 +112,17 @@ impl Effects {
 
     /// Starts to keep a queue for this connection.
     pub(crate) fn open(&mut self, conn: ConnId) {
-        self.conns.insert(conn, Conn::default());
+        let state = Conn {
+            queue: SendQueue::default(),
+            charge: self.ledger.open(),
+            moved: self.now.mono,
+            large: false,
+            owner: None,
+            gone: false,
+            woken: false,
+            paused: false,
+        };
+        self.conns.insert(conn, state);
     }
 
     /// Notes which upstream a dialled connection or child belongs to.
@@ -141,10 +170,77 @@ impl Effects {
 
     /// Queues what `encode` appends, about `expected` bytes. Nothing happens when the connection is gone.
     pub(crate) fn send(&mut self, conn: ConnId, expected: usize, encode: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(state) = self.conns.get_mut(&conn) {
-            encode(state.queue.tail(expected));
-            wake(&mut self.woken, conn, state);
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        if state.queue.is_empty() {
+            state.moved = self.now.mono;
         }
+        encode(state.queue.tail(expected));
+        state.charge.set(state.queue.capacity());
+        if state.queue.len() > SHARE && !state.large && state.owner.is_none() {
+            state.large = true;
+            self.large.push_back(conn);
+        }
+        wake(&mut self.woken, conn, state);
+        if self.stall.is_none() {
+            self.stall = Some(self.after(self.limits.stall_ms, TimerKind::Stall, 0));
+        }
+    }
+
+    /// Connections whose peer has taken nothing of what is queued for them for `stall_ms`, in order. Looked for once
+    /// in that time, if there was anything to take, so it costs nothing per message.
+    pub(crate) fn on_stall_timer(&mut self) -> Vec<ConnId> {
+        self.stall = None;
+        let limit = self.limits.stall_ms;
+        let mut stalled = Vec::new();
+        let mut next: Option<Mono> = None;
+        #[expect(clippy::disallowed_methods, reason = "the least of them, and a list that is sorted at once")]
+        for (conn, state) in self.conns.iter().filter(|(_, state)| !state.queue.is_empty() && !state.gone) {
+            if self.now.mono.ms_since(state.moved) >= limit {
+                stalled.push(*conn);
+            } else {
+                let at = state.moved.plus_ms(limit);
+                next = Some(next.map_or(at, |next| next.min(at)));
+            }
+        }
+        self.stall = next.map(|at| self.timers.set(at, TimerKind::Stall, 0));
+        stalled.sort_unstable();
+        stalled
+    }
+
+    /// How long a peer has taken nothing of what is queued for it.
+    pub(crate) fn stalled_ms(&self, conn: ConnId) -> u64 {
+        let busy = self.conns.get(&conn).filter(|state| !state.queue.is_empty());
+        busy.map_or(0, |state| self.now.mono.ms_since(state.moved))
+    }
+
+    /// Of the connections of clients with much to send, the next one that has not taken anything for `still_ms`. Looks
+    /// at a few of them only.
+    pub(crate) fn next_still(&mut self, still_ms: u64) -> Option<ConnId> {
+        for _ in 0..LARGE_LOOKS.min(self.large.len()) {
+            let conn = self.large.pop_front()?;
+            let Some(state) = self.conns.get_mut(&conn) else { continue };
+            if state.queue.len() <= SHARE {
+                state.large = false;
+                continue;
+            }
+            self.large.push_back(conn);
+            if self.now.mono.ms_since(state.moved) >= still_ms {
+                return Some(conn);
+            }
+        }
+        None
+    }
+
+    /// Whether a connection may be given `more` bytes.
+    pub(crate) fn has_room(&self, conn: ConnId, more: usize) -> bool {
+        self.ledger.has_room(self.queued(conn), more)
+    }
+
+    /// Storage of all queues. For tests and rare events only.
+    pub(crate) fn recount(&self) -> usize {
+        #[expect(clippy::disallowed_methods, reason = "a sum has no order")]
+        let queues = self.conns.values();
+        queues.map(|state| state.queue.capacity()).sum()
     }
 
     /// Number of bytes that wait for this connection.
@@ -161,6 +257,8 @@ impl Effects {
     pub(crate) fn sent(&mut self, conn: ConnId, len: usize) {
         if let Some(state) = self.conns.get_mut(&conn) {
             state.queue.consume(len);
+            state.charge.set(state.queue.capacity());
+            state.moved = self.now.mono;
         }
     }
 
@@ -175,6 +273,7 @@ impl Effects {
     pub(crate) fn release(&mut self, conn: ConnId) {
         if let Some(state) = self.conns.get_mut(&conn) {
             state.queue.release();
+            state.charge.set(state.queue.capacity());
         }
     }
 

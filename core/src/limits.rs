@@ -13,6 +13,13 @@ pub struct Limits {
     pub json_depth_max: usize,
     /// Downstream connections at a time. Beyond it the host stops accepting.
     pub downstream_conns_max: usize,
+    /// Connections of one address of the public internet at a time. Reverse proxies, whose address all their clients
+    /// share, stand at private ones as a rule; a house or an office behind one address stays far below.
+    pub conns_per_address_max: usize,
+    /// Bytes that the engine holds for all its peers together: what waits to be sent, requests and answers that are
+    /// coming in, calls that wait, events kept for clients that come back. Near it whoever holds much is refused more.
+    /// Half of the memory of a small machine.
+    pub memory_bytes_max: usize,
     /// Downstream sessions at a time.
     pub sessions_max: usize,
     /// Calls in flight of one session.
@@ -120,6 +127,14 @@ pub struct Limits {
     pub backoff_max_ms: u64,
     /// Uptime after which the wait starts small again.
     pub backoff_reset_ms: u64,
+    /// Tries one after the other that fail, or whose service ends before `backoff_reset_ms`, after which a server is
+    /// left alone for longer: with the waits above, some three minutes.
+    pub suspend_failures: u32,
+    /// How long. Somebody who needs the server brings the next try forward, though not closer than `backoff_max_ms`.
+    pub suspend_ms: u64,
+    /// A connection whose peer takes none of what is queued for it for this time is dropped. Network trouble that
+    /// lasts longer is seldom survived by intermediaries either.
+    pub stall_ms: u64,
     /// From a `list_changed` to reading the list again.
     pub debounce_ms: u64,
     /// Age after which the lists of an upstream without `listChanged` are read again when asked for.
@@ -139,6 +154,8 @@ impl Default for Limits {
             message_bytes_max: 16 * 1024 * 1024,
             json_depth_max: 128,
             downstream_conns_max: 10_000,
+            conns_per_address_max: 1_000,
+            memory_bytes_max: 512 * 1024 * 1024,
             sessions_max: 10_000,
             session_calls_max: 1_000,
             calls_max: 100_000,
@@ -192,6 +209,9 @@ impl Default for Limits {
             backoff_ms: 500,
             backoff_max_ms: 30_000,
             backoff_reset_ms: 60_000,
+            suspend_failures: 10,
+            suspend_ms: 5 * 60_000,
+            stall_ms: 60_000,
             debounce_ms: 100,
             list_age_ms: 60_000,
             list_retry_ms: 10_000,

@@ -18,6 +18,7 @@ pub struct LineDecoder {
     line_bytes_max: usize,
     lent: usize,
     skipping: bool,
+    refused: bool,
     head: Vec<u8>,
     tail: Vec<u8>,
 }
@@ -33,6 +34,7 @@ impl LineDecoder {
             line_bytes_max,
             lent: 0,
             skipping: false,
+            refused: false,
             head: Vec::new(),
             tail: Vec::new(),
         }
@@ -47,7 +49,7 @@ impl LineDecoder {
     /// The next line without its LF or CRLF; blank lines are passed over.
     ///
     /// # Errors
-    /// `BodyTooLarge`, once for each line over the limit, when its end was seen; [`Self::skipped`] tells how it began
+    /// `BodyTooLarge`, once for each line over the limit, when its end was seen (`Overloaded` for a refused one); [`Self::skipped`] tells how it began
     /// and ended. Go on: the next call is about the line after it.
     #[expect(
         clippy::should_implement_trait,
@@ -76,6 +78,27 @@ impl LineDecoder {
         Some(self.line(self.lent))
     }
 
+    /// Lets go of the line that is coming in, as if it were over the limit; its fault is `Overloaded`. Nothing happens
+    /// between two lines.
+    pub fn refuse_line(&mut self) {
+        self.forget_lent();
+        if !self.skipping && !self.recv.is_empty() {
+            self.refused = true;
+            self.start_skipping();
+            self.skip(None);
+        }
+    }
+
+    /// Bytes of the line that is coming in.
+    pub fn pending(&self) -> usize {
+        self.recv.len()
+    }
+
+    /// Storage it takes, used or not.
+    pub fn capacity(&self) -> usize {
+        self.recv.capacity()
+    }
+
     /// The first and the last bytes of the line that was skipped last: enough to find out which message it was.
     pub fn skipped(&self) -> (&[u8], &[u8]) {
         (&self.head, &self.tail)
@@ -88,17 +111,24 @@ impl LineDecoder {
             if found.unwrap_or_else(|| self.recv.len()) <= self.line_bytes_max {
                 return Ok(found);
             }
-            self.skipping = true;
-            self.head.clear();
-            self.tail.clear();
+            self.start_skipping();
         }
         self.skip(found);
         if found.is_none() {
             return Ok(None);
         }
         self.skipping = false;
+        if std::mem::take(&mut self.refused) {
+            return Err(Fault::local(Code::Overloaded, "no memory was left for a line"));
+        }
         let max = self.line_bytes_max;
         Err(Fault::peer(Code::BodyTooLarge, format!("line of more than {max} bytes")))
+    }
+
+    fn start_skipping(&mut self) {
+        self.skipping = true;
+        self.head.clear();
+        self.tail.clear();
     }
 
     /// Drops what is here of an overlong line, remembering its ends.

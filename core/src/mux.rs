@@ -12,6 +12,7 @@
 
 use crate::id::{Key, Table, UpstreamId};
 use crate::json::{Decimal, Raw, Span};
+use crate::ledger::{Charge, Held, Ledger};
 use crate::mcp::{Ask, ListKind, Method};
 use crate::time::Mono;
 use crate::timer::Timer;
@@ -55,6 +56,7 @@ pub(crate) struct Call {
     pub(crate) uri: Option<Box<str>>,
     /// How far it is, if the server runs it as a task.
     pub(crate) task: Option<Task>,
+    charge: Charge,
 }
 
 /// Where a call stands that its server runs as a task (2025-11-25 basic/utilities/tasks).
@@ -83,7 +85,7 @@ pub(crate) struct Question {
     /// The stream it was sent on.
     pub(crate) stream: Option<u32>,
     /// Its text, as long as it could not be sent.
-    pub(crate) text: Option<Box<[u8]>>,
+    pub(crate) text: Option<Held>,
     pub(crate) timer: Option<Timer>,
 }
 
@@ -143,12 +145,13 @@ impl Mux {
         upstream: UpstreamId,
         method: Method,
         now: Mono,
+        ledger: &Ledger,
     ) -> Option<Key> {
         let of_client = matches!(origin, Origin::Client(_));
         if of_client && self.clients >= self.clients_max {
             return None;
         }
-        let call = Call {
+        let mut call = Call {
             origin,
             upstream,
             method,
@@ -163,7 +166,9 @@ impl Mux {
             asking: 0,
             uri: None,
             task: None,
+            charge: ledger.open(),
         };
+        call.charge.set(call.size());
         let key = self.calls.insert(call).ok()?;
         self.clients += usize::from(of_client);
         Some(key)
@@ -202,6 +207,16 @@ impl Mux {
         self.calls.iter().filter(|(_, call)| call.upstream == upstream).map(|(key, _)| key).collect()
     }
 
+    /// Calls of clients at each upstream, in slot order: where, and whether the call still waits. For rare events.
+    pub(crate) fn client_load(&self) -> impl Iterator<Item = (UpstreamId, bool)> {
+        let of_client = |call: &&Call| matches!(call.origin, Origin::Client(_));
+        self.calls
+            .iter()
+            .map(|(_, call)| call)
+            .filter(of_client)
+            .map(|call| (call.upstream, call.waiting.is_some()))
+    }
+
     /// Takes a question in, unless there are too many.
     pub(crate) fn ask(&mut self, question: Question) -> Option<Key> {
         self.questions.insert(question).ok()
@@ -223,6 +238,13 @@ impl Mux {
 
     pub(crate) fn take_question(&mut self, key: Key) -> Option<Question> {
         self.questions.remove(key)
+    }
+
+    /// Storage of calls and of questions that wait. For tests and rare events only.
+    pub(crate) fn recount(&self) -> usize {
+        let questions = self.questions.iter().filter_map(|(_, question)| question.text.as_ref());
+        let questions: usize = questions.map(Held::size).sum();
+        questions.saturating_add(self.calls.iter().map(|(_, call)| call.size()).sum())
     }
 
     /// How many calls and questions there are.
@@ -262,6 +284,22 @@ impl Call {
     /// The session of a call that may lead to questions.
     pub(crate) fn asks(&self) -> Option<Key> {
         self.origin.client().filter(|_| self.method.may_ask()).map(|origin| origin.session)
+    }
+
+    /// Remembers the resource that a subscription is about.
+    pub(crate) fn remember_uri(&mut self, uri: Option<Box<str>>) {
+        self.uri = uri;
+        self.charge.set(self.size());
+    }
+
+    /// What it takes: itself, and what its client wrote into it.
+    fn size(&self) -> usize {
+        let words = self.origin.client().map_or(0, |origin| {
+            let token = origin.token.as_ref().map_or(0, |token| token.as_bytes().len());
+            origin.id.as_bytes().len().saturating_add(token)
+        });
+        let uri = self.uri.as_ref().map_or(0, |uri| uri.len());
+        size_of::<Self>().saturating_add(words).saturating_add(uri)
     }
 
     /// Whether progress may be told: only rising values (DL-22).

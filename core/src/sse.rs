@@ -125,6 +125,17 @@ impl Decoder {
         Some(self.last_id.as_str()).filter(|id| !id.is_empty())
     }
 
+    /// Bytes of the event that is coming in.
+    pub fn pending(&self) -> usize {
+        self.recv.len()
+    }
+
+    /// Storage it takes, used or not.
+    pub fn capacity(&self) -> usize {
+        let words = [self.name.capacity(), self.id.capacity(), self.last_id.capacity()];
+        words.iter().fold(self.recv.capacity(), |sum, word| sum.saturating_add(*word))
+    }
+
     fn skip_byte_order_mark(&mut self) {
         let start = self.recv.as_slice();
         if start.starts_with(BYTE_ORDER_MARK) {

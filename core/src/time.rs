@@ -3,6 +3,8 @@
 //! A host takes both from one reading a turn and passes them in as [`Now`]. Arithmetic saturates, so no peer
 //! can provoke an overflow with a far deadline. Deliberately absent: any way to read a clock.
 
+pub mod calendar;
+
 /// Monotonic time in nanoseconds since an origin that only the host knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Mono(pub u64);

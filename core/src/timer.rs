@@ -49,6 +49,8 @@ pub enum TimerKind {
     Upkeep,
     /// A document of a client has not come in time.
     Document,
+    /// Some connection may have taken nothing for too long.
+    Stall,
     /// A child was asked to end: time for the next, firmer step.
     ChildStop,
     /// The grace period of the whole process is over.

@@ -26,6 +26,9 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 
 mod insecure;
+mod stream;
+
+pub use stream::{TlsStream, Trust};
 
 /// Whom to trust. Building one takes a millisecond: do it once, and late.
 #[derive(Debug, Clone)]

@@ -5,64 +5,23 @@
 //! wrote, but never waits for grandchildren that hold the pipes: the group is killed with its leader.
 //! Deliberately absent: restarts and the steps of stopping, which are the engine's.
 
-use std::cell::Cell;
-use std::ffi::OsStr;
 use std::future::Future;
 use std::io::{self, PipeReader, PipeWriter};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use mcp_proxy_core::Input;
-use mcp_proxy_core::event::{ChildSpec, CloseCause, ExitStatus, Signal};
+use mcp_proxy_core::event::{ChildSpec, CloseCause, ExitStatus};
 use mcp_proxy_core::id::ConnId;
 use mcp_proxy_core::log::Level;
-use rustix::process::Pid;
+use mcp_proxy_os::Link;
+use mcp_proxy_os::child::{Process, command, exit_status, explain};
 use smol::Task;
 
-use crate::link::Link;
+use crate::Runtime;
 use crate::ready::Ready;
-use crate::{Runtime, dial};
-
-/// What the host knows of a child, whether it runs yet or not.
-#[derive(Debug, Default)]
-pub(crate) struct Process {
-    group: Cell<Option<Pid>>,
-    early: Cell<Option<Signal>>,
-    exit: Cell<Option<ExitStatus>>,
-}
-
-impl Process {
-    /// Signals the whole group, or as soon as there is one.
-    pub(crate) fn signal(&self, signal: Signal) {
-        let Some(group) = self.group.get() else {
-            self.early.set(Some(signal));
-            return;
-        };
-        let signal = match signal {
-            Signal::Terminate => rustix::process::Signal::TERM,
-            Signal::Kill => rustix::process::Signal::KILL,
-        };
-        // Fails only when nobody is left.
-        let _ = rustix::process::kill_process_group(group, signal);
-    }
-
-    fn started(&self, group: Option<Pid>) {
-        self.group.set(group);
-        if let Some(signal) = self.early.take() {
-            self.signal(signal);
-        }
-    }
-
-    /// The leader has ended: nobody of its group outlives it.
-    fn ended(&self) {
-        self.signal(Signal::Kill);
-        self.group.set(None);
-    }
-}
 
 /// The life of a child.
 pub(crate) async fn run(
@@ -114,22 +73,22 @@ impl Child {
         let (stdout, stdout_theirs) = io::pipe()?;
         let (stderr, stderr_theirs) = io::pipe()?;
         let (stdin, stdout, stderr) = (Ready::new(stdin)?, Ready::new(stdout)?, Ready::new(stderr)?);
-        let mut child = async_process::Command::from(command(spec))
+        let mut command = command(spec);
+        command.envs(runtime.with_host(|host| host.guard.mark()));
+        let mut child = async_process::Command::from(command)
             .stdin(stdin_theirs)
             .stdout(stdout_theirs)
             .stderr(stderr_theirs)
             .spawn()?;
         let pid = child.id();
-        process.started(i32::try_from(pid).ok().and_then(Pid::from_raw));
+        process.started(pid);
         let status = child.status();
         let waiter = runtime.executor().spawn({
             let (runtime, link, process) = (runtime.clone(), link.clone(), process.clone());
             async move {
                 let status = status.await.map_or(ExitStatus::Unknown, exit_status);
-                // At once, for from here on the number of an empty group may be given to somebody else.
-                process.ended();
+                process.ended(status);
                 runtime.with_host(|host| host.guard.remove(pid));
-                process.exit.set(Some(status));
                 link.wake();
             }
         });
@@ -149,7 +108,7 @@ impl Child {
     fn poll_rounds(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..ROUNDS_MAX {
             self.link.take_dirty();
-            if let Some(status) = self.process.exit.take() {
+            if let Some(status) = self.process.take_exit() {
                 self.end(status);
                 return Poll::Ready(());
             }
@@ -255,39 +214,8 @@ fn received(chunk: &[u8], result: io::Result<usize>) -> Option<&[u8]> {
     chunk.get(..result.ok()?).filter(|bytes| !bytes.is_empty())
 }
 
-fn command(spec: &ChildSpec) -> std::process::Command {
-    let mut command = std::process::Command::new(&spec.command);
-    command.args(&spec.args);
-    command.envs(spec.env.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value.expose()))));
-    if let Some(cwd) = &spec.cwd {
-        command.current_dir(cwd);
-    }
-    command.process_group(0);
-    command
-}
-
-/// The system names neither the program nor what was missing.
-fn explain(spec: &ChildSpec, error: &io::Error) -> String {
-    let missing = spec.cwd.as_ref().filter(|cwd| !Path::new(cwd).is_dir());
-    match missing {
-        Some(cwd) => format!("cannot start `{}`: no working directory `{cwd}`", spec.command),
-        None => format!("cannot start `{}`: {}", spec.command, dial::reason(error)),
-    }
-}
-
-fn exit_status(status: std::process::ExitStatus) -> ExitStatus {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => ExitStatus::Code(code),
-        (None, Some(signal)) => ExitStatus::Signal(signal),
-        (None, None) => ExitStatus::Unknown,
-    }
-}
-
 /// Rounds in one poll before other tasks get their turn.
 const ROUNDS_MAX: usize = 8;
 
 /// Reads after the end of a child. A pipe holds 64 KiB unless somebody made it larger, at most 1 MiB.
 const DRAINS_MAX: usize = 16;
-
-#[cfg(test)]
-mod tests;

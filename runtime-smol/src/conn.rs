@@ -13,7 +13,6 @@
 //! wanted from it or sent to it.
 
 use std::future::Future;
-use std::io::ErrorKind;
 use std::net::{Shutdown, TcpStream};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -22,13 +21,13 @@ use std::task::{Context, Poll};
 use mcp_proxy_core::Input;
 use mcp_proxy_core::event::CloseCause;
 use mcp_proxy_core::id::ConnId;
-use mcp_proxy_core::tls::TlsFault;
+use mcp_proxy_core::tls::TlsStream;
+use mcp_proxy_os::net::nonzero;
+use mcp_proxy_os::{Broken, Link};
 use smol::Async;
 
-use crate::link::Link;
 use crate::ready::Ready;
-use crate::tls::TlsStream;
-use crate::{Buffers, Runtime, dial};
+use crate::{Buffers, Runtime};
 
 /// The task of a connection.
 pub(crate) struct Conn {
@@ -41,12 +40,6 @@ pub(crate) struct Conn {
     connected: bool,
     read_closed: bool,
     write_closed: bool,
-}
-
-/// Why a connection ends early.
-struct Broken {
-    cause: CloseCause,
-    reason: String,
 }
 
 impl Conn {
@@ -175,7 +168,7 @@ impl Conn {
         plain.clear();
         let received = match &mut self.tls {
             None => bytes,
-            Some(tls) if bytes.is_empty() => return Err(tls.cut_off()),
+            Some(tls) if bytes.is_empty() => return Err(tls.cut_off().into()),
             Some(tls) => {
                 tls.decrypt(bytes, plain)?;
                 plain.as_slice()
@@ -221,42 +214,6 @@ impl Future for Conn {
         let done = self.poll_rounds(cx);
         self.link.leave();
         done
-    }
-}
-
-impl From<std::io::Error> for Broken {
-    fn from(error: std::io::Error) -> Self {
-        let reset = matches!(
-            error.kind(),
-            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe
-        );
-        let cause = if reset { CloseCause::Reset } else { CloseCause::Error };
-        Self { cause, reason: dial::reason(&error) }
-    }
-}
-
-impl From<TlsFault> for Broken {
-    fn from(fault: TlsFault) -> Self {
-        Self { cause: CloseCause::Tls, reason: fault.to_string() }
-    }
-}
-
-impl TlsStream {
-    /// The peer closed the socket without saying that it has finished.
-    fn cut_off(&self) -> Broken {
-        let reason = match self.is_handshaking() {
-            true => "connection closed during the TLS handshake",
-            false => "connection closed without a TLS close_notify",
-        };
-        Broken { cause: CloseCause::Tls, reason: reason.to_owned() }
-    }
-}
-
-/// A system that takes nothing of something would keep us busy for ever.
-fn nonzero(len: usize) -> Result<usize, Broken> {
-    match len {
-        0 => Err(std::io::Error::from(ErrorKind::WriteZero).into()),
-        len => Ok(len),
     }
 }
 

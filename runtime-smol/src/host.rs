@@ -7,36 +7,32 @@ use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Waker};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mcp_proxy_core::Host;
 use mcp_proxy_core::event::{ChildSpec, ListenAddr, Output, Signal, StoreKey};
 use mcp_proxy_core::id::{ConnId, IdMap, ListenerId};
 use mcp_proxy_core::log::Record;
-use mcp_proxy_core::time::{Mono, Now, Unix};
+use mcp_proxy_core::time::Now;
 use mcp_proxy_core::timer::Deadline;
+use mcp_proxy_core::tls::Trust;
+use mcp_proxy_os::child::Process;
+use mcp_proxy_os::store::Request;
+use mcp_proxy_os::{Alarm, Clock, Gate, Guard, Link, Log, Options};
 use smol::Task;
 
-use crate::child::{self, Process};
-use crate::guard::Guard;
-use crate::link::Link;
-use crate::listen::{self, Gate};
-use crate::store::{Request, Store};
-use crate::timer::Alarm;
-use crate::tls::Trust;
-use crate::{Log, Options, Runtime, dial};
+use crate::store::Store;
+use crate::{Runtime, child, dial, listen};
 
 /// The smol side of a shard.
 pub(crate) struct SmolHost {
     runtime: Weak<Runtime>,
     log: Log,
-    origin: Instant,
-    unix: Unix,
     accepted: u64,
     conns: IdMap<ConnId, Slot>,
     listeners: Vec<Listening>,
     stopped: Option<u8>,
     stop_waker: Option<Waker>,
+    pub(crate) clock: Clock,
     pub(crate) alarm: Alarm,
     pub(crate) guard: Guard,
     pub(crate) trust: Trust,
@@ -62,13 +58,12 @@ impl SmolHost {
         Self {
             runtime,
             log: options.log,
-            origin: instant_now(),
-            unix: Unix::default(),
             accepted: 0,
             conns: IdMap::default(),
             listeners: Vec::new(),
             stopped: None,
             stop_waker: None,
+            clock: Clock::start(),
             alarm: Alarm::default(),
             guard: Guard::new(options.guard),
             trust: Trust::new(options.extra_roots_pem),
@@ -76,20 +71,9 @@ impl SmolHost {
         }
     }
 
-    /// The engine's clock, now.
-    pub(crate) fn mono(&self) -> Mono {
-        Mono(u64::try_from(instant_now().duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX))
-    }
-
-    /// A point of the engine's clock on the system's.
-    pub(crate) fn instant(&self, at: Mono) -> Instant {
-        let far = Duration::from_secs(365 * 24 * 3600);
-        self.origin.checked_add(Duration::from_nanos(at.0)).unwrap_or_else(|| self.origin + far)
-    }
-
     /// Writes a log line with the time of the present turn.
     pub(crate) fn log(&mut self, record: &Record) {
-        (self.log)(record, self.unix);
+        (self.log)(record, self.clock.unix());
     }
 
     /// The exit code, once the engine has stopped.
@@ -134,7 +118,7 @@ impl SmolHost {
             }
         }
         self.listeners.clear();
-        (std::mem::replace(&mut self.guard, Guard::new(None)), self.store.end())
+        (std::mem::take(&mut self.guard), self.store.end())
     }
 
     fn unlisten(&mut self, listener: ListenerId) {
@@ -191,8 +175,7 @@ impl SmolHost {
 
 impl Host for SmolHost {
     fn now(&mut self) -> Now {
-        self.unix = unix_now();
-        Now { mono: self.mono(), unix: self.unix }
+        self.clock.now()
     }
 
     fn perform(&mut self, output: Output) {
@@ -228,7 +211,7 @@ impl Host for SmolHost {
             Output::Load { key } => self.ask_store(key, Request::Load),
             Output::Save { key, ticket, bytes } => self.ask_store(key, Request::Save { ticket, bytes }),
             Output::SetAside { key } => {
-                self.ask_store(key, Request::SetAside { unix_seconds: self.unix.0 / 1000 });
+                self.ask_store(key, Request::SetAside { unix_seconds: self.clock.unix().0 / 1000 });
             }
             Output::Derive { job, candidate } => {
                 if let Some(runtime) = self.runtime.upgrade() {
@@ -241,15 +224,4 @@ impl Host for SmolHost {
     fn wake_at(&mut self, deadline: Option<Deadline>) {
         self.alarm.want(deadline.map(|deadline| deadline.at));
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the host's clock")]
-fn instant_now() -> Instant {
-    Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the host's clock")]
-fn unix_now() -> Unix {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Unix(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

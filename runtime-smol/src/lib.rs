@@ -1,8 +1,40 @@
 //! Runs the `mcp-proxy` engine on smol: sockets, child processes, signals and the clock.
 //!
+//! [`run`] does it on the thread that calls it, [`serve`] within an executor that is there already.
+//!
+//! # How to embed it
+//!
+//! ```
+//! use mcp_proxy_core::Proxy;
+//! use mcp_proxy_core::config::{Source, parse};
+//! use mcp_proxy_core::log::Record;
+//! use mcp_proxy_smol::{Options, Stop, run, seed};
+//! use std::sync::Arc;
+//!
+//! let text = r#"{"mcpProxy": {"addr": "127.0.0.1:0", "type": "streamable-http"}, "mcpServers": {}}"#;
+//! let loaded = parse(&Source { text, name: "config.json", strict: true, env: None }).expect("a good configuration");
+//! let proxy = Proxy::new(Arc::new(loaded.config), mcp_proxy_core::Options::default(), seed()?);
+//!
+//! // A program keeps a clone of the handle. This one stops as soon as it reads that it listens.
+//! let stop = Stop::default();
+//! let handle = stop.clone();
+//! let log = move |record: &Record, _| {
+//!     println!("{}", record.message);
+//!     if record.message.contains("listening on") {
+//!         handle.stop();
+//!     }
+//! };
+//! let options = Options { log: Box::new(log), stop, ..Options::default() };
+//! assert_eq!(run(proxy, options)?, 0);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//! Signals, a guard for the children, further root certificates and a place for logins are fields of [`Options`].
+//!
+//! # How it works
+//!
 //! ```text
 //!   run ── Runtime ─┬─ Shard<SmolHost>   the engine; every input goes through Runtime::turn
-//!                   ├─ LocalExecutor     one task per listener, connection, child; one timer, one for signals
+//!                   ├─ LocalExecutor     one task per listener, connection, child; one timer, two for stopping
 //!                   └─ buffers           one read buffer for everybody
 //! ```
 //!
@@ -26,7 +58,6 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use mcp_proxy_core::log::{Level, Record};
-use mcp_proxy_core::time::Unix;
 use mcp_proxy_core::{Input, Proxy, Shard};
 use smol::LocalExecutor;
 
@@ -35,69 +66,44 @@ use crate::host::SmolHost;
 mod child;
 mod conn;
 mod dial;
-mod fetch;
-mod guard;
 mod host;
-mod link;
 mod listen;
 mod ready;
 mod signal;
 mod store;
 mod timer;
-mod tls;
 
-pub use fetch::{Exchange, ExchangeError, ExchangeErrorKind, Response, Terms, exchange, fetch};
-pub use guard::GuardCommand;
-pub use store::StoreOptions;
-
-/// Takes the log lines. Must not block for long.
-pub type Log = Box<dyn FnMut(&Record, Unix)>;
-
-/// What an embedder may set beside the engine.
-pub struct Options {
-    /// Gets every log record, with the time of its turn.
-    pub log: Log,
-    /// How to start the guard process that kills the children if this process dies without a word; none is
-    /// started without it.
-    pub guard: Option<GuardCommand>,
-    /// Root certificates (PEM) trusted beside the built-in ones.
-    pub extra_roots_pem: Option<Vec<u8>>,
-    /// Whether SIGINT and SIGTERM stop the proxy. An embedder with handlers of its own says no.
-    pub stop_signals: bool,
-    /// Where things are kept. Without it nothing is, and no file is read.
-    pub store: Option<StoreOptions>,
-}
+pub use mcp_proxy_os::{GuardCommand, Log, Options, Stop, StoreOptions, seed};
 
 /// Drives the engine until it has stopped, and returns the exit code it asks for.
 ///
 /// # Errors
 /// The operating system refuses what nothing works without, such as signal handlers.
 pub fn run(proxy: Proxy, options: Options) -> io::Result<u8> {
-    let stop_signals = options.stop_signals;
-    let runtime = Runtime::new(proxy, options);
-    let code = smol::block_on(runtime.executor.run(serve(&runtime, stop_signals)))?;
-    runtime.clear();
-    Ok(code)
+    smol::block_on(serve(proxy, options))
 }
 
-/// Gives 32 random bytes of the operating system, for [`Proxy::new`].
+/// Does the same within an executor that is there already. The future stays on its thread; whoever drops it before its
+/// end drops all connections and kills all children.
 ///
 /// # Errors
-/// The system has no randomness to give.
-pub fn seed() -> io::Result<[u8; 32]> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(io::Error::other)?;
-    Ok(seed)
+/// As of [`run`].
+pub async fn serve(proxy: Proxy, options: Options) -> io::Result<u8> {
+    let (stop_signals, stop) = (options.stop_signals, options.stop.clone());
+    let ending = Ending(Runtime::new(proxy, options));
+    let runtime = &ending.0;
+    runtime.executor.run(drive(runtime, stop_signals, stop)).await
 }
 
-async fn serve(runtime: &Rc<Runtime>, stop_signals: bool) -> io::Result<u8> {
+async fn drive(runtime: &Rc<Runtime>, stop_signals: bool, stop: Stop) -> io::Result<u8> {
     let mut tasks = vec![
         runtime.executor.spawn(timer::fire(runtime.clone())),
+        runtime.executor.spawn(signal::stop_on_request(runtime.clone(), stop)),
         runtime.executor.spawn(async { match async_process::driver().await {} }),
     ];
     if stop_signals {
         let signals = signal::handler()?;
-        tasks.push(runtime.executor.spawn(signal::stop_on(runtime.clone(), signals)));
+        tasks.push(runtime.executor.spawn(signal::stop_on_signals(runtime.clone(), signals)));
     }
     runtime.start();
     let code = poll_fn(|cx| match runtime.with_host(|host| host.poll_stopped(cx)) {
@@ -113,9 +119,21 @@ async fn serve(runtime: &Rc<Runtime>, stop_signals: bool) -> io::Result<u8> {
     for write in writes {
         write.await;
     }
-    guard.dismiss().await;
+    smol::unblock(move || guard.dismiss()).await;
     drop(tasks);
     Ok(code)
+}
+
+/// The futures of tasks hold the runtime that holds their tasks: this ends them, also when the proxy is dropped in the
+/// middle of its life.
+struct Ending(Rc<Runtime>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        drop(self.0.with_host(SmolHost::end));
+        // What was cancelled is dropped when it is run.
+        while self.0.executor.try_tick() {}
+    }
 }
 
 /// What all tasks share.
@@ -179,11 +197,6 @@ impl Runtime {
     fn start(&self) {
         self.shard.borrow_mut().start();
     }
-
-    /// Drops the futures of cancelled tasks, which hold this runtime.
-    fn clear(&self) {
-        while self.executor.try_tick() {}
-    }
 }
 
 /// A pass of the executor runs 200 tasks; this is for a thousand clients that hear goodbye at once.
@@ -191,6 +204,3 @@ const LAST_WORDS_PASSES: usize = 5;
 
 /// One read from a socket or pipe: what a pipe of the usual size holds.
 const READ_BYTES: usize = 64 * 1024;
-
-#[cfg(test)]
-mod tests;

@@ -1,14 +1,16 @@
-//! SIGINT and SIGTERM become the command to stop.
+//! SIGINT, SIGTERM and [`Stop`] become the command to stop.
 //!
 //! SIGPIPE is ignored by Rust's runtime already. SIGHUP keeps its default: whoever closes the terminal of a
 //! proxy in the foreground wants it to end, and the guard ends its children.
 
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 
 use async_signal::{Signal, Signals};
 use mcp_proxy_core::Input;
 use mcp_proxy_core::event::Command;
+use mcp_proxy_os::Stop;
 use smol::stream::StreamExt;
 
 use crate::Runtime;
@@ -22,10 +24,18 @@ pub(crate) fn handler() -> io::Result<Signals> {
 }
 
 /// Hands every one of them to the engine: the second stops at once.
-pub(crate) async fn stop_on(runtime: Rc<Runtime>, mut signals: Signals) {
+pub(crate) async fn stop_on_signals(runtime: Rc<Runtime>, mut signals: Signals) {
     while let Some(signal) = signals.next().await {
         if signal.is_ok() {
             runtime.turn(Input::Command(Command::Stop));
         }
+    }
+}
+
+/// Does the same when another part of the program asks for it.
+pub(crate) async fn stop_on_request(runtime: Rc<Runtime>, stop: Stop) {
+    loop {
+        poll_fn(|cx| stop.poll(cx)).await;
+        runtime.turn(Input::Command(Command::Stop));
     }
 }

@@ -1,39 +1,16 @@
-//! The one timer: it wakes, the clock decides.
-//!
-//! Most deadlines move later before they come. So the system's timer is only set anew for an earlier one;
-//! when it fires for one that has moved, it is set for what is then the earliest.
+//! The one timer of the system, set for what [`Alarm`](mcp_proxy_os::Alarm) wants.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::Instant;
 
 use mcp_proxy_core::Input;
-use mcp_proxy_core::time::Mono;
+use mcp_proxy_os::Look;
 use smol::Timer;
 
 use crate::Runtime;
-
-/// What the engine wants and what the system was told.
-#[derive(Debug, Default)]
-pub(crate) struct Alarm {
-    wanted: Option<Mono>,
-    armed: Option<Mono>,
-    waker: Option<Waker>,
-}
-
-impl Alarm {
-    /// Replaces the wish before.
-    pub(crate) fn want(&mut self, at: Option<Mono>) {
-        self.wanted = at;
-        if at.is_some_and(|at| self.armed.is_none_or(|armed| at < armed))
-            && let Some(waker) = self.waker.take()
-        {
-            waker.wake();
-        }
-    }
-}
 
 /// Sends [`Input::Timeout`] whenever a deadline has come.
 pub(crate) async fn fire(runtime: Rc<Runtime>) {
@@ -41,24 +18,13 @@ pub(crate) async fn fire(runtime: Rc<Runtime>) {
     loop {
         poll_fn(|cx| {
             loop {
-                let due = runtime.with_host(|host| {
-                    host.alarm.waker = Some(cx.waker().clone());
-                    let now = host.mono();
-                    match host.alarm.wanted {
-                        Some(at) if at <= now => return true,
-                        Some(at) if host.alarm.armed.is_none_or(|armed| at < armed) => {
-                            timer.set_at(host.instant(at));
-                            host.alarm.armed = Some(at);
-                        }
-                        Some(_) | None => {}
-                    }
-                    false
-                });
-                if due {
-                    return Poll::Ready(());
+                match runtime.with_host(|host| host.alarm.look(host.clock.mono(), cx)) {
+                    Look::Due => return Poll::Ready(()),
+                    Look::Set(at) => timer.set_at(runtime.with_host(|host| host.clock.instant(at))),
+                    Look::Wait => {}
                 }
                 match Pin::new(&mut timer).poll(cx) {
-                    Poll::Ready(Instant { .. }) => runtime.with_host(|host| host.alarm.armed = None),
+                    Poll::Ready(Instant { .. }) => runtime.with_host(|host| host.alarm.fired()),
                     Poll::Pending => return Poll::Pending,
                 }
             }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# check.sh BIN   the conformance suite through the proxy, compared with allowed-failures.txt
+# check.sh BIN [FLAG...]   the conformance suite through the proxy, compared with allowed-failures.txt
 #
 #   BIN        the mcp-proxy binary
+#   FLAG       for the proxy, for instance -runtime tokio
 #   CONF_HOME  where the suite and the fixture are installed (see setup.sh)
 #   OUT        keep logs and results here (default: a temporary folder, removed when all is well)
 #
@@ -11,8 +12,10 @@
 # fails than those allowed, and each allowed one does fail at least once.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-[ $# -eq 1 ] || { sed -n '2,/^set/p' "$0" | sed '/^set/d;s/^# \{0,1\}//'; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,/^set/p' "$0" | sed '/^set/d;s/^# \{0,1\}//'; exit 2; }
 bin=$(realpath "$1")
+shift
+flags=("$@")
 revision=2025-11-25
 : "${CONF_HOME:=${XDG_CACHE_HOME:-$HOME/.cache}/mcp-proxy-conformance}"
 export CONF_HOME
@@ -73,7 +76,7 @@ measure() {
   "merged": {"prefix": "never"}},
  "mcpServers": {"up": $server, "copy": {"command": "$node", "args": ["$fixture", "--stdio", "--era", "legacy"]}}}
 EOF
-  start proxy "$bin" --config "$out/$kind/config.json" --expand-env=false
+  start proxy "$bin" ${flags[@]+"${flags[@]}"} --config "$out/$kind/config.json" --expand-env=false
   for path in up/mcp copy/mcp; do wait_for "the proxy" serves "http://localhost:$port/$path" || return; done
   score single "http://localhost:$port/up/mcp"
   score merged "http://localhost:$port/mcp"

@@ -1,5 +1,6 @@
 //! All integration tests of the workspace, in one binary.
 
 mod e2e;
+mod loopback;
 mod sim;
 mod tidy;

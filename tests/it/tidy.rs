@@ -13,7 +13,17 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 /// Where Rust files are looked for.
-const SOURCES: [&str; 4] = ["core/src", "cli/src", "runtime-smol/src", "tests"];
+const SOURCES: [&str; 9] = [
+    "core/src",
+    "core/os/src",
+    "cli/src",
+    "runtime-smol/src",
+    "runtime-tokio/src",
+    "tests",
+    "fuzz/src",
+    "fuzz/fuzz_targets",
+    "fuzz/tests",
+];
 
 /// Lines of the longest file. What is longer holds more than one idea.
 const LINES_MAX: usize = 600;
@@ -90,6 +100,10 @@ const BANS: [Ban; 20] = [
         except: &[
             ("tests/it/e2e/process.rs", "the end of a process that is not ours can only be looked for"),
             ("tests/bench/src/bin/loadgen/main.rs", "samples at intervals, and is no test"),
+            ("tests/soak/src/bin/soak/main.rs", "looks at processes that are not its own"),
+            ("tests/soak/src/bin/soak/cycle.rs", "a client that leaves at a random moment"),
+            ("tests/soak/src/bin/server/mcp.rs", "a server that takes its time"),
+            ("tests/soak/src/bin/chaos/stage.rs", "nobody tells when another process listens"),
         ],
     },
     ban(Scope::Tests, concat!("Timer::", "after"), NO_WAITING),
@@ -391,11 +405,14 @@ impl Source {
     }
 
     fn is_test(&self, number: usize) -> bool {
-        self.path.starts_with("tests/") || self.is_test_file() || number >= self.tests_from
+        self.path.starts_with("tests/")
+            || self.path.starts_with("fuzz/")
+            || self.is_test_file()
+            || number >= self.tests_from
     }
 
     fn is_engine(&self, number: usize) -> bool {
-        self.path.starts_with("core/") && !self.is_test(number)
+        self.path.starts_with("core/src/") && !self.is_test(number)
     }
 }
 

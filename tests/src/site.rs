@@ -67,6 +67,8 @@ pub struct Site {
     pub cuts_rudely: bool,
     /// Asks to be polled: ends each stream after one event without data, until the answer is there.
     pub polls: bool,
+    /// Says of all it answers that it is packed.
+    pub packs: bool,
     /// Answers everything with this status.
     pub fails_with: Option<u16>,
     /// How long each refusal of a forgotten session takes, milliseconds, the next one last; 0 when none is left.
@@ -130,6 +132,7 @@ impl Site {
             retry_ms: None,
             cuts_rudely: false,
             polls: false,
+            packs: false,
             fails_with: None,
             refusals_ms: Vec::new(),
             misdirected: 405,
@@ -207,6 +210,11 @@ impl Site {
             Style::Streamable => self.live.len(),
             Style::Sse => self.streams.iter().filter(|stream| stream.conn.is_some()).count(),
         }
+    }
+
+    /// Its end of all connections that are open.
+    pub fn open_conns(&self) -> Vec<ConnId> {
+        self.conns.keys().copied().collect()
     }
 
     /// Bytes from the proxy.
@@ -335,8 +343,9 @@ impl Site {
     }
 
     fn open_stream(&mut self, conn: ConnId, index: usize, net: &mut Net) {
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-        net.send(conn, head.as_bytes());
+        let packed = if self.packs { "content-encoding: gzip\r\n" } else { "" };
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n";
+        net.send(conn, format!("{head}{packed}\r\n").as_bytes());
         if let Some(ms) = self.retry_ms {
             let id = format!("id: {index}-0\n");
             let id = if self.event_ids { id.as_str() } else { "" };
@@ -521,6 +530,7 @@ impl Site {
         let mut all = fields.to_vec();
         if !body.is_empty() {
             all.push(("content-type", "application/json"));
+            all.extend(self.packs.then_some(("content-encoding", "gzip")));
         }
         let text = if status == 204 {
             "HTTP/1.1 204 No Content\r\n\r\n".to_owned()

@@ -4,7 +4,7 @@
 //! have it, for at most [`PATIENCE_MS`] of virtual time.
 
 use crate::cast::Cast;
-use crate::child::Child;
+use crate::child::{Child, Program};
 use crate::client::{Client, Exchange, Kind, Progress, Req, State, Xid};
 use crate::mind::Mind;
 use crate::net::MS;
@@ -416,6 +416,11 @@ impl World {
             .rev()
             .find(|child| child.command == command)
             .expect("a child has been started")
+    }
+
+    /// Changes what happens when a server is started from now on.
+    pub fn change_program(&mut self, server: &str, change: impl Fn(&mut Program)) {
+        self.cast.programs.get_mut(&format!("sim-{server}")).unwrap().iter_mut().for_each(change);
     }
 
     /// All processes of a server, oldest first.

@@ -24,6 +24,9 @@ use mcp_proxy_core::timer::TimerKind;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+/// From one recount of what the engine holds to the next, inputs.
+const RECOUNT_EVERY: u64 = 61;
+
 /// Everything.
 #[derive(Debug)]
 pub struct World {
@@ -63,6 +66,8 @@ pub struct World {
     pub lookups: Vec<String>,
     /// Addresses that were dialled.
     pub dials: Vec<SocketAddr>,
+    /// The most that the engine has held for its peers after an input.
+    pub most_held: usize,
     /// Where the next clients come from.
     pub visitors_from: IpAddr,
     pub(crate) cast: Cast,
@@ -104,6 +109,7 @@ impl World {
             spawned: Vec::new(),
             lookups: Vec::new(),
             dials: Vec::new(),
+            most_held: 0,
             visitors_from: IpAddr::V4(Ipv4Addr::LOCALHOST),
             cast,
             listeners: BTreeMap::new(),
@@ -216,6 +222,7 @@ impl World {
                 self.step();
             }
             assert!(self.unanswered().is_empty(), "questions without an answer: {:?}", self.unanswered());
+            self.recount();
             self.command(Command::Stop);
         }
         let limits = &self.cast.limits;
@@ -261,6 +268,17 @@ impl World {
         self.shard.host_mut().now = self.net.now;
         self.shard.turn(input.clone());
         self.carry_out();
+        self.most_held = self.most_held.max(self.shard.proxy().held());
+        if self.watch.inputs.is_multiple_of(RECOUNT_EVERY) {
+            self.recount();
+        }
+    }
+
+    /// Checks that what the engine counts as held for its peers is what it holds.
+    #[track_caller]
+    pub fn recount(&self) {
+        let proxy = self.shard.proxy();
+        assert_eq!(proxy.census().bytes, proxy.recount(), "the ledger of the engine is wrong");
     }
 
     fn carry_out(&mut self) {

@@ -5,7 +5,10 @@ const DEFAULT_LOG: Log = Log { format: LogFormat::Text, level: LogLevel::Info };
 // SEED-010, SEED-012 to SEED-015
 #[test]
 fn nothing_given_serves_with_the_defaults_of_the_original() {
-    assert_eq!(parse(&[]), Ok(Args { action: Action::Serve(load()), log: DEFAULT_LOG }));
+    assert_eq!(
+        parse(&[]),
+        Ok(Args { action: Action::Serve(load()), log: DEFAULT_LOG, runtime: Runtime::DEFAULT })
+    );
 }
 
 // SEED-060
@@ -44,6 +47,17 @@ fn each_go_spelling_of_a_boolean_is_accepted() {
     }
     assert!(served(&["-insecure"]).insecure);
     assert!(!served(&["-insecure", "-insecure=false"]).insecure, "the last one wins");
+}
+
+#[test]
+fn each_runtime_that_is_built_in_can_be_chosen() {
+    let chosen = |args: &[&str]| parse(args).unwrap().runtime;
+    #[cfg(feature = "smol")]
+    assert_eq!((chosen(&[]), chosen(&["--runtime", "smol"])), (Runtime::Smol, Runtime::Smol));
+    #[cfg(feature = "tokio")]
+    assert_eq!(chosen(&["-runtime=tokio", "-demo"]), Runtime::Tokio);
+    #[cfg(not(feature = "smol"))]
+    assert_eq!(chosen(&[]), Runtime::Tokio);
 }
 
 #[test]
@@ -142,7 +156,7 @@ fn client_config_takes_its_flags_before_and_after_the_word() {
         assert_eq!(parse(args).map(|args| args.action), Ok(expected), "{args:?}");
     }
     let with_flags = ["-config", "x.json", "client-config", "-strict", "-log-level=debug"];
-    let Ok(Args { action: Action::ClientConfig { load, .. }, log }) = parse(&with_flags) else {
+    let Ok(Args { action: Action::ClientConfig { load, .. }, log, .. }) = parse(&with_flags) else {
         panic!("not client-config")
     };
     assert_eq!((load.location.as_str(), load.strict, log.level), ("x.json", true, LogLevel::Debug));
@@ -272,6 +286,9 @@ fn misuse_is_explained_on_stderr_with_usage_and_code_2() {
         (&["--demo", "--check"], "-demo and -check exclude each other"),
         (&["--demo", "-config", "a"], "-demo and -config exclude each other"),
         (&["-http-timeout", "soon"], "Error parsing option '--http-timeout' with value 'soon'"),
+        (&["-runtime", "glommio"], "there is no runtime \"glommio\", expected "),
+        #[cfg(not(feature = "tokio"))]
+        (&["-runtime=tokio"], "this program was built without tokio (cargo build --features tokio)"),
         (&["-log-level", "loud"], "expected \"error\", \"warn\", \"info\", \"debug\" or \"trace\""),
         (&["-log-format=xml"], "expected \"text\" or \"json\""),
     ] {

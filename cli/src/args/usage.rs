@@ -133,6 +133,7 @@ const GROUPS: &[(&str, &[Flag])] = &[
             value("server", "name", "", "one server alone, instead of the merged endpoint"),
         ],
     ),
+    ("Running", &[value("runtime", RUNTIMES, RUNTIME, "what the proxy runs on; both do the same")]),
     (
         "Logging",
         &[
@@ -155,6 +156,16 @@ pub(super) const COMMANDS: [(&str, &str); 3] = [
     ("hash-password", "ask for a password, or read a line of stdin, and print a hash for oauth2.users"),
     ("oauth doctor <url>", "check the authorization of a running proxy from outside, as clients see it"),
 ];
+
+/// The runtimes that were built in.
+pub(super) const RUNTIMES: &str = match (cfg!(feature = "smol"), cfg!(feature = "tokio")) {
+    (true, true) => "smol|tokio",
+    (true, false) => "smol",
+    (false, _) => "tokio",
+};
+
+/// The one where none is named.
+const RUNTIME: &str = if cfg!(feature = "smol") { "smol" } else { "tokio" };
 
 /// The clients that `-for` knows.
 const CLIENTS: &str = "claude|claude-code|cursor|vscode|codex";

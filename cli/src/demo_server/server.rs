@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::catalog::{self, Answer, Refusal, Revision};
-use crate::calendar;
+use mcp_proxy_core::time::calendar;
 
 /// A reading of both clocks.
 #[derive(Debug, Clone, Copy)]

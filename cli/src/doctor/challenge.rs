@@ -4,7 +4,7 @@ use super::address::{as_resource, is_loopback, well_known};
 use super::finding::{Finding, Judged, quoted};
 use super::front::{error_code, is_html, json_object, not_forwarded, unexpected};
 use mcp_proxy_core::url::Url;
-use mcp_proxy_smol::Response;
+use mcp_proxy_os::Response;
 
 /// The body of the first request of every client.
 pub(super) const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{

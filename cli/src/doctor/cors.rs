@@ -1,7 +1,7 @@
 //! Whether scripts of other sites may ask: clients that run in a browser, such as MCP Inspector, need it.
 
 use super::finding::Finding;
-use mcp_proxy_smol::Response;
+use mcp_proxy_os::Response;
 
 /// Where MCP Inspector runs.
 pub(super) const ORIGIN: &str = "http://localhost:6274";

@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, quoted};
 use mcp_proxy_core::url::Url;
-use mcp_proxy_smol::Response;
+use mcp_proxy_os::Response;
 use serde_json::{Map, Value};
 
 /// Something between clients and the proxy that gives itself away.

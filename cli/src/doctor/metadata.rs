@@ -4,7 +4,7 @@ use super::address::{as_resource, is_loopback, without_slash};
 use super::finding::{Finding, Judged, quoted};
 use super::front::{is_html, json_object, media_type, unexpected};
 use mcp_proxy_core::url::Url;
-use mcp_proxy_smol::Response;
+use mcp_proxy_os::Response;
 use serde_json::{Map, Value};
 
 /// Judges the metadata of the resource; the value is the issuer. `url` is what was typed, unless that is the base.

@@ -4,7 +4,7 @@
 
 use super::finding::{Finding, Report};
 use mcp_proxy_core::url::Url;
-use mcp_proxy_smol::{Exchange, ExchangeError, ExchangeErrorKind, Response, Terms, exchange};
+use mcp_proxy_os::{Exchange, ExchangeError, ExchangeErrorKind, Response, Terms, exchange};
 use std::time::Duration;
 
 /// How to get out.

@@ -4,7 +4,7 @@ use super::finding::{Finding, quoted};
 use super::front::{Front, is_html, redirected, unexpected};
 use super::html::{Tag, tags};
 use mcp_proxy_core::url::Url;
-use mcp_proxy_smol::Response;
+use mcp_proxy_os::Response;
 
 /// The document by which a hosted Claude identifies itself where it may.
 pub(super) const CLAUDE_DOCUMENT: &str = "https://claude.ai/oauth/mcp-oauth-client-metadata";

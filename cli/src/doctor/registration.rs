@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, Judged, quoted};
 use super::front::{error_code, is_html, json_object, unexpected};
-use mcp_proxy_smol::Response;
+use mcp_proxy_os::Response;
 use serde_json::{Map, Value, json};
 
 /// What a hosted Claude asks to be sent back to.

@@ -4,7 +4,7 @@
 use super::challenge::{Challenge, challenges};
 use super::*;
 use Grade::{Fail, Ok as Good, Warn};
-use mcp_proxy_smol::{ExchangeError, ExchangeErrorKind};
+use mcp_proxy_os::{ExchangeError, ExchangeErrorKind};
 
 mod documents;
 mod sign_up;

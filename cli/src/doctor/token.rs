@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, quoted};
 use super::front::{error_code, unexpected};
-use mcp_proxy_smol::Response;
+use mcp_proxy_os::Response;
 
 /// Judges the answer to a refresh with a token that never was, of a client that is registered.
 pub(super) fn dead_grant(response: &Response) -> Finding {

@@ -5,7 +5,7 @@ use super::*;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Act {
-    Signal(i32, Signal),
+    Signal(Target, Signal),
     Sleep(Duration),
 }
 
@@ -21,11 +21,11 @@ fn lost_proxy_terminates_waits_and_kills_what_is_registered() {
     assert_eq!(
         acts(b"+30\n+20\n+40\n-20\n".as_slice(), &[]),
         [
-            Act::Signal(30, Signal::Term),
-            Act::Signal(40, Signal::Term),
+            group(30, Signal::Term),
+            group(40, Signal::Term),
             Act::Sleep(Duration::from_secs(2)),
-            Act::Signal(30, Signal::Kill),
-            Act::Signal(40, Signal::Kill),
+            group(30, Signal::Kill),
+            group(40, Signal::Kill),
         ]
     );
 }
@@ -34,14 +34,62 @@ fn lost_proxy_terminates_waits_and_kills_what_is_registered() {
 fn group_that_was_gone_is_not_killed_later() {
     assert_eq!(
         acts(b"+30\n+40\n".as_slice(), &[30]),
-        [
-            Act::Signal(30, Signal::Term),
-            Act::Signal(40, Signal::Term),
-            Act::Sleep(GRACE),
-            Act::Signal(40, Signal::Kill)
-        ]
+        [group(30, Signal::Term), group(40, Signal::Term), Act::Sleep(GRACE), group(40, Signal::Kill)]
     );
-    assert_eq!(acts(b"+30\n".as_slice(), &[30]), [Act::Signal(30, Signal::Term)], "nobody to wait for");
+    assert_eq!(acts(b"+30\n".as_slice(), &[30]), [group(30, Signal::Term)], "nobody to wait for");
+}
+
+#[test]
+fn strays_are_stopped_like_groups_and_looked_for_again() {
+    let [new, jobs, member] = [(50, 50), (61, 60), (31, 30)].map(|(pid, group)| Stray { pid, group });
+    let looks = vec![vec![new, jobs, member], vec![jobs, member], vec![jobs], vec![]];
+    assert_eq!(
+        acts_with(b"+30\n".as_slice(), &[], looks),
+        [
+            group(30, Signal::Term),
+            process(50, Signal::Term),
+            process(61, Signal::Term),
+            Act::Sleep(GRACE),
+            group(30, Signal::Kill),
+            process(61, Signal::Kill),
+            process(31, Signal::Kill),
+            process(61, Signal::Kill),
+        ],
+        "a member of a group gets one TERM, with its group"
+    );
+}
+
+#[test]
+fn strays_are_found_without_any_group_and_not_looked_for_for_ever() {
+    let stray = Stray { pid: 50, group: 50 };
+    let acts = acts_with(b"".as_slice(), &[], vec![vec![stray]; 100]);
+    assert_eq!(acts[..2], [process(50, Signal::Term), Act::Sleep(GRACE)]);
+    assert_eq!(acts[2..], [const { Act::Signal(Target::Process(50), Signal::Kill) }; SWEEPS_MAX]);
+    assert_eq!(acts_with(b"bye\n".as_slice(), &[], vec![vec![stray]; 100]), []);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_marked_process_is_a_stray_unless_it_has_a_session_of_its_own() {
+    let start = |program: &str, mark: &str| {
+        let mut command = std::process::Command::new(program);
+        command.args(["sleep", "600"]).env(MARK, mark).spawn().expect("it starts")
+    };
+    let own = std::process::id().to_string();
+    let mut children = [start("env", &own), start("env", "1"), start("setsid", &own)];
+    let pids = children.each_ref().map(|child| i32::try_from(child.id()).expect("a pid fits"));
+    // `setsid` does its work before it becomes `sleep`.
+    let name = |pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).expect("it lives");
+    while pids.iter().any(|pid| name(*pid) != "sleep\n") {
+        std::thread::yield_now();
+    }
+    let found: Vec<i32> = strays().iter().map(|stray| stray.pid).collect();
+    assert_eq!(pids.map(|pid| found.contains(&pid)), [true, false, false]);
+    assert!(kill(Target::Process(pids[0]), Signal::Kill));
+    for child in &mut children {
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ended");
+    }
 }
 
 #[test]
@@ -99,29 +147,46 @@ fn read_error_counts_as_the_end() {
 
 #[cfg(unix)]
 #[test]
-fn kill_group_says_whether_the_group_existed() {
+fn kill_says_whether_there_was_somebody() {
     use std::os::unix::process::CommandExt;
     let mut child =
         std::process::Command::new("sleep").arg("600").process_group(0).spawn().expect("sleep starts");
     let group = i32::try_from(child.id()).expect("a pid fits");
-    assert!(kill_group(group, Signal::Term));
+    assert!(kill(Target::Group(group), Signal::Term));
     child.wait().expect("it ended");
-    assert!(!kill_group(group, Signal::Kill));
-    assert!(!kill_group(0, Signal::Kill));
+    for target in [Target::Group(group), Target::Process(group), Target::Group(0), Target::Process(0)] {
+        assert!(!kill(target, Signal::Kill), "{target:?}");
+    }
 }
 
 fn groups(input: &[u8]) -> Vec<i32> {
     read_orders(input).map(|groups| groups.into_iter().collect()).expect("no bye")
 }
 
+const fn group(group: i32, signal: Signal) -> Act {
+    Act::Signal(Target::Group(group), signal)
+}
+
+const fn process(pid: i32, signal: Signal) -> Act {
+    Act::Signal(Target::Process(pid), signal)
+}
+
 fn acts(input: impl BufRead, gone: &[i32]) -> Vec<Act> {
+    acts_with(input, gone, Vec::new())
+}
+
+/// The same with what is found by one look for strays after the other.
+fn acts_with(input: impl BufRead, gone: &[i32], looks: Vec<Vec<Stray>>) -> Vec<Act> {
     let acts = RefCell::new(Vec::new());
+    let mut looks = looks.into_iter();
     run(
         input,
-        |group, signal| {
-            acts.borrow_mut().push(Act::Signal(group, signal));
-            !gone.contains(&group)
+        |target, signal| {
+            acts.borrow_mut().push(Act::Signal(target, signal));
+            let (Target::Group(number) | Target::Process(number)) = target;
+            !gone.contains(&number)
         },
+        || looks.next().unwrap_or_default(),
         |time| acts.borrow_mut().push(Act::Sleep(time)),
     );
     acts.into_inner()

@@ -2,6 +2,43 @@
 //!
 //! Deliberately absent: negative durations, which mean nothing where we read one.
 
+use super::fields::{At, Fields};
+use super::notice::Report;
+use super::tree::Value;
+
+/// A field in milliseconds: `"30s"`, or a number: of nanoseconds, as the original has it, if it is large, else of
+/// seconds. Zero is none.
+pub(super) fn read_ms(
+    report: &mut Report<'_>,
+    fields: &mut Fields<'_>,
+    key: &'static str,
+) -> Option<At<u64>> {
+    let node = fields.node(report, key)?;
+    let at = node.span.start;
+    let name = fields.name_of(key);
+    let ns = if let Value::String(text) = &node.value {
+        parse_ns(text.trim())
+    } else {
+        let value = fields.integer(report, key)?.value;
+        let ns = u128::try_from(value).ok();
+        if value >= NUMBER_NS_MIN {
+            report.warn(at, format!("`{name}` is read as nanoseconds, better write a text such as \"30s\""));
+            ns
+        } else {
+            if value > 0 {
+                report.warn(at, format!("`{name}` is read as {value} seconds, better write \"{value}s\""));
+            }
+            ns.and_then(|seconds| seconds.checked_mul(1_000_000_000))
+        }
+    };
+    // Rounded up, so that a very short time does not become none.
+    let ms = ns.and_then(|ns| u64::try_from(ns.div_ceil(1_000_000)).ok());
+    if ms.is_none() {
+        report.error(at, format!("`{name}`: expected a duration such as \"30s\", \"1m30s\" or \"500ms\""));
+    }
+    ms.filter(|ms| *ms > 0).map(|value| At { at, value })
+}
+
 /// Nanoseconds of a text that Go's `time.ParseDuration` would take; `None` for any other, and for negative
 /// ones.
 pub(super) fn parse_ns(text: &str) -> Option<u128> {
@@ -57,6 +94,9 @@ fn unit_ns(unit: &str) -> Option<u128> {
         _ => return None,
     })
 }
+
+/// The smallest number that is taken for nanoseconds: a millisecond, or eleven days of seconds.
+const NUMBER_NS_MIN: i64 = 1_000_000;
 
 #[cfg(test)]
 mod tests {

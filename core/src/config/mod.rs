@@ -39,7 +39,7 @@ pub use ip_range::IpRange;
 pub use merged::{Merged, Prefix};
 pub use notice::{Notice, Severity};
 pub use oauth2::{DefaultResource, DocumentHosts, FixedClient, OAuth2, RefreshReuse};
-pub use options::{Options, Sharing};
+pub use options::{Options, Sharing, Times};
 pub use overrides::ToolOverride;
 pub use proxy::{LimitOverrides, Serve};
 pub use server::{Era, Server};

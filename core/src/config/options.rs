@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::duration;
 use super::fields::{At, Fields, shown};
 use super::filter::{self, Filter, Filters};
 use super::notice::Report;
@@ -35,6 +36,19 @@ pub struct Options {
     /// Such a connection that nobody used for this time, in milliseconds, is stopped, and started again when it is
     /// needed; `None` leaves it to [`Limits`](crate::limits::Limits).
     pub idle_ms: Option<u64>,
+    /// How long its connections may take.
+    pub times: Times,
+}
+
+/// Time limits of one server; `None` leaves one to [`Limits`](crate::limits::Limits). All in milliseconds, never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Times {
+    /// `startupTimeout`: from starting or dialling it until it is ready. At most an hour.
+    pub startup_ms: Option<u64>,
+    /// `callTimeout`: one call altogether, whatever the server tells meanwhile. At most a day.
+    pub call_ms: Option<u64>,
+    /// `silenceTimeout`: one call without a sign of life; progress starts it anew. At most a day.
+    pub silence_ms: Option<u64>,
 }
 
 /// `options.sessions`.
@@ -58,6 +72,33 @@ pub(super) struct Inheritable {
     sessions: Option<Sharing>,
     sessions_max: Option<u32>,
     idle_ms: Option<u64>,
+    times: Times,
+}
+
+impl Times {
+    fn read(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Self {
+        let mut read = |key, max| {
+            let it = duration::read_ms(report, fields, key)?;
+            if it.value > max {
+                let (name, hours) = (fields.name_of(key), max / HOUR_MS);
+                report.error(it.at, format!("`{name}`: at most {hours}h"));
+            }
+            Some(it.value.min(max))
+        };
+        Self {
+            startup_ms: read("startupTimeout", HOUR_MS),
+            call_ms: read("callTimeout", 24 * HOUR_MS),
+            silence_ms: read("silenceTimeout", 24 * HOUR_MS),
+        }
+    }
+
+    fn over(self, defaults: Self) -> Self {
+        Self {
+            startup_ms: self.startup_ms.or(defaults.startup_ms),
+            call_ms: self.call_ms.or(defaults.call_ms),
+            silence_ms: self.silence_ms.or(defaults.silence_ms),
+        }
+    }
 }
 
 impl Inheritable {
@@ -78,6 +119,7 @@ impl Inheritable {
             idle_ms: fields
                 .bounded(report, "idleSeconds", 1, SECONDS_MAX)
                 .map(|s| u64::from(s).saturating_mul(1000)),
+            times: Times::read(report, fields),
             ..Self::read_v1(report, fields)
         }
     }
@@ -93,6 +135,7 @@ impl Inheritable {
             sessions: self.sessions.unwrap_or(defaults.sessions),
             sessions_max: self.sessions_max.or(defaults.sessions_max),
             idle_ms: self.idle_ms.or(defaults.idle_ms),
+            times: self.times.over(defaults.times),
         }
     }
 }
@@ -211,3 +254,5 @@ fn read_exemption(report: &mut Report<'_>, options: &mut Fields<'_>) -> bool {
 
 /// 30 days; longer is as good as never.
 pub(super) const SECONDS_MAX: u32 = 30 * 24 * 60 * 60;
+
+const HOUR_MS: u64 = 60 * 60 * 1000;

@@ -51,6 +51,12 @@ pub struct LimitOverrides {
     pub head_bytes_max: Option<usize>,
     /// `messageBytes`
     pub message_bytes_max: Option<usize>,
+    /// `memoryBytes`
+    pub memory_bytes_max: Option<usize>,
+    /// `connections`
+    pub downstream_conns_max: Option<usize>,
+    /// `connectionsPerAddress`
+    pub conns_per_address_max: Option<usize>,
     /// `sessions`
     pub sessions_max: Option<usize>,
     /// `sessionIdleSeconds`, in milliseconds.
@@ -63,6 +69,9 @@ impl LimitOverrides {
         Limits {
             head_bytes_max: self.head_bytes_max.unwrap_or(limits.head_bytes_max),
             message_bytes_max: self.message_bytes_max.unwrap_or(limits.message_bytes_max),
+            memory_bytes_max: self.memory_bytes_max.unwrap_or(limits.memory_bytes_max),
+            downstream_conns_max: self.downstream_conns_max.unwrap_or(limits.downstream_conns_max),
+            conns_per_address_max: self.conns_per_address_max.unwrap_or(limits.conns_per_address_max),
             sessions_max: self.sessions_max.unwrap_or(limits.sessions_max),
             session_idle_ms: self.session_idle_ms.unwrap_or(limits.session_idle_ms),
             ..limits
@@ -238,6 +247,9 @@ fn read_hosts(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Vec<String> {
     hosts
 }
 
+/// Less than this is no room for one message beside the small ones of others.
+const MEMORY_BYTES_MIN: u32 = 1024 * 1024;
+
 fn read_limits(report: &mut Report<'_>, fields: &mut Fields<'_>) -> LimitOverrides {
     let Some(mut fields) = fields.object(report, "limits") else { return LimitOverrides::default() };
     let mut size =
@@ -245,6 +257,9 @@ fn read_limits(report: &mut Report<'_>, fields: &mut Fields<'_>) -> LimitOverrid
     let limits = LimitOverrides {
         head_bytes_max: size("headBytes", 1024, 1024 * 1024),
         message_bytes_max: size("messageBytes", 1024, 1024 * 1024 * 1024),
+        memory_bytes_max: size("memoryBytes", MEMORY_BYTES_MIN, u32::MAX),
+        downstream_conns_max: size("connections", 1, 1_000_000),
+        conns_per_address_max: size("connectionsPerAddress", 1, 1_000_000),
         sessions_max: size("sessions", 1, 1_000_000),
         session_idle_ms: fields
             .bounded(report, "sessionIdleSeconds", 1, SECONDS_MAX)

@@ -88,12 +88,15 @@ fn changing_any_byte_of_the_sample_never_panics() {
 #[test]
 fn limits_replace_defaults_within_bounds() {
     let text = v2(
-        r#""limits": {"headBytes": 1024, "messageBytes": 2048, "sessions": 1, "sessionIdleSeconds": 5}"#,
+        r#""limits": {"headBytes": 1024, "messageBytes": 2048, "sessions": 1, "sessionIdleSeconds": 5,
+            "memoryBytes": 1048576, "connections": 7, "connectionsPerAddress": 3}"#,
         "",
     );
     let limits = load(&text).config.limits.apply(crate::limits::Limits::default());
     assert_eq!((limits.head_bytes_max, limits.message_bytes_max), (1024, 2048));
     assert_eq!((limits.sessions_max, limits.session_idle_ms), (1, 5_000));
+    assert_eq!((limits.downstream_conns_max, limits.conns_per_address_max), (7, 3));
+    assert_eq!(limits.memory_bytes_max, 1 << 20);
     for limit in [r#""headBytes": 1023"#, r#""headBytes": 1048577"#, r#""sessions": 0"#, r#""sessions": -1"#]
     {
         only(

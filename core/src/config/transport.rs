@@ -81,7 +81,7 @@ pub(super) fn read(
     let url = fields.string(report, "url").filter(|url| !url.value.is_empty());
     let stdio = Stdio::read(report, fields);
     let headers = read_headers(report, fields);
-    let timeout_ms = read_timeout(report, fields);
+    let timeout_ms = duration::read_ms(report, fields, "timeout").map(|it| it.value);
     let kind = kind.filter(|kind| !kind.value.is_empty());
     let known_kind = kind.is_none_or(|kind| KINDS.contains(&kind.value));
 
@@ -185,35 +185,6 @@ fn read_headers(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Vec<(String
         .collect()
 }
 
-/// `"30s"`, or a number: of nanoseconds, as the original has it, if it is large, else of seconds.
-fn read_timeout(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Option<u64> {
-    const KEY: &str = "timeout";
-    let node = fields.node(report, KEY)?;
-    let at = node.span.start;
-    let name = fields.name_of(KEY);
-    let ns = if let super::tree::Value::String(text) = &node.value {
-        duration::parse_ns(text.trim())
-    } else {
-        let value = fields.integer(report, KEY)?.value;
-        let ns = u128::try_from(value).ok();
-        if value >= TIMEOUT_NS_MIN {
-            report.warn(at, format!("`{name}` is read as nanoseconds, better write a text such as \"30s\""));
-            ns
-        } else {
-            if value > 0 {
-                report.warn(at, format!("`{name}` is read as {value} seconds, better write \"{value}s\""));
-            }
-            ns.and_then(|seconds| seconds.checked_mul(1_000_000_000))
-        }
-    };
-    // Rounded up, so that a very short time does not become none.
-    let ms = ns.and_then(|ns| u64::try_from(ns.div_ceil(1_000_000)).ok());
-    if ms.is_none() {
-        report.error(at, format!("`{name}`: expected a duration such as \"30s\", \"1m30s\" or \"500ms\""));
-    }
-    ms.filter(|ms| *ms > 0)
-}
-
 fn no_nul(report: &mut Report<'_>, text: At<&str>, key: &str) -> bool {
     let fit = !text.value.contains('\0');
     if !fit {
@@ -244,9 +215,6 @@ fn unknown_kind(kind: Option<At<&str>>) -> String {
 
 /// The values of `transportType`.
 pub(super) const KINDS: [&str; 3] = ["stdio", "sse", "streamable-http"];
-
-/// The smallest number that is taken for nanoseconds: a millisecond, or eleven days of seconds.
-const TIMEOUT_NS_MIN: i64 = 1_000_000;
 
 /// Headers that belong to the connection, not to the configuration.
 const FRAMING: [&str; 4] = ["Content-Length", "Transfer-Encoding", "Connection", "Upgrade"];

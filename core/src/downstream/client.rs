@@ -4,11 +4,13 @@
 //! Invariants: a response is started once and ended once; a stream's body is chunked, or ends with the
 //! connection for HTTP/1.0 clients; after the last response our side is shut down and the rest is drained.
 
+use super::seats::{Seat, Wait};
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::http::{self, Body, encode_last_chunk, encode_response_head};
 use crate::id::{ConnId, Key};
 use crate::json::{Pieces, quote};
+use crate::ledger::Charge;
 use crate::oauth;
 use crate::policy::Principal;
 use crate::route::Endpoint;
@@ -35,9 +37,8 @@ pub(crate) struct Client {
     keep_alive: Option<Timer>,
     last_write: Mono,
     chunked: bool,
-    /// How much waited to be written when the timer last looked, and when that last changed.
-    queued: usize,
-    moved: Mono,
+    charge: Charge,
+    seat: Option<Seat>,
 }
 
 /// What the connection is busy with.
@@ -89,9 +90,39 @@ impl Client {
             keep_alive: None,
             last_write: fx.mono(),
             chunked: true,
-            queued: 0,
-            moved: fx.mono(),
+            charge: fx.ledger.open(),
+            seat: None,
         }
+    }
+
+    /// Counts what is here of requests.
+    pub(crate) fn settle(&mut self) {
+        self.charge.set(self.http.capacity());
+    }
+
+    /// Whether it only waits for its client, and since when.
+    pub(crate) fn seat(&self) -> Option<Seat> {
+        self.seat
+    }
+
+    /// Looks anew at what it waits for; gives its seat before and now.
+    pub(crate) fn change_seat(&mut self, now: Mono) -> (Option<Seat>, Option<Seat>) {
+        let before = self.seat;
+        let wait = match self.task {
+            Task::Reading if self.http.is_idle() => Some(Wait::Request),
+            Task::Reading if self.http.is_mid_head() => Some(Wait::Head),
+            Task::Reading
+            | Task::Deciding
+            | Task::Waiting { .. }
+            | Task::Streaming { .. }
+            | Task::Closing => None,
+        };
+        self.seat = match (wait, before) {
+            (Some(wait), Some((same, since))) if wait == same => Some((wait, since)),
+            (Some(wait), _) => Some((wait, now)),
+            (None, _) => None,
+        };
+        (before, self.seat)
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {
@@ -263,6 +294,7 @@ impl Client {
         self.admitted = None;
         self.login = None;
         self.http.finish();
+        self.settle();
         if close {
             self.close_in_order(fx);
         } else {
@@ -296,12 +328,7 @@ impl Client {
     /// one that has taken nothing of it for the time of a request is.
     pub(crate) fn on_timer(&mut self, fx: &mut Effects) -> bool {
         let now = fx.mono();
-        let queued = fx.queued(self.conn);
-        if queued != self.queued {
-            self.queued = queued;
-            self.moved = now;
-        }
-        let slow = queued > 0 && now.ms_since(self.moved) < fx.limits.request_ms;
+        let slow = fx.queued(self.conn) > 0 && fx.stalled_ms(self.conn) < fx.limits.request_ms;
         if now >= self.deadline && !slow {
             return false;
         }

@@ -11,6 +11,7 @@
 //! Deliberately absent: what requests mean and who answers them (see `proxy`).
 
 pub(crate) mod client;
+pub(crate) mod seats;
 pub(crate) mod session;
 pub(crate) mod stream;
 
@@ -23,8 +24,9 @@ use crate::policy::Principal;
 use crate::timer::TimerKind;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use client::{Client, Task};
+use seats::Seats;
 use session::{Session, Transport};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use stream::{Mode, Stream};
 
@@ -38,7 +40,16 @@ pub(crate) struct Downstream {
     ready: Vec<ConnId>,
     /// Connections that were given up because their client does not read.
     stalled: Vec<ConnId>,
+    /// Who holds a connection.
+    pub(crate) seats: Seats,
+    /// Streams that keep something for a client that comes back, in the order in which they began to; some may be gone.
+    keepers: VecDeque<(Key, u32)>,
+    /// Length at which those that are gone are taken out.
+    keepers_max: usize,
 }
+
+/// Below this length it does not matter how many keepers are gone.
+const KEEPERS_MIN: usize = 64;
 
 /// Whether a message ends what is owed for one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +70,9 @@ impl Downstream {
             by_token: HashMap::new(),
             ready: Vec::new(),
             stalled: Vec::new(),
+            seats: Seats::default(),
+            keepers: VecDeque::new(),
+            keepers_max: KEEPERS_MIN,
         }
     }
 
@@ -74,7 +88,8 @@ impl Downstream {
             body_bytes_max: fx.limits.message_bytes_max,
             ..http::Limits::default()
         };
-        self.clients.insert(conn, Box::new(Client::new(fx, conn, peer, limits)));
+        let client = Client::new(fx, conn, peer, limits);
+        self.put(fx, Box::new(client));
     }
 
     /// Takes a client out to work on it; to be put back with [`Downstream::put`].
@@ -82,8 +97,40 @@ impl Downstream {
         self.clients.remove(&conn)
     }
 
-    pub(crate) fn put(&mut self, client: Box<Client>) {
+    pub(crate) fn put(&mut self, fx: &Effects, mut client: Box<Client>) {
+        client.settle();
+        let (before, seat) = client.change_seat(fx.mono());
+        self.seats.change(client.conn, before, seat);
         self.clients.insert(client.conn, client);
+    }
+
+    /// Forgets what the stream keeps that has kept something for longest. Returns whether there was one.
+    pub(crate) fn forget_oldest_kept(&mut self) -> bool {
+        let Some((key, number)) = self.keepers.pop_front() else { return false };
+        if let Some(stream) = self.sessions.get_mut(key).and_then(|session| session.streams.get_mut(&number))
+        {
+            stream.forget_kept();
+        }
+        true
+    }
+
+    /// A stream keeps something that kept nothing before.
+    fn add_keeper(&mut self, key: Key, number: u32) {
+        if self.keepers.len() >= self.keepers_max {
+            let sessions = &self.sessions;
+            let keeps = |key, number| sessions.get(key)?.streams.get(&number).filter(|stream| stream.keeps());
+            self.keepers.retain(|(key, number)| keeps(*key, *number).is_some());
+            self.keepers_max = self.keepers.len().saturating_mul(2).max(KEEPERS_MIN);
+        }
+        self.keepers.push_back((key, number));
+    }
+
+    /// Storage of requests that are coming in, of streams and of what sessions remember. For tests and rare events
+    /// only.
+    pub(crate) fn recount(&self) -> usize {
+        #[expect(clippy::disallowed_methods, reason = "a sum has no order")]
+        let clients: usize = self.clients.values().map(|client| client.http.capacity()).sum();
+        clients.saturating_add(self.sessions.iter().map(|(_, session)| session.size()).sum())
     }
 
     pub(crate) fn client(&mut self, conn: ConnId) -> Option<&mut Client> {
@@ -135,6 +182,11 @@ impl Downstream {
     /// All sessions, in slot order. For rare events only.
     pub(crate) fn session_keys(&self) -> Vec<Key> {
         self.sessions.iter().map(|(key, _)| key).collect()
+    }
+
+    /// The view of each session, in slot order. For rare events only.
+    pub(crate) fn views(&self) -> impl Iterator<Item = usize> {
+        self.sessions.iter().map(|(_, session)| session.view)
     }
 
     /// Opens a session. `None` when the table is full of sessions that are in use.
@@ -196,9 +248,11 @@ impl Downstream {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let Some(stream) = session.streams.get_mut(&number) else { return };
         let client = stream.conn.and_then(|conn| self.clients.get_mut(&conn)).map(|client| &mut **client);
-        if role == Role::Note && stream.conn.is_some_and(|conn| fx.queued(conn) > fx.limits.send_high_bytes) {
+        let slow = |conn| fx.queued(conn) > fx.limits.send_high_bytes || !fx.has_room(conn, message.len());
+        if role == Role::Note && stream.conn.is_some_and(slow) {
             return;
         }
+        let kept = stream.keeps();
         match (stream.mode, role) {
             (Mode::Plain { .. }, Role::Answer) => {
                 if stream.gather(message)
@@ -219,6 +273,9 @@ impl Downstream {
                 stream.event(fx, Some(client), number, message, role);
             }
             (Mode::Events, _) => stream.event(fx, client, number, message, role),
+        }
+        if stream.keeps() && !kept {
+            self.add_keeper(key, number);
         }
         self.after_event(fx, key, number);
     }
@@ -242,6 +299,17 @@ impl Downstream {
         session.standalone().or_else(|| {
             session.streams.iter().rev().find(|(_, stream)| connected(stream)).map(|(number, _)| *number)
         })
+    }
+
+    /// Whether a message of this length may be sent on a stream.
+    pub(crate) fn has_room(&self, fx: &Effects, key: Key, number: u32, len: usize) -> bool {
+        fx.ledger.has_room(self.waits(fx, key, number), len)
+    }
+
+    /// Bytes that wait for the client that reads a stream.
+    pub(crate) fn waits(&self, fx: &Effects, key: Key, number: u32) -> usize {
+        let stream = self.sessions.get(key).and_then(|session| session.streams.get(&number));
+        stream.and_then(|stream| stream.conn).map_or(0, |conn| fx.queued(conn))
     }
 
     /// Whether a stream has a connection now.
@@ -331,6 +399,7 @@ impl Downstream {
     pub(crate) fn drop_client(&mut self, fx: &mut Effects, conn: ConnId) -> Option<Key> {
         let client = self.clients.remove(&conn)?;
         client.cancel_timers(fx);
+        self.seats.leave(client.peer().ip(), conn, client.seat());
         fx.close(conn);
         let (Task::Waiting { session: key, stream } | Task::Streaming { session: key, stream }) = client.task
         else {

@@ -7,6 +7,7 @@ use super::stream::Stream;
 use crate::effects::Effects;
 use crate::id::{Key, UpstreamId};
 use crate::json::Raw;
+use crate::ledger::{Charge, Ledger};
 use crate::mcp::{ListKind, LogLevel, Profile, Revision};
 use crate::policy::Principal;
 use crate::publish::Published;
@@ -65,6 +66,8 @@ pub(crate) struct Session {
     /// Its next look at idling and old streams.
     pub(crate) timer: Option<Timer>,
     changes: u8,
+    /// For the words it remembers: URIs.
+    charge: Charge,
 }
 
 /// A list request that waits.
@@ -75,6 +78,20 @@ pub(crate) struct WaitingList {
     pub(crate) stream: u32,
     /// Raw JSON id.
     pub(crate) id: Raw,
+    charge: Charge,
+}
+
+impl WaitingList {
+    pub(crate) fn new(fx: &Effects, kind: ListKind, stream: u32, id: &[u8]) -> Self {
+        let mut charge = fx.ledger.open();
+        charge.set(word(id.len()));
+        Self { kind, stream, id: Raw::new(id), charge }
+    }
+}
+
+/// What remembering a word of this length takes, with its place in a tree or list.
+const fn word(len: usize) -> usize {
+    len.saturating_add(48)
 }
 
 /// Finished streams kept in case their last bytes were lost with the connection.
@@ -85,7 +102,13 @@ const MENTIONS_MAX: usize = 256;
 const UPDATES_MAX: usize = 1_000;
 
 impl Session {
-    pub(crate) fn new(token: Box<str>, transport: Transport, view: usize, principal: Principal) -> Self {
+    pub(crate) fn new(
+        ledger: &Ledger,
+        token: Box<str>,
+        transport: Transport,
+        view: usize,
+        principal: Principal,
+    ) -> Self {
         Self {
             token,
             transport,
@@ -109,7 +132,41 @@ impl Session {
             last_used: Mono::default(),
             timer: None,
             changes: 0,
+            charge: ledger.open(),
         }
+    }
+
+    /// Storage of what it remembers and of its streams. For tests and rare events only.
+    pub(crate) fn size(&self) -> usize {
+        let watches = self.watches.keys().map(|uri| word(uri.len()));
+        let mentions = self.mentions.iter().map(|(uri, _)| word(uri.len()));
+        let updated = self.updated.iter().map(|uri| word(uri.len()));
+        let lists = self.waiting_lists.iter().map(|list| list.charge.held());
+        let streams = self.streams.values().map(Stream::size);
+        watches.chain(mentions).chain(updated).chain(lists).chain(streams).sum()
+    }
+
+    /// Whether it may remember another word of this length.
+    pub(crate) fn has_room(&self, fx: &Effects, len: usize) -> bool {
+        fx.ledger.has_room(self.charge.held(), word(len))
+    }
+
+    /// It watches a resource. Gives the connection on which it did before.
+    pub(crate) fn watch(&mut self, uri: &str, id: UpstreamId) -> Option<UpstreamId> {
+        let before = self.watches.insert(uri.into(), id);
+        if before.is_none() {
+            self.charge.add(word(uri.len()));
+        }
+        before
+    }
+
+    /// It does not watch a resource any more. Returns whether it did.
+    pub(crate) fn unwatch(&mut self, uri: &str) -> bool {
+        let held = self.watches.remove(uri).is_some();
+        if held {
+            self.charge.subtract(word(uri.len()));
+        }
+        held
     }
 
     /// Nothing is going on: no call in flight and no stream attached.
@@ -151,14 +208,16 @@ impl Session {
 
     /// Notes that a watched resource changed; the same resource twice is told once.
     pub(crate) fn note_update(&mut self, uri: &str) {
-        if self.updated.len() < UPDATES_MAX {
-            self.updated.insert(uri.into());
+        if self.updated.len() < UPDATES_MAX && self.updated.insert(uri.into()) {
+            self.charge.add(word(uri.len()));
         }
     }
 
     /// The resources noted since the last time.
     pub(crate) fn take_updates(&mut self) -> BTreeSet<Box<str>> {
-        std::mem::take(&mut self.updated)
+        let updated = std::mem::take(&mut self.updated);
+        self.charge.subtract(updated.iter().map(|uri| word(uri.len())).sum());
+        updated
     }
 
     /// A server mentioned a resource.
@@ -167,8 +226,10 @@ impl Session {
             return;
         }
         if self.mentions.len() >= MENTIONS_MAX {
-            self.mentions.pop_front();
+            let gone = self.mentions.pop_front();
+            self.charge.subtract(gone.map_or(0, |(uri, _)| word(uri.len())));
         }
+        self.charge.add(word(uri.len()));
         self.mentions.push_back((uri.into(), server));
     }
 

@@ -15,6 +15,7 @@ use super::client::Client;
 use crate::effects::Effects;
 use crate::id::ConnId;
 use crate::json::Pieces;
+use crate::ledger::Charge;
 use crate::mcp::Revision;
 use crate::sse::encode_event;
 use crate::time::Mono;
@@ -52,20 +53,21 @@ pub(crate) struct Stream {
     /// Whether a plain answer is an array (a batch).
     batch: bool,
     gathered: Vec<u8>,
+    charge: Charge,
 }
 
 impl Stream {
     /// The stream of a POST that owes `owed` answers.
-    pub(crate) fn for_request(may_stream: bool, owed: u32, batch: bool) -> Self {
-        Self { owed, batch, ..Self::blank(Mode::Plain { may_stream }) }
+    pub(crate) fn for_request(fx: &Effects, may_stream: bool, owed: u32, batch: bool) -> Self {
+        Self { owed, batch, ..Self::blank(fx, Mode::Plain { may_stream }) }
     }
 
     /// The stream of a GET.
-    pub(crate) fn standalone(resumable: bool) -> Self {
-        Self { standalone: true, resumable, ..Self::blank(Mode::Plain { may_stream: true }) }
+    pub(crate) fn standalone(fx: &Effects, resumable: bool) -> Self {
+        Self { standalone: true, resumable, ..Self::blank(fx, Mode::Plain { may_stream: true }) }
     }
 
-    fn blank(mode: Mode) -> Self {
+    fn blank(fx: &Effects, mode: Mode) -> Self {
         Self {
             conn: None,
             mode,
@@ -78,6 +80,7 @@ impl Stream {
             kept_bytes: 0,
             batch: false,
             gathered: Vec::new(),
+            charge: fx.ledger.open(),
         }
     }
 
@@ -102,6 +105,7 @@ impl Stream {
             self.gathered.push(if self.gathered.is_empty() { b'[' } else { b',' });
         }
         message.write(&mut self.gathered);
+        self.settle();
         self.owed == 0
     }
 
@@ -133,6 +137,7 @@ impl Stream {
             let array: &[u8] = if self.batch { b"[" } else { b"" };
             let end: &[u8] = if self.batch { b"]" } else { b"" };
             self.write_event(fx, Some(client), number, &Pieces::of(&[array, &text, end]));
+            self.settle();
         }
     }
 
@@ -182,6 +187,32 @@ impl Stream {
             let dropped = self.kept.pop_front().map_or(0, |text| text.len());
             self.kept_bytes -= dropped;
         }
+        if fx.ledger.is_short() {
+            self.forget_kept();
+        }
+        self.settle();
+    }
+
+    /// Gives up what it keeps for a client that comes back: who does has to ask again.
+    pub(crate) fn forget_kept(&mut self) {
+        self.kept = VecDeque::new();
+        self.kept_bytes = 0;
+        self.settle();
+    }
+
+    /// Whether something is kept.
+    pub(crate) fn keeps(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    fn settle(&mut self) {
+        self.charge.set(self.size());
+    }
+
+    /// Storage of what it keeps and gathers.
+    pub(crate) fn size(&self) -> usize {
+        let events = self.kept.capacity().saturating_mul(size_of::<Vec<u8>>());
+        self.kept_bytes.saturating_add(events).saturating_add(self.gathered.capacity())
     }
 
     /// Whether every event after this one is still here.

@@ -156,6 +156,16 @@ impl Client {
         self.started
     }
 
+    /// Bytes that have come and were not handed out.
+    pub fn pending(&self) -> usize {
+        self.recv.len()
+    }
+
+    /// Storage it takes, used or not.
+    pub fn capacity(&self) -> usize {
+        self.recv.capacity().saturating_add(self.head.fields().capacity())
+    }
+
     fn check_silence(&self) -> Result<(), Fault> {
         match self.recv.is_empty() {
             true => Ok(()),

@@ -49,6 +49,11 @@ impl Fields {
         self.text.get(span.start..span.end).unwrap_or_default()
     }
 
+    /// Storage it takes, used or not.
+    pub(crate) fn capacity(&self) -> usize {
+        self.text.capacity().saturating_add(self.list.capacity().saturating_mul(size_of::<Field>()))
+    }
+
     pub(crate) fn clear(&mut self) {
         self.list.clear();
         self.text.clear();

@@ -218,6 +218,11 @@ impl Server {
         matches!(self.state, State::Head) && self.recv.is_empty()
     }
 
+    /// True when a head has begun and is not completely here.
+    pub fn is_mid_head(&self) -> bool {
+        matches!(self.state, State::Head) && !self.recv.is_empty()
+    }
+
     /// True when a request has begun and is not completely here: the time for a timeout on a slow client.
     pub fn is_mid_request(&self) -> bool {
         match self.state {
@@ -225,6 +230,17 @@ impl Server {
             State::Body(_) | State::Drain(_) => true,
             State::Complete(_) | State::Closed => false,
         }
+    }
+
+    /// Bytes of requests that are here and not done with.
+    pub fn pending(&self) -> usize {
+        self.recv.len().saturating_add(self.gathered.len())
+    }
+
+    /// Storage it takes, used or not.
+    pub fn capacity(&self) -> usize {
+        let buffers = self.recv.capacity().saturating_add(self.gathered.capacity());
+        buffers.saturating_add(self.head.fields().capacity())
     }
 
     /// False when a backlog of more than one head piled up behind the request that is being answered.

@@ -96,3 +96,25 @@ fn what_was_searched_is_not_searched_again() {
     decoder.push(b"d");
     assert_eq!(decoder.next(), Ok(None), "a line end where none was is not noticed");
 }
+
+#[test]
+fn a_refused_line_costs_one_fault_of_its_own_and_its_ends_are_kept() {
+    let mut decoder = LineDecoder::new(1_000);
+    decoder.refuse_line();
+    decoder.push(b"one\nhead ");
+    assert_eq!(decoder.next().unwrap().unwrap(), b"one");
+    assert_eq!(decoder.next(), Ok(None));
+    decoder.refuse_line();
+    assert_eq!(decoder.pending(), 0);
+    decoder.push(b"middle ");
+    assert_eq!(decoder.next(), Ok(None));
+    decoder.push(b"tail\ntwo\n");
+    assert_eq!(decoder.next().unwrap_err().code, Code::Overloaded);
+    let (head, tail) = decoder.skipped();
+    assert!(head.starts_with(b"head ") && tail.ends_with(b" tail"));
+    assert_eq!(decoder.next().unwrap().unwrap(), b"two");
+    decoder.push(&[b'x'; 1_001]);
+    assert_eq!(decoder.next(), Ok(None));
+    decoder.push(b"\n");
+    assert_eq!(decoder.next().unwrap_err().code, Code::BodyTooLarge, "the next one is judged by itself");
+}

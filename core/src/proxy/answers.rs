@@ -4,10 +4,11 @@
 
 use super::Proxy;
 use super::calls::server_error;
+use super::pressure::NO_MEMORY_FOR_ANSWER;
 use super::tasks::task_mark;
 use crate::downstream::Role;
 use crate::downstream::client::error_body;
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::json::{Envelope, Kind, Pieces, Raw, Span};
 use crate::mcp::{Method, url_required};
@@ -43,6 +44,12 @@ impl Proxy {
     /// Hands an answer to the client that waits for it, and notes what follows from it.
     pub(super) fn answer_client(&mut self, call: Call, envelope: &Envelope, text: &[u8]) {
         let Origin::Client(origin) = call.origin else { return };
+        if !self.down.has_room(&self.fx, origin.session, origin.stream, text.len()) {
+            let fault = Fault::local(Code::Overloaded, NO_MEMORY_FOR_ANSWER);
+            let body = error_body(origin.id.as_bytes(), &fault);
+            let message = Pieces::of(&[body.as_bytes()]);
+            return self.down.deliver(&mut self.fx, origin.session, origin.stream, &message, Role::Answer);
+        }
         let outcome = envelope.outcome.unwrap_or_default();
         if envelope.kind == Kind::Error && url_required::is_url_required(text, outcome) {
             let is_tool = call.method == Method::ToolsCall;

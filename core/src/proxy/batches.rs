@@ -30,7 +30,7 @@ impl Proxy {
         let mut number = 0;
         if owed > 0 {
             // The stream is there before the first call, so that a cancellation in the same batch finds it.
-            let stream = Stream::for_request(events, owed, true);
+            let stream = Stream::for_request(&self.fx, events, owed, true);
             let start = events && (owed > 1 || !json);
             let attached = self.down.attach(&mut self.fx, client, key, stream, start);
             number = attached.ok_or_else(|| Fault::local(Code::Overloaded, TOO_MANY_STREAMS))?;

@@ -57,7 +57,7 @@ impl Proxy {
         let streamable = self.down.session(session).is_some_and(|s| s.transport == Transport::Streamable);
         let full = || Fault::local(Code::Overloaded, "too many calls are in flight");
         let call = Origin::Client(origin);
-        let key = self.mux.open(call, upstream, method, self.fx.mono()).ok_or_else(full)?;
+        let key = self.mux.open(call, upstream, method, self.fx.mono(), &self.fx.ledger).ok_or_else(full)?;
         let wire = Decimal::new(key.to_wire());
         // Absent parts are nothing, cut out at the end.
         let text = request.text;
@@ -81,7 +81,9 @@ impl Proxy {
         let waiting = (!sent).then_some(now);
         let first = match (streamable, waiting, server.phase) {
             (true, _, _) => self.fx.limits.sse_after_ms,
-            (false, None, _) | (false, Some(_), Phase::Ready) => server.call_ms(&self.fx),
+            (false, None, _) | (false, Some(_), Phase::Ready) => {
+                server.silence_ms(&self.fx).min(server.call_ms(&self.fx))
+            }
             (false, Some(_), _) => self.fx.limits.queue_ms,
         };
         let timer = self.fx.after(first, TimerKind::Call, key.to_wire());
@@ -93,7 +95,7 @@ impl Proxy {
             {
                 server.tenants.asked(uri);
             }
-            call.uri = purpose.uri;
+            call.remember_uri(purpose.uri);
             call.task = purpose.task;
         }
         if let Some(session) = self.down.session(session) {
@@ -115,7 +117,7 @@ impl Proxy {
         params: &str,
     ) -> Option<Key> {
         let kind = Method::from_name(method);
-        let key = self.mux.open(Origin::Own(own), upstream, kind, self.fx.mono())?;
+        let key = self.mux.open(Origin::Own(own), upstream, kind, self.fx.mono(), &self.fx.ledger)?;
         let text =
             format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"{method}\"{params}}}", key.to_wire());
         let server = self.upstreams.get_mut(upstream)?;
@@ -171,7 +173,7 @@ impl Proxy {
             self.fx.timers.cancel(timer);
         }
         call.timer = Some(self.fx.after(self.fx.limits.queue_ms, TimerKind::Call, key.to_wire()));
-        server.wait(key, asks, body);
+        server.wait(key, asks, self.fx.ledger.hold(body));
     }
 
     /// The server is back, or free: what waited for it is sent.
@@ -344,15 +346,15 @@ impl Proxy {
         let Some(server) = self.upstreams.get(call.upstream) else { return };
         let busy = server.phase == Phase::Ready;
         let silent_ms = match (call.waiting, &call.origin) {
-            (Some(_), _) if server.is_new() => self.fx.limits.handshake_ms,
+            (Some(_), _) if server.is_new() => server.startup_ms(&self.fx),
             (Some(_), _) if !busy => self.fx.limits.queue_ms,
-            (_, Origin::Client(_)) => server.call_ms(&self.fx),
+            (_, Origin::Client(_)) => server.silence_ms(&self.fx),
             (_, Origin::Own(_)) => self.fx.limits.own_call_ms,
         };
         let waits = call.waiting.is_some();
         // As long as a human thinks about a question of it, the server is not silent.
         let since = if call.asking > 0 { now } else { call.waiting.unwrap_or(call.alive) };
-        let limit = since.plus_ms(silent_ms).min(call.started.plus_ms(self.fx.limits.call_total_ms));
+        let limit = since.plus_ms(silent_ms).min(call.started.plus_ms(server.call_ms(&self.fx)));
         let label = server.label.clone();
         if now >= limit {
             let seconds = now.ms_since(call.started) / 1000;

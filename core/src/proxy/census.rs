@@ -1,6 +1,7 @@
 //! How much the engine holds: for tests that nothing is left behind, and for whoever watches the process.
 
 use super::Proxy;
+use crate::upstream::Upstream;
 
 /// What is there at this moment. Each number goes back when what it counts has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Census {
     pub upstreams: usize,
     /// Armed timers.
     pub timers: usize,
+    /// Bytes held for peers, as `limits.memoryBytes` counts them.
+    pub bytes: usize,
 }
 
 impl Proxy {
@@ -30,6 +33,21 @@ impl Proxy {
             questions,
             upstreams: self.upstreams.iter().count(),
             timers: self.fx.timers.iter().count(),
+            bytes: self.fx.ledger.held(),
         }
+    }
+
+    /// Bytes held for peers now. Constant time.
+    pub fn held(&self) -> usize {
+        self.fx.ledger.held()
+    }
+
+    /// Bytes held for peers, counted by looking at each holder: must be what the running sum says. Takes time in
+    /// proportion to everything there is; for tests.
+    pub fn recount(&self) -> usize {
+        let upstreams: usize = self.upstreams.iter().map(Upstream::recount).sum();
+        [self.fx.recount(), self.down.recount(), self.mux.recount()]
+            .iter()
+            .fold(upstreams, |sum, part| sum.saturating_add(*part))
     }
 }

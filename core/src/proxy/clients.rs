@@ -10,6 +10,7 @@ use crate::downstream::client::{Admission, Admitted, Client, Task};
 use crate::downstream::session::Transport;
 use crate::downstream::stream::Stream;
 use crate::fault::{Code, Fault};
+use crate::health::Page;
 use crate::http::{CONTINUE, Method, RequestHead, ServerEvent};
 use crate::id::{ConnId, UpstreamId};
 use crate::json::Pieces;
@@ -47,10 +48,17 @@ const PREFLIGHT: [(&str, &str); 3] = [
 
 impl Proxy {
     pub(super) fn on_accepted(&mut self, conn: ConnId, peer: SocketAddr) {
+        let admitted = self.admits_address(peer.ip());
+        if !admitted {
+            self.fx.log(Level::Debug, None, format!("{} has too many connections", peer.ip()));
+            self.fx.open(conn);
+            return self.fx.close(conn);
+        }
         self.down.accept(&mut self.fx, conn, peer);
         if self.stage != Stage::Serving {
-            self.drop_client(conn);
+            return self.drop_client(conn);
         }
+        self.make_room(conn);
     }
 
     pub(super) fn on_client_bytes(&mut self, conn: ConnId, bytes: &[u8]) {
@@ -105,9 +113,10 @@ impl Proxy {
                 }
             }
         }
+        self.refuse_growing(&mut client);
         let reading = client.http.wants_read() && self.fx.queued(conn) <= self.fx.limits.send_high_bytes;
         self.fx.set_reading(conn, reading || client.task == Task::Closing);
-        self.down.put(client);
+        self.down.put(&self.fx, client);
         if gone {
             self.drop_client(conn);
         }
@@ -143,7 +152,7 @@ impl Proxy {
                     self.fx.send(client.conn, CONTINUE.len(), |out| out.extend_from_slice(CONTINUE));
                 }
             }
-            Ok(None) => client.respond(&mut self.fx, 204, &PREFLIGHT, &Pieces::of(&[])),
+            Ok(None) => {}
             Err(refusal) => self.refuse(client, &refusal),
         }
     }
@@ -155,7 +164,7 @@ impl Proxy {
         }
     }
 
-    /// Everything that can be said from the head alone. `None` is a preflight.
+    /// Everything that can be said from the head alone. `None` is a request that this answered.
     fn admit(&mut self, client: &mut Client) -> Result<Option<Admission>, Refusal> {
         let head = client.http.head();
         self.gate.check_host(head.host())?;
@@ -167,10 +176,14 @@ impl Proxy {
         self.gate.check_origin(origin)?;
         client.cors = origin.map(Into::into);
         let Some(route) = route else {
+            if let Some(page) = Page::find(&self.config.base_path, head.path()) {
+                return self.on_health(client, page).map(|()| None);
+            }
             return Err(Fault::peer(Code::UnknownRoute, "there is nothing at this path").into());
         };
         self.log_request(route, head);
         if head.method() == Method::Options {
+            client.respond(&mut self.fx, 204, &PREFLIGHT, &Pieces::of(&[]));
             return Ok(None);
         }
         let (view, principal) = self.enter(client, route.place)?;
@@ -248,7 +261,8 @@ impl Proxy {
             self.changed.push(key);
             return Ok(());
         }
-        let attached = self.down.attach(&mut self.fx, client, key, Stream::standalone(true), true);
+        let stream = Stream::standalone(&self.fx, true);
+        let attached = self.down.attach(&mut self.fx, client, key, stream, true);
         if attached.is_none() {
             return Err(Fault::local(Code::Overloaded, "the session has too many streams").into());
         }
@@ -262,7 +276,8 @@ impl Proxy {
         let key = self.new_session(Transport::Sse, entry)?;
         let path = client.http.head().path();
         let message = format!("{}/message", path.strip_suffix("/sse").unwrap_or(path));
-        self.down.attach(&mut self.fx, client, key, Stream::standalone(false), true);
+        let stream = Stream::standalone(&self.fx, false);
+        self.down.attach(&mut self.fx, client, key, stream, true);
         let token = self.down.session(key).map(|session| session.token.clone()).unwrap_or_default();
         let reference = format!("{message}?sessionId={token}");
         client.write_stream(&mut self.fx, reference.len().saturating_add(32), |out| {

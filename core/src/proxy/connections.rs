@@ -151,14 +151,18 @@ impl Proxy {
         Ok(home)
     }
 
-    /// A call waits for a connection that sleeps.
+    /// Somebody needs a connection: one that sleeps, or is left alone after too many failures, is tried now.
     pub(super) fn wake(&mut self, id: UpstreamId) {
-        if let Some(upstream) = self.upstreams.get_mut(id)
-            && upstream.phase == Phase::Asleep
-        {
-            upstream.phase = Phase::Down;
+        let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        if upstream.phase == Phase::Asleep {
+            upstream.enter(&self.fx, Phase::Down);
             self.start_server(id);
             self.watch_lane(id);
+        } else if upstream.phase == Phase::Down
+            && upstream.is_suspended(&self.fx)
+            && upstream.may_be_tried(&self.fx)
+        {
+            self.start_server(id);
         }
     }
 
@@ -195,8 +199,8 @@ impl Proxy {
         if !held {
             return self.end_lane(id);
         }
-        upstream.lost();
-        upstream.phase = Phase::Asleep;
+        upstream.lost(&self.fx);
+        upstream.enter(&self.fx, Phase::Asleep);
         self.fx.log(
             Level::Debug,
             Some(&upstream.label),
@@ -257,14 +261,14 @@ impl Proxy {
     fn renew_lane(&mut self, id: UpstreamId) {
         let Some(upstream) = self.upstreams.get_mut(id) else { return };
         self.fx.log(Level::Debug, Some(&upstream.label), "a connection is made anew after a cancelled call");
-        upstream.lost();
+        upstream.lost(&self.fx);
         self.drop_questions(id);
         self.hang_up(id);
         let wanted = self.upstreams.get(id).is_some_and(|upstream| upstream.is_wanted());
         if wanted {
             self.start_server(id);
         } else if let Some(upstream) = self.upstreams.get_mut(id) {
-            upstream.phase = Phase::Asleep;
+            upstream.enter(&self.fx, Phase::Asleep);
         }
     }
 

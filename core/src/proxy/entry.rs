@@ -30,6 +30,23 @@ pub(super) struct MergedViews {
     fixed: Vec<(Principal, usize)>,
 }
 
+/// Who asks.
+enum Who {
+    /// Nobody in particular, or the holder of a token of the configuration.
+    Known(Principal),
+    /// Somebody with a token of the authorization server.
+    LoggedIn(oauth::Login),
+}
+
+impl Who {
+    fn principal(&self) -> Principal {
+        match self {
+            Self::Known(principal) => *principal,
+            Self::LoggedIn(login) => Principal::Login(login.principal),
+        }
+    }
+}
+
 impl MergedViews {
     /// What each principal of the configuration sees.
     pub(super) fn new(
@@ -56,7 +73,7 @@ impl MergedViews {
         views: &mut Vec<View>,
         max: usize,
     ) -> Option<usize> {
-        let shared = || upstreams.iter().take_while(|server| server.id == server.home).enumerate();
+        let shared = || upstreams.shared().enumerate();
         let ids: Vec<UpstreamId> =
             shared().filter(|(place, _)| opens(*place)).map(|(_, server)| server.id).collect();
         if let Some((_, index)) = self.sets.iter().find(|(same, _)| *same == ids) {
@@ -76,13 +93,39 @@ impl MergedViews {
 impl Proxy {
     /// Who this is, and what they see.
     pub(super) fn enter(&mut self, client: &mut Client, place: Place) -> Result<(usize, Principal), Refusal> {
-        let head = client.http.head();
+        let who = self.identify(client.http.head(), place)?;
+        if let Who::LoggedIn(login) = &who {
+            client.login = Some(login.token);
+        }
+        Ok(match (place, who) {
+            (Place::Server(index), who) => (index, who.principal()),
+            (Place::Merged, Who::Known(principal)) => self.merged_of(principal)?,
+            (Place::Merged, Who::LoggedIn(login)) => {
+                (self.merged_of_login(&login.servers)?, Principal::Login(login.principal))
+            }
+        })
+    }
+
+    /// The servers that are open to whoever asks for all, by their places.
+    pub(super) fn open_servers(&mut self, head: &RequestHead) -> Result<Vec<usize>, Refusal> {
+        let who = self.identify(head, Place::Merged)?;
+        let opens = |place: &usize| match &who {
+            Who::Known(principal) => self.keyring.opens(*principal, *place),
+            Who::LoggedIn(login) => {
+                login.servers.contains(place) || self.keyring.opens(Principal::Anonymous, *place)
+            }
+        };
+        Ok((0..self.upstreams.shared().count()).filter(opens).collect())
+    }
+
+    /// Who this is, if they may in.
+    fn identify(&mut self, head: &RequestHead, place: Place) -> Result<Who, Refusal> {
         let header = head.header("authorization");
         if self.oauth.as_ref().is_none_or(|oauth| !oauth.protects(place)) {
-            return Ok(match place {
-                Place::Server(index) => (index, self.keyring.enter(index, header)?),
-                Place::Merged => self.merged_of(self.keyring.identify(header)?)?,
-            });
+            return Ok(Who::Known(match place {
+                Place::Server(index) => self.keyring.enter(index, header)?,
+                Place::Merged => self.keyring.identify(header)?,
+            }));
         }
         if head.count("authorization") > 1 {
             return Err(self.refuse_login(place, (oauth::Refusal::Malformed, "more than one header"), head));
@@ -92,10 +135,7 @@ impl Proxy {
             Place::Merged => None,
         };
         if let Some(holder) = self.keyring.holder(server, header) {
-            return Ok(match place {
-                Place::Server(index) => (index, holder),
-                Place::Merged => self.merged_of(holder)?,
-            });
+            return Ok(Who::Known(holder));
         }
         let Some(oauth) = &mut self.oauth else {
             return Err(Fault::peer(Code::Unauthorized, "Unauthorized").into());
@@ -103,14 +143,7 @@ impl Proxy {
         oauth.set_now(self.fx.now);
         match oauth.check(place, header) {
             Err(refused) => Err(self.refuse_login(place, refused, head)),
-            Ok(login) => {
-                let principal = Principal::Login(login.principal);
-                client.login = Some(login.token);
-                Ok(match place {
-                    Place::Server(index) => (index, principal),
-                    Place::Merged => (self.merged_of_login(&login.servers)?, principal),
-                })
-            }
+            Ok(login) => Ok(Who::LoggedIn(login)),
         }
     }
 
@@ -175,4 +208,26 @@ pub(super) fn keyring(config: &Config, upstreams: &Upstreams) -> Keyring {
         let tokens = if *closed { &[] } else { server.options.auth_tokens.as_slice() };
         (tokens, *login)
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Source};
+
+    #[test]
+    fn there_are_as_many_selections_of_servers_as_the_limit() {
+        // limit: views_max
+        let text =
+            r#"{"mcpProxy":{},"mcpServers":{"a":{"command":"x"},"b":{"command":"x"},"c":{"command":"x"}}}"#;
+        let source = Source { text, name: "test.json", strict: true, env: None };
+        let config = config::parse(&source).unwrap().config;
+        let upstreams = Upstreams::new(&config);
+        let (mut merged, mut views) = (MergedViews::default(), Vec::new());
+        let mut find =
+            |open: &[usize]| merged.find(|place| open.contains(&place), &config, &upstreams, &mut views, 2);
+        assert_eq!((find(&[0]), find(&[0, 1])), (Some(0), Some(1)));
+        assert_eq!(find(&[2]), None);
+        assert_eq!((find(&[0]), find(&[1, 0])), (Some(0), Some(1)), "those that are there serve on");
+    }
 }

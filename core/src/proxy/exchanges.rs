@@ -10,6 +10,7 @@
 //! What follows when one goes wrong is in [`super::recovery`].
 
 use super::Proxy;
+use super::pressure::{NO_MEMORY_FOR_ANSWER, packed};
 use super::recovery::{answer_lost, status_text};
 use crate::config::HttpKind;
 use crate::fault::{Code, Fault};
@@ -143,7 +144,12 @@ impl Proxy {
             }
             match exchange.client.next() {
                 Ok(None) => return self.put_exchange(id, exchange),
-                Ok(Some(ClientEvent::Head)) => self.on_response_head(id, &mut exchange),
+                Ok(Some(ClientEvent::Head)) => {
+                    self.on_response_head(id, &mut exchange);
+                    if let Some(fault) = packed(&exchange) {
+                        return self.give_up_exchange(id, exchange, &fault);
+                    }
+                }
                 Ok(Some(ClientEvent::Data(bytes))) => {
                     if let Some(events) = &mut exchange.events {
                         events.push(bytes);
@@ -157,6 +163,10 @@ impl Proxy {
                         return self.on_broken(id, exchange, &fault);
                     } else {
                         exchange.body.extend_from_slice(bytes);
+                    }
+                    if !self.may_grow(&mut exchange) {
+                        let fault = Fault::local(Code::Overloaded, NO_MEMORY_FOR_ANSWER);
+                        return self.give_up_exchange(id, exchange, &fault);
                     }
                 }
                 Ok(Some(ClientEvent::End)) => {
@@ -328,6 +338,14 @@ impl Proxy {
             self.read_all_lists(id);
         } else {
             let fault = Fault::environment(Code::UpstreamTimeout, "the server did not answer in time");
+            self.on_broken(id, exchange, &fault);
+        }
+    }
+
+    /// A server takes nothing of a request.
+    pub(super) fn on_stalled_exchange(&mut self, id: UpstreamId, conn: ConnId) {
+        if let Some(exchange) = self.take_exchange(id, conn) {
+            let fault = Fault::environment(Code::UpstreamTimeout, "the server does not read");
             self.on_broken(id, exchange, &fault);
         }
     }

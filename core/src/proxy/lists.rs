@@ -19,8 +19,8 @@ use crate::upstream::tenants::Tenancy;
 
 impl Proxy {
     pub(super) fn read_all_lists(&mut self, id: UpstreamId) {
-        let Some(server) = self.server(id) else { return };
-        server.phase = Phase::Listing;
+        let Some(server) = self.upstreams.get_mut(id) else { return };
+        server.enter(&self.fx, Phase::Listing);
         server.stale = [false; 4];
         for kind in ListKind::ALL {
             self.read_list(id, kind);

@@ -117,7 +117,7 @@ impl Proxy {
                 let conn = ConnId(request);
                 if let Some(mut client) = self.down.take(conn) {
                     client.answer_reply(&mut self.fx, &reply);
-                    self.down.put(client);
+                    self.down.put(&self.fx, client);
                     self.down.set_ready(conn);
                 }
             }

@@ -4,14 +4,15 @@
 
 use super::Proxy;
 use super::calls::server_error;
+use super::pressure::NO_MEMORY_FOR_ANSWER;
 use crate::fault::{Code, Fault};
 use crate::id::{ConnId, Key, UpstreamId};
 use crate::json::{self, Envelope, Kind, Pieces, Span};
 use crate::log::Level;
 use crate::mcp::{Method, Revision};
-use crate::upstream::Phase;
 use crate::upstream::exchange::Job;
 use crate::upstream::link::Link;
+use crate::upstream::{Phase, Upstream};
 
 impl Proxy {
     /// Bytes from a child's stdout, or from an HTTP connection.
@@ -27,6 +28,7 @@ impl Proxy {
                 Err(fault) => self.on_line_skipped(id, &fault, pipes.stdout.skipped()),
             }
         }
+        pipes.settle(&self.fx);
         if let Some(link) = self.server(id).and_then(|server| server.link.child()) {
             link.pipes = Some(pipes);
         }
@@ -43,6 +45,7 @@ impl Proxy {
             if let Some(line) = pipes.stdout.finish() {
                 self.on_server_text(id, None, line);
             }
+            pipes.settle(&self.fx);
             if let Some(link) = self.server(id).and_then(|server| server.link.child()) {
                 link.pipes = Some(pipes);
             }
@@ -58,10 +61,13 @@ impl Proxy {
         }
         let raw = first_id(ends.0).or_else(|| last_id(ends.1));
         if let Some(key) = raw.and_then(|raw| self.mux.find(id, raw)) {
-            self.fail(
-                key,
-                &Fault::peer(Code::UpstreamBroken, "the answer of the server is longer than is allowed"),
-            );
+            let why = match fault.code == Code::Overloaded {
+                true => Fault::local(Code::Overloaded, NO_MEMORY_FOR_ANSWER),
+                false => {
+                    Fault::peer(Code::UpstreamBroken, "the answer of the server is longer than is allowed")
+                }
+            };
+            self.fail(key, &why);
         }
     }
 
@@ -140,16 +146,15 @@ impl Proxy {
                 }
             }
             None => {
-                let late = json::Decimal::parse(raw).and_then(Key::from_wire);
-                if let (Some(key), Some(server)) = (late, self.upstreams.get_mut(id))
-                    && server.running.exorcise(key)
-                {
-                    self.freed.push(id);
+                let Some(server) = self.upstreams.get_mut(id) else { return };
+                if let Some(key) = json::Decimal::parse(raw).and_then(Key::from_wire) {
+                    server.health.late_answers = server.health.late_answers.saturating_add(1);
+                    if server.running.exorcise(key) {
+                        self.freed.push(id);
+                    }
                 }
-                if let Some(server) = self.upstreams.get(id) {
-                    let line = format!("an answer to no call was dropped (id {})", Fault::quoted(raw));
-                    self.fx.log(Level::Debug, Some(&server.label), line);
-                }
+                let line = format!("an answer to no call was dropped (id {})", Fault::quoted(raw));
+                self.fx.log(Level::Debug, Some(&server.label), line);
             }
         }
     }
@@ -175,18 +180,18 @@ impl Proxy {
     }
 
     pub(super) fn on_stderr(&mut self, id: UpstreamId, bytes: &[u8]) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
-        let label = server.label.clone();
-        let Some(pipes) = server.link.child().and_then(|link| link.pipes.as_mut()) else { return };
+        let Some(Upstream { label, link, health, .. }) = self.upstreams.get_mut(id) else { return };
+        let Some(pipes) = link.child().and_then(|link| link.pipes.as_mut()) else { return };
         pipes.stderr.push(bytes);
         loop {
             match pipes.stderr.next() {
                 Ok(Some(line)) => {
                     let line = printable(line);
-                    self.fx.log(Level::Info, Some(&label), line);
+                    health.on_stderr(&line);
+                    self.fx.log(Level::Info, Some(label), line);
                 }
-                Ok(None) => return,
-                Err(_) => self.fx.log(Level::Info, Some(&label), "(a very long line of stderr was skipped)"),
+                Ok(None) => return pipes.settle(&self.fx),
+                Err(_) => self.fx.log(Level::Info, Some(label), "(a very long line of stderr was skipped)"),
             }
         }
     }

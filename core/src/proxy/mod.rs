@@ -23,7 +23,9 @@
 //! | `messages` | what a server says |
 //! | `exchanges` | what comes back over HTTP from a server |
 //! | `recovery` | an exchange that went wrong: sent again, continued, failed |
+//! | `pressure` | what is given up when memory or seats are short |
 //! | `stop` | the end of everything |
+//! | `health` | what is said of the health of all this |
 //! | `census` | how much there is of everything |
 //!
 //! Invariants: [`Proxy::handle`] is the only way in and cannot fail; a fault concerns one connection, call or
@@ -38,10 +40,12 @@ mod connections;
 mod documents;
 mod entry;
 mod exchanges;
+mod health;
 mod lists;
 mod logins;
 mod messages;
 mod notices;
+mod pressure;
 mod questions;
 mod recovery;
 mod requests;
@@ -74,6 +78,7 @@ use crate::upstream::upstreams::Upstreams;
 use crate::view::View;
 use documents::Fetches;
 use entry::MergedViews;
+use pressure::Pressure;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -119,6 +124,7 @@ pub struct Proxy {
     changed: Vec<Key>,
     /// Connections on which a call has ended and others wait.
     freed: Vec<UpstreamId>,
+    pressure: Pressure,
 }
 
 /// Where the process stands.
@@ -167,6 +173,7 @@ impl Proxy {
             deferred: Vec::new(),
             changed: Vec::new(),
             freed: Vec::new(),
+            pressure: Pressure::default(),
             config,
         }
     }
@@ -273,7 +280,9 @@ impl Proxy {
 
     /// Whether new connections are welcome now. Look again after each turn in which a connection closed.
     pub fn wants_accept(&self, _listener: ListenerId) -> bool {
-        self.stage == Stage::Serving && self.down.clients_len() < self.fx.limits.downstream_conns_max
+        self.stage == Stage::Serving
+            && self.down.clients_len() < self.fx.limits.downstream_conns_max
+            && !self.fx.ledger.is_full()
     }
 
     /// The address clients reach this proxy at, once it listens.
@@ -309,6 +318,8 @@ impl Proxy {
                 self.send_waiting(id);
             } else if let Some(conn) = self.down.next_ready() {
                 self.look_again(conn);
+            } else if self.relieve() {
+                // There may be more to give back.
             } else {
                 return;
             }
@@ -382,6 +393,7 @@ impl Proxy {
                 TimerKind::Away => self.on_away_timer(server),
                 TimerKind::Upkeep => self.on_upkeep_timer(),
                 TimerKind::Document => self.on_fetch_timer(conn),
+                TimerKind::Stall => self.on_stall_timer(),
                 TimerKind::ChildStop => self.with_owner(conn, |proxy, id| proxy.on_child_timer(id)),
                 TimerKind::Shutdown => self.on_shutdown_timer(),
             }
@@ -412,6 +424,21 @@ impl Proxy {
         }
         self.fx.mark_gone(conn);
         self.on_server_eof(id, conn, reason);
+    }
+
+    /// Peers that take nothing are gone without a word, or as good as gone. Children are no such peers: the end of one
+    /// is always seen, and one that is busy may leave its input alone.
+    fn on_stall_timer(&mut self) {
+        for conn in self.fx.on_stall_timer() {
+            match self.fx.owner(conn) {
+                Some(owner) => self.on_stalled_exchange(owner, conn),
+                None if self.is_fetch(conn) => {}
+                None => {
+                    self.fx.log(Level::Debug, None, format!("client {conn:?} does not read, closing"));
+                    self.drop_client(conn);
+                }
+            }
+        }
     }
 
     /// The routes of a server as log lines show them.

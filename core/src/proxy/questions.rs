@@ -15,6 +15,7 @@ use super::Proxy;
 use crate::downstream::Role;
 use crate::id::{Key, UpstreamId};
 use crate::json::{self, Decimal, Envelope, Kind, Pieces, Raw, Span, quote};
+use crate::ledger::Held;
 use crate::log::Level;
 use crate::mcp::Ask;
 use crate::mcp::ask::{self, Refusal};
@@ -158,7 +159,7 @@ impl Proxy {
     fn register(&mut self, key: Key, cause: Cause, url: Option<Raw>, message: Vec<u8>) {
         let timer = self.fx.after(self.fx.limits.ask_wait_ms, TimerKind::Question, key.to_wire());
         let Some(question) = self.mux.question_mut(key) else { return };
-        question.text = Some(message.into());
+        question.text = Some(self.fx.ledger.hold(message));
         question.timer = Some(timer);
         let id = question.upstream;
         if let Some(upstream) = self.upstreams.get_mut(id) {
@@ -187,7 +188,7 @@ impl Proxy {
         let wanted = call.and_then(|call| self.mux.get(call)?.origin.client().map(|origin| origin.stream));
         let Some(stream) = self.down.stream_for(session, wanted) else { return };
         let Some(question) = self.mux.question_mut(key) else { return };
-        let text = question.text.take().unwrap_or_default();
+        let text = question.text.take().map(Held::into_bytes).unwrap_or_default();
         question.stream = Some(stream);
         if let Some(before) = question.timer.take() {
             self.fx.timers.cancel(before);

@@ -11,6 +11,7 @@
 use super::Proxy;
 use super::calls::{Forwarded, Purpose};
 use super::clients::{Refusal, accepts};
+use super::pressure::NO_MEMORY_FOR_ANSWER;
 use super::targets::Subject;
 use crate::downstream::Role;
 use crate::downstream::client::{Admitted, Client, error_body};
@@ -117,8 +118,10 @@ impl Proxy {
         }
         let number = session.next_stream;
         let served = self.serve(key, number, envelope, text);
+        let served = self.fit(served, self.fx.queued(client.conn));
         if let Served::Later = served {
-            self.down.attach(&mut self.fx, client, key, Stream::for_request(events, 1, false), !json);
+            let stream = Stream::for_request(&self.fx, events, 1, false);
+            self.down.attach(&mut self.fx, client, key, stream, !json);
             if self.down.session(key).is_some_and(|session| !session.questions.is_empty()) {
                 self.changed.push(key);
             }
@@ -135,6 +138,16 @@ impl Proxy {
             }
         }
         Ok(())
+    }
+
+    /// What we answer, if there is memory for it beside the bytes that wait for the same client.
+    fn fit(&self, served: Served, waits: usize) -> Served {
+        match served {
+            Served::Now(body) if !self.fx.ledger.has_room(waits, body.bytes().len()) => {
+                Served::Refused(Fault::local(Code::Overloaded, NO_MEMORY_FOR_ANSWER))
+            }
+            Served::Now(_) | Served::Refused(_) | Served::Later => served,
+        }
     }
 
     /// A message POSTed for a session of HTTP+SSE; its answer goes on the stream of the session.
@@ -159,7 +172,8 @@ impl Proxy {
         } else {
             self.serve(key, 0, &envelope, text)
         };
-        if let Some(answer) = served.text(id) {
+        let waits = self.down.waits(&self.fx, key, 0);
+        if let Some(answer) = self.fit(served, waits).text(id) {
             self.down.deliver(&mut self.fx, key, 0, &Pieces::of(&[&answer]), Role::Answer);
         }
         Ok(())

@@ -26,22 +26,30 @@ impl Proxy {
         }
         self.fx.log(server.level(), Some(&server.label), "Connecting");
         server.disarm(&mut self.fx);
+        server.begin(&self.fx);
         match &mut server.link {
             Link::Child(link) => {
                 // While the old child is still ending, its exit starts the new one.
                 if !link.start(&mut self.fx, id) {
                     return;
                 }
-                server.phase = Phase::Starting;
-                server.arm(&mut self.fx, |limits| limits.handshake_ms, TimerKind::Handshake);
+                server.health.on_start();
+                server.enter(&self.fx, Phase::Starting);
+                let ms = server.startup_left_ms(&self.fx);
+                server.arm(&mut self.fx, |_| ms, TimerKind::Handshake);
             }
             Link::Http(link) => match link.kind {
                 HttpKind::Sse => {
                     link.ask(&mut self.fx, Job::Stream, HttpMethod::Get, None);
-                    server.phase = Phase::Starting;
-                    server.arm(&mut self.fx, |limits| limits.endpoint_ms, TimerKind::Handshake);
+                    server.health.on_start();
+                    server.enter(&self.fx, Phase::Starting);
+                    let ms = server.startup_left_ms(&self.fx);
+                    server.arm(&mut self.fx, |limits| limits.endpoint_ms.min(ms), TimerKind::Handshake);
                 }
-                HttpKind::Streamable => self.shake_hands(id),
+                HttpKind::Streamable => {
+                    server.health.on_start();
+                    self.shake_hands(id);
+                }
             },
         }
     }
@@ -58,8 +66,12 @@ impl Proxy {
     /// The way to the server is open: `initialize`.
     pub(super) fn shake_hands(&mut self, id: UpstreamId) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
-        server.phase = Phase::Handshake;
-        server.arm(&mut self.fx, |limits| limits.handshake_ms, TimerKind::Handshake);
+        if server.phase == Phase::Ready {
+            server.begin(&self.fx);
+        }
+        server.enter(&self.fx, Phase::Handshake);
+        let ms = server.startup_left_ms(&self.fx);
+        server.arm(&mut self.fx, |_| ms, TimerKind::Handshake);
         let params = format!(
             ",\"params\":{{\"protocolVersion\":\"{}\",\"capabilities\":{},\"clientInfo\":{{\"name\":{},\"version\":{}}}}}",
             Revision::NEWEST.name(),
@@ -104,7 +116,7 @@ impl Proxy {
         let _unsent = link.close_all(&mut self.fx);
         link.kind = next;
         link.switched = true;
-        server.phase = Phase::Down;
+        server.enter(&self.fx, Phase::Down);
         let line = format!("the server does not speak {from} ({fault}), trying {to}");
         self.fx.log(Level::Info, Some(&server.label), line);
         self.drop_own_calls(id);
@@ -213,7 +225,8 @@ impl Proxy {
         let backoff = server.next_backoff(&mut self.fx);
         let (first, label) = (!server.was_tried, server.label.clone());
         let panics = server.config.options.panic_if_invalid && !server.was_ready;
-        server.lost();
+        server.health.on_trouble(fault.to_string(), self.fx.now.unix);
+        server.lost(&self.fx);
         let mut unsent = Vec::new();
         match &mut server.link {
             Link::Child(link) => {
@@ -266,7 +279,7 @@ impl Proxy {
             server.away = Some(self.fx.after(self.fx.limits.away_ms, TimerKind::Away, id.0));
         }
         if sleeps {
-            server.phase = Phase::Asleep;
+            server.enter(&self.fx, Phase::Asleep);
             server.disarm(&mut self.fx);
             if server.tenants.tenancy == Tenancy::Interactive && server.tenants.users == 0 {
                 self.end_lane(id);
@@ -274,6 +287,18 @@ impl Proxy {
             return;
         }
         server.arm(&mut self.fx, |_| backoff, TimerKind::Backoff);
+        if server.is_suspended(&self.fx) {
+            self.dismiss_waiting(id);
+        }
+    }
+
+    /// A server is left alone for longer than anybody would wait.
+    fn dismiss_waiting(&mut self, id: UpstreamId) {
+        let Some(server) = self.upstreams.get(id) else { return };
+        let fault = server.not_ready();
+        for key in server.waiting_calls() {
+            self.give_up_call(key, &fault);
+        }
     }
 
     /// What waited for its turn waits for the server now.
@@ -341,10 +366,10 @@ impl Proxy {
             self.cancel_upstream(unanswered, None);
             let Some(server) = self.upstreams.get_mut(id) else { return };
             server.ping_failures += 1;
+            server.note(&self.fx);
             let line = format!("MCP Ping failed: no answer (count={})", server.ping_failures);
             self.fx.log(Level::Warn, Some(&server.label), line);
-            let streams = matches!(&server.link, Link::Http(link) if link.kind == HttpKind::Sse);
-            if streams && server.ping_failures >= self.fx.limits.ping_failures_max {
+            if server.ping_failures >= self.fx.limits.ping_failures_max && server.is_dead_when_silent() {
                 return self.lose(id, &Fault::environment(Code::UpstreamTimeout, "it answers no ping"));
             }
         }
@@ -358,9 +383,14 @@ impl Proxy {
 
     fn on_ping_answered(&mut self, id: UpstreamId, key: Key) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
-        if server.ping.take_if(|ping| *ping == key).is_some() && server.ping_failures > 0 {
+        if server.ping.take_if(|ping| *ping == key).is_none() {
+            return;
+        }
+        server.answers_pings = true;
+        if server.ping_failures > 0 {
             let line = format!("MCP Ping recovered after {} failures", server.ping_failures);
             server.ping_failures = 0;
+            server.note(&self.fx);
             self.fx.log(Level::Info, Some(&server.label), line);
         }
     }
@@ -386,8 +416,12 @@ impl Proxy {
         }
         link.pipes = None;
         match server.phase {
-            Phase::Down if !server.is_armed() => self.start_server(id),
-            Phase::Down | Phase::Asleep => {}
+            Phase::Down | Phase::Asleep => {
+                server.health.on_end(&fault.detail);
+                if server.phase == Phase::Down && !server.is_armed() {
+                    self.start_server(id);
+                }
+            }
             Phase::Stopped => self.check_gone(id),
             Phase::Starting | Phase::Handshake | Phase::Listing | Phase::Ready => self.lose(id, &fault),
         }

@@ -7,7 +7,7 @@ use crate::downstream::client::Admitted;
 use crate::downstream::session::{Session, Transport};
 use crate::fault::{Code, Fault};
 use crate::http::RequestHead;
-use crate::id::Key;
+use crate::id::{Key, UpstreamId};
 use crate::mcp::Revision;
 use crate::upstream::Upstream;
 use crate::view::View;
@@ -50,7 +50,8 @@ impl Proxy {
 
     /// Opens a session, at the price of the one that idled longest when there are too many.
     pub(super) fn new_session(&mut self, transport: Transport, entry: Admitted) -> Result<Key, Fault> {
-        let make = |token| Session::new(token, transport, entry.view, entry.principal);
+        let ledger = self.fx.ledger.clone();
+        let make = |token| Session::new(&ledger, token, transport, entry.view, entry.principal);
         if let Some(key) = self.down.open_session(&mut self.fx, make) {
             return Ok(key);
         }
@@ -91,17 +92,22 @@ impl Proxy {
 
     /// # Errors
     /// [`Code::NotReady`] as long as the server of this route has never been connected.
-    pub(super) fn check_ready(&self, entry: Admitted) -> Result<(), Fault> {
+    pub(super) fn check_ready(&mut self, entry: Admitted) -> Result<(), Fault> {
         let view = self.views.get(entry.view);
-        let homes = view.iter().flat_map(|view| view.members()).map(|member| member.home);
-        let servers: Vec<&Upstream> = homes.filter_map(|home| self.upstreams.get(home)).collect();
-        match servers.as_slice() {
+        let homes: Vec<UpstreamId> =
+            view.iter().flat_map(|view| view.members()).map(|member| member.home).collect();
+        let servers: Vec<&Upstream> = homes.iter().filter_map(|home| self.upstreams.get(*home)).collect();
+        let ready = match servers.as_slice() {
             [] if view.is_some_and(View::is_merged) => Ok(()),
             [] => Err(Fault::peer(Code::UnknownRoute, "there is nothing at this path")),
             [server] if !server.was_ready => Err(server.not_ready()),
             all if all.iter().any(|server| server.was_ready) => Ok(()),
             _ => Err(Fault::environment(Code::NotReady, "no server is connected yet")),
+        };
+        for home in homes {
+            self.wake(home);
         }
+        ready
     }
 }
 

@@ -11,7 +11,7 @@ use crate::downstream::Role;
 use crate::downstream::session::WaitingList;
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
-use crate::json::{self, Envelope, Raw, quote};
+use crate::json::{self, Envelope, quote};
 use crate::log::Level;
 use crate::mcp::{ListKind, Revision};
 use crate::publish::Published;
@@ -127,8 +127,8 @@ impl Proxy {
             if session.waiting_lists.is_empty() {
                 self.fx.after(self.fx.limits.lists_ms, TimerKind::Lists, key.to_wire());
             }
-            let id = Raw::new(envelope.id.map_or(b"".as_slice(), |span| span.of(text)));
-            session.waiting_lists.push(WaitingList { kind, stream: number, id });
+            let id = envelope.id.map_or(b"".as_slice(), |span| span.of(text));
+            session.waiting_lists.push(WaitingList::new(&self.fx, kind, number, id));
             return Ok(Served::Later);
         }
         let shown = self.shown(key, kind).map(|list| list.encoded.clone());
@@ -144,7 +144,7 @@ impl Proxy {
         if !anyway && !session.links.values().all(tried) {
             return;
         }
-        for WaitingList { kind, stream, id } in std::mem::take(&mut session.waiting_lists) {
+        for WaitingList { kind, stream, id, .. } in std::mem::take(&mut session.waiting_lists) {
             let shown = self.shown(key, kind).map(|list| list.encoded.clone()).unwrap_or_default();
             let message = result_pieces(id.as_bytes(), &shown);
             self.down.deliver(&mut self.fx, key, stream, &message, Role::Answer);

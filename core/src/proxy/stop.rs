@@ -106,7 +106,7 @@ impl Proxy {
         if server.phase == Phase::Stopped {
             return;
         }
-        server.phase = Phase::Stopped;
+        server.enter(&self.fx, Phase::Stopped);
         server.disarm(&mut self.fx);
         self.fx.log(server.level(), Some(&server.label), "Shutting down");
         if let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) {

@@ -11,6 +11,7 @@ use crate::json;
 use crate::mcp::Method;
 use crate::mux::Own;
 use crate::upstream::Phase;
+use crate::upstream::link::NO_MEMORY;
 
 impl Proxy {
     /// Whether a subscription can be answered here, because others hold the resource already or still.
@@ -32,7 +33,7 @@ impl Proxy {
         let Some(known) = self.down.session(session) else { return Ok(false) };
         if method == Method::Unsubscribe {
             // Who does not watch it has nothing to let go of, and nothing to ask of the server.
-            let held = known.watches.remove(uri).is_some();
+            let held = known.unwatch(uri);
             return Ok(!held || !upstream.tenants.unwatch(uri, session));
         }
         if uri.len() > self.fx.limits.uri_bytes_max {
@@ -40,6 +41,9 @@ impl Proxy {
         }
         if known.watches.len() >= self.fx.limits.watches_max {
             return Err(Fault::local(Code::Overloaded, "this session watches too many resources"));
+        }
+        if !known.has_room(&self.fx, uri.len()) {
+            return Err(Fault::local(Code::Overloaded, NO_MEMORY));
         }
         let settled = upstream.tenants.is_watched(uri);
         if settled {
@@ -52,7 +56,7 @@ impl Proxy {
     pub(super) fn watch(&mut self, session: Key, id: UpstreamId, uri: &str) {
         let Some(upstream) = self.upstreams.get_mut(id) else { return };
         let Some(known) = self.down.session(session) else { return };
-        let before = known.watches.insert(uri.into(), id);
+        let before = known.watch(uri, id);
         upstream.tenants.watch(uri, session);
         // On the merged endpoint a URI may have changed its owner.
         if let Some(before) = before.filter(|before| *before != id) {

@@ -7,6 +7,7 @@ use crate::effects::Effects;
 use crate::event::Output;
 use crate::http;
 use crate::id::{ConnId, Key};
+use crate::ledger::Charge;
 use crate::sse;
 use crate::timer::{Timer, TimerKind};
 use std::collections::VecDeque;
@@ -87,6 +88,7 @@ pub(crate) struct Exchange {
     port: u16,
     tls: Option<Arc<str>>,
     timer: Option<Timer>,
+    charge: Charge,
 }
 
 impl std::fmt::Debug for Exchange {
@@ -123,6 +125,7 @@ impl Exchange {
             port: origin.port,
             tls: origin.tls.then(|| origin.name.clone()),
             timer: None,
+            charge: fx.ledger.open(),
         };
         exchange.arm(fx, fx.limits.connect_ms);
         if !known.is_empty() {
@@ -177,6 +180,23 @@ impl Exchange {
             retry_ms: self.retry_ms,
             named_session: self.named_session,
         }
+    }
+
+    /// Counts what is here.
+    pub(crate) fn settle(&mut self) {
+        self.charge.set(self.capacity());
+    }
+
+    /// Storage of what is coming in.
+    pub(crate) fn capacity(&self) -> usize {
+        let events = self.events.as_ref().map_or(0, sse::Decoder::capacity);
+        self.client.capacity().saturating_add(events).saturating_add(self.body.capacity())
+    }
+
+    /// Bytes of the answer, or of the event, that is coming in.
+    pub(crate) fn pending(&self) -> usize {
+        let events = self.events.as_ref().map_or(0, sse::Decoder::pending);
+        self.body.len().saturating_add(events)
     }
 
     pub(crate) fn is_dialling(&self) -> bool {

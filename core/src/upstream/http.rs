@@ -6,12 +6,14 @@
 //! session ([`HttpLink::is_present`]) does not touch their successors.
 
 use super::exchange::{Exchange, Job, Origin};
+use super::link::NO_MEMORY;
 use crate::config::HttpKind;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::http::{Method, encode_request_head};
 use crate::id::{ConnId, Key, UpstreamId};
 use crate::json::Pieces;
+use crate::ledger::Held;
 use crate::mcp::Revision;
 use crate::redacted::Redacted;
 use crate::time::Mono;
@@ -62,7 +64,7 @@ pub(crate) struct HttpLink {
 #[derive(Debug)]
 struct Queued {
     job: Job,
-    body: Vec<u8>,
+    body: Held,
 }
 
 impl HttpLink {
@@ -104,12 +106,19 @@ impl HttpLink {
         self.exchanges.remove(&conn)
     }
 
-    pub(crate) fn put(&mut self, fx: &mut Effects, exchange: Box<Exchange>) {
+    pub(crate) fn put(&mut self, fx: &mut Effects, mut exchange: Box<Exchange>) {
+        exchange.settle();
         if self.is_current(&exchange) && fx.is_open(exchange.conn) {
             self.exchanges.insert(exchange.conn, exchange);
         } else {
             self.drop_exchange(fx, &exchange);
         }
+    }
+
+    /// Storage of what waits and of what is coming in. For tests and rare events only.
+    pub(crate) fn recount(&self) -> usize {
+        let exchanges: usize = self.exchanges.values().map(|exchange| exchange.capacity()).sum();
+        exchanges.saturating_add(self.queue.iter().map(|queued| queued.body.size()).sum())
     }
 
     /// Whether this exchange was begun since everything was closed last.
@@ -140,7 +149,7 @@ impl HttpLink {
         self.queued_bytes = 0;
         let queue = std::mem::take(&mut self.queue);
         let calls = queue.into_iter().filter_map(|Queued { job, body }| match job {
-            Job::Call(key) => Some((key, body)),
+            Job::Call(key) => Some((key, body.into_bytes())),
             Job::Answer(_)
             | Job::Initialized
             | Job::Note
@@ -199,6 +208,9 @@ impl HttpLink {
 
     /// POSTs a message.
     pub(crate) fn post(&mut self, fx: &mut Effects, job: Job, message: &Pieces<'_>) -> Result<(), Fault> {
+        if !fx.ledger.has_room(0, message.len()) {
+            return Err(Fault::local(Code::Overloaded, NO_MEMORY));
+        }
         match self.connection(fx) {
             Some(conn) => {
                 self.begin(fx, conn, job, Method::Post, Some(message), None);
@@ -208,7 +220,7 @@ impl HttpLink {
                 let mut body = Vec::with_capacity(message.len());
                 message.write(&mut body);
                 self.queued_bytes = self.queued_bytes.saturating_add(body.len());
-                self.queue.push_back(Queued { job, body });
+                self.queue.push_back(Queued { job, body: fx.ledger.hold(body) });
                 Ok(())
             }
             None => Err(Fault::local(Code::Overloaded, "too many calls wait for a connection to the server")),
@@ -266,6 +278,8 @@ impl HttpLink {
         let version = self.revision.filter(|revision| *revision >= Revision::V2025_03_26);
         let own = [
             Some(("Accept", accept)),
+            // What is packed small may be unpacked large.
+            Some(("Accept-Encoding", "identity")),
             message.map(|_| ("Content-Type", "application/json")),
             self.session.as_deref().map(|id| ("Mcp-Session-Id", id)),
             version.map(|revision| ("MCP-Protocol-Version", revision.name())),
@@ -300,6 +314,7 @@ impl HttpLink {
         exchange.retry_ms = None;
         exchange.reused = true;
         fx.release(conn);
+        exchange.settle();
         self.exchanges.insert(conn, exchange);
         self.idle.push((conn, fx.mono()));
         self.send_queued(fx);
@@ -380,7 +395,7 @@ impl HttpLink {
         }
         for Queued { job, body } in std::mem::take(&mut self.queue) {
             if let Job::Call(key) = job {
-                unsent.push((key, body));
+                unsent.push((key, body.into_bytes()));
             }
         }
         self.idle.clear();
@@ -394,5 +409,12 @@ impl HttpLink {
 }
 
 /// Headers that a configuration cannot set, because their value belongs to the protocol.
-const OWN_HEADERS: [&str; 6] =
-    ["accept", "content-type", "mcp-session-id", "mcp-protocol-version", "last-event-id", "connection"];
+const OWN_HEADERS: [&str; 7] = [
+    "accept",
+    "accept-encoding",
+    "content-type",
+    "mcp-session-id",
+    "mcp-protocol-version",
+    "last-event-id",
+    "connection",
+];

@@ -12,8 +12,12 @@ use crate::event::ChildSpec;
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::json::Pieces;
+use crate::ledger::Charge;
 use crate::line::LineDecoder;
 use std::sync::Arc;
+
+/// What a call is told for which there is no memory.
+pub(crate) const NO_MEMORY: &str = "the proxy holds too much for others to take a message of this size";
 
 /// One of the two.
 #[derive(Debug)]
@@ -37,6 +41,22 @@ pub(crate) struct ChildLink {
 pub(crate) struct Pipes {
     pub(crate) stdout: LineDecoder,
     pub(crate) stderr: LineDecoder,
+    charge: Charge,
+}
+
+impl Pipes {
+    /// Counts what is here, and lets go of a line for which there is no memory.
+    pub(crate) fn settle(&mut self, fx: &Effects) {
+        self.charge.set(self.capacity());
+        if !fx.ledger.allows(self.stdout.pending()) {
+            self.stdout.refuse_line();
+            self.charge.set(self.capacity());
+        }
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.stdout.capacity().saturating_add(self.stderr.capacity())
+    }
 }
 
 impl std::fmt::Debug for Pipes {
@@ -112,6 +132,7 @@ impl ChildLink {
         self.pipes = Some(Box::new(Pipes {
             stdout: LineDecoder::new(fx.limits.message_bytes_max),
             stderr: LineDecoder::new(fx.limits.stderr_line_bytes_max),
+            charge: fx.ledger.open(),
         }));
         true
     }
@@ -122,6 +143,9 @@ impl ChildLink {
         };
         if fx.queued(child.conn).saturating_add(message.len()) > fx.limits.upstream_send_cap_bytes {
             return Err(Fault::environment(Code::Overloaded, "the server does not read its input"));
+        }
+        if !fx.has_room(child.conn, message.len()) {
+            return Err(Fault::local(Code::Overloaded, NO_MEMORY));
         }
         fx.send(child.conn, message.len().saturating_add(1), |out| {
             message.write(out);

@@ -11,6 +11,7 @@
 //! | module | purpose |
 //! |---|---|
 //! | [`child`] | a process from spawn to exit: stdin closed, TERM, KILL |
+//! | [`health`] | how it stands, and what went wrong last |
 //! | [`exchange`] | one HTTP connection and what it is busy with |
 //! | [`http`] | all connections to a server behind HTTP |
 //! | [`link`] | how messages get to the server: a child, or HTTP in one of its two shapes |
@@ -25,6 +26,7 @@
 
 pub(crate) mod child;
 pub(crate) mod exchange;
+pub(crate) mod health;
 pub(crate) mod http;
 pub(crate) mod link;
 pub(crate) mod peer;
@@ -36,14 +38,17 @@ use crate::catalog::{Catalog, Reading};
 use crate::config::{self, HttpKind, Transport};
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
+use crate::health::Standing;
 use crate::id::{Key, UpstreamId};
 use crate::json::Pieces;
+use crate::ledger::Held;
 use crate::limits::Limits;
 use crate::log::Level;
 use crate::mcp::ListKind;
 use crate::time::Mono;
 use crate::timer::{Timer, TimerKind};
-use link::Link;
+use health::Health;
+use link::{Link, NO_MEMORY};
 use peer::Peer;
 use running::Running;
 use std::collections::VecDeque;
@@ -76,6 +81,7 @@ pub(crate) struct Upstream {
     pub(crate) config: Arc<config::Server>,
     pub(crate) phase: Phase,
     pub(crate) peer: Peer,
+    pub(crate) health: Health,
     pub(crate) catalog: Catalog,
     pub(crate) link: Link,
     /// It was ready once: from then on calls wait for it instead of being refused.
@@ -94,11 +100,17 @@ pub(crate) struct Upstream {
     /// The ping that is not answered yet, and how many before it were not.
     pub(crate) ping: Option<Key>,
     pub(crate) ping_failures: u32,
+    /// It has answered a ping before, so that silence means something.
+    pub(crate) answers_pings: bool,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     timer: Option<Timer>,
+    /// Tries one after the other after which it was not in use for long.
     attempts: u32,
     ready_at: Mono,
+    lost_at: Mono,
+    /// When it must be ready.
+    start_by: Mono,
 }
 
 /// Where it stands.
@@ -126,7 +138,7 @@ struct Waiting {
     call: Key,
     /// Its session, if it may lead to questions.
     asks: Option<Key>,
-    body: Vec<u8>,
+    body: Held,
 }
 
 impl Upstream {
@@ -153,6 +165,7 @@ impl Upstream {
             label: config.label().into(),
             phase: Phase::Down,
             peer: Peer::default(),
+            health: Health::default(),
             catalog: Catalog::default(),
             link: Link::new(id, &config.transport),
             was_tried: false,
@@ -163,21 +176,85 @@ impl Upstream {
             idle: None,
             ping: None,
             ping_failures: 0,
+            answers_pings: false,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             timer: None,
             attempts: 0,
             ready_at: Mono::default(),
+            lost_at: Mono::default(),
+            start_by: Mono::default(),
             config,
         }
     }
 
     /// The time limit of one call without a sign of life.
+    pub(crate) fn silence_ms(&self, fx: &Effects) -> u64 {
+        let of_transport = match &self.config.transport {
+            Transport::Http { timeout_ms, .. } => *timeout_ms,
+            Transport::Stdio { .. } => None,
+        };
+        self.config.options.times.silence_ms.or(of_transport).unwrap_or(fx.limits.call_ms)
+    }
+
+    /// The time limit of one call altogether.
     pub(crate) fn call_ms(&self, fx: &Effects) -> u64 {
-        match &self.config.transport {
-            Transport::Http { timeout_ms: Some(ms), .. } => *ms,
-            Transport::Http { .. } | Transport::Stdio { .. } => fx.limits.call_ms,
-        }
+        self.config.options.times.call_ms.unwrap_or(fx.limits.call_total_ms)
+    }
+
+    /// How long it may take from its start until it is ready.
+    pub(crate) fn startup_ms(&self, fx: &Effects) -> u64 {
+        self.config.options.times.startup_ms.unwrap_or(fx.limits.handshake_ms)
+    }
+
+    /// Its next phase.
+    pub(crate) fn enter(&mut self, fx: &Effects, phase: Phase) {
+        self.phase = phase;
+        self.note(fx);
+    }
+
+    /// Notes how it stands now.
+    pub(crate) fn note(&mut self, fx: &Effects) {
+        let standing = match self.phase {
+            Phase::Stopped => Standing::Stopped,
+            Phase::Ready if self.ping_failures > 0 => Standing::Unresponsive,
+            // One that sleeps is there when it is called.
+            Phase::Ready | Phase::Asleep => Standing::Ready,
+            Phase::Down if self.is_suspended(fx) => Standing::Suspended,
+            Phase::Down | Phase::Starting | Phase::Handshake | Phase::Listing => {
+                match (self.was_ready, self.attempts) {
+                    (true, _) => Standing::Reconnecting,
+                    (false, 0) => Standing::Starting,
+                    (false, _) => Standing::Failing,
+                }
+            }
+        };
+        self.health.note(standing, fx.now.unix);
+    }
+
+    /// It is about to be brought up: the time for that begins. A handshake that follows is part of it.
+    pub(crate) fn begin(&mut self, fx: &Effects) {
+        self.start_by = fx.mono().plus_ms(self.startup_ms(fx));
+    }
+
+    /// Milliseconds that are left of the time to come up.
+    pub(crate) fn startup_left_ms(&self, fx: &Effects) -> u64 {
+        self.start_by.ms_since(fx.mono())
+    }
+
+    /// Whether so many tries have failed one after the other that it is left alone for a while.
+    pub(crate) fn is_suspended(&self, fx: &Effects) -> bool {
+        self.attempts >= fx.limits.suspend_failures
+    }
+
+    /// Whether nobody waits for it, not even for the next try: it is suspended, and the last try was a moment ago.
+    pub(crate) fn is_hopeless(&self, fx: &Effects) -> bool {
+        self.phase == Phase::Down && self.is_suspended(fx) && !self.may_be_tried(fx)
+    }
+
+    /// Whether somebody who needs it now is reason enough to try again.
+    pub(crate) fn may_be_tried(&self, fx: &Effects) -> bool {
+        fx.mono().ms_since(self.lost_at) >= fx.limits.backoff_max_ms
     }
 
     /// Sends a call, or keeps it until the server is back or the session before has finished. Returns whether it
@@ -198,7 +275,7 @@ impl Upstream {
             self.entered(call, asks);
             return Ok(true);
         }
-        if !self.was_ready || self.phase == Phase::Stopped {
+        if !self.was_ready || self.phase == Phase::Stopped || self.is_hopeless(fx) {
             return Err(self.not_ready());
         }
         let full = self.waiting.len() >= fx.limits.upstream_queue_max
@@ -207,14 +284,17 @@ impl Upstream {
             let detail = format!("server {} is away or busy and too many calls wait for it", self.label);
             return Err(Fault::local(Code::Overloaded, detail));
         }
+        if !fx.ledger.has_room(0, message.len()) {
+            return Err(Fault::local(Code::Overloaded, NO_MEMORY));
+        }
         let mut body = Vec::with_capacity(message.len());
         message.write(&mut body);
-        self.wait(call, asks, body);
+        self.wait(call, asks, fx.ledger.hold(body));
         Ok(false)
     }
 
     /// Keeps a call that was refused unexecuted, ahead of nothing: order among waiting calls does not matter.
-    pub(crate) fn wait(&mut self, call: Key, asks: Option<Key>, body: Vec<u8>) {
+    pub(crate) fn wait(&mut self, call: Key, asks: Option<Key>, body: Held) {
         self.waiting_bytes = self.waiting_bytes.saturating_add(body.len());
         self.waiting.push_back(Waiting { call, asks, body });
     }
@@ -229,14 +309,23 @@ impl Upstream {
         let place = self.waiting.iter().position(free).or(first)?;
         let next = self.waiting.remove(place)?;
         self.waiting_bytes = self.waiting_bytes.saturating_sub(next.body.len());
-        Some((next.call, next.asks, next.body))
+        Some((next.call, next.asks, next.body.into_bytes()))
     }
 
     /// Takes a waiting call, whether it could be sent or not.
     pub(crate) fn take_waiting(&mut self) -> Option<(Key, Vec<u8>)> {
         let next = self.waiting.pop_front()?;
         self.waiting_bytes = self.waiting_bytes.saturating_sub(next.body.len());
-        Some((next.call, next.body))
+        Some((next.call, next.body.into_bytes()))
+    }
+
+    /// Storage of what waits for it and of what is coming from it. For tests and rare events only.
+    pub(crate) fn recount(&self) -> usize {
+        let waiting: usize = self.waiting.iter().map(|waiting| waiting.body.size()).sum();
+        waiting.saturating_add(match &self.link {
+            Link::Child(link) => link.pipes.as_ref().map_or(0, |pipes| pipes.capacity()),
+            Link::Http(link) => link.recount(),
+        })
     }
 
     /// Number of calls that wait.
@@ -310,6 +399,15 @@ impl Upstream {
         if self.tenants.tenancy == Tenancy::Shared { Level::Info } else { Level::Debug }
     }
 
+    /// Whether it must be dead if it answers no ping. One that never answers them says nothing by that; one that
+    /// works on a call may be too busy for it, and the call has limits of its own. But an event stream that carries
+    /// everything is worth nothing if it is silent.
+    pub(crate) fn is_dead_when_silent(&self) -> bool {
+        let rests = self.running.is_idle() && self.waiting.is_empty() && self.tenants.questions.is_empty();
+        let streams = matches!(&self.link, Link::Http(link) if link.kind == HttpKind::Sse);
+        streams || (self.answers_pings && rests)
+    }
+
     /// Whether nobody wants anything of it and it could be stopped without a loss.
     pub(crate) fn is_idle(&self) -> bool {
         self.phase == Phase::Ready
@@ -341,7 +439,12 @@ impl Upstream {
     }
 
     pub(crate) fn not_ready(&self) -> Fault {
-        Fault::environment(Code::NotReady, format!("server {} is not connected yet", self.label))
+        let detail = match (self.health.reason(), self.was_ready) {
+            (None, _) => format!("server {} is not connected yet", self.label),
+            (Some(reason), false) => format!("server {} is not connected yet: {reason}", self.label),
+            (Some(reason), true) => format!("server {} is not connected: {reason}", self.label),
+        };
+        Fault::environment(Code::NotReady, detail)
     }
 
     pub(crate) fn busy(&self) -> Fault {
@@ -364,10 +467,10 @@ impl Upstream {
 
     /// It came up.
     pub(crate) fn mark_ready(&mut self, fx: &mut Effects) {
-        self.phase = Phase::Ready;
         self.was_ready = true;
         self.ready_at = fx.mono();
         self.ping_failures = 0;
+        self.enter(fx, Phase::Ready);
         if let Some(timer) = self.away.take() {
             fx.timers.cancel(timer);
         }
@@ -375,8 +478,9 @@ impl Upstream {
     }
 
     /// It is gone, with all it knew.
-    pub(crate) fn lost(&mut self) {
-        self.phase = Phase::Down;
+    pub(crate) fn lost(&mut self, fx: &Effects) {
+        self.lost_at = fx.mono();
+        self.enter(fx, Phase::Down);
         self.readings = [const { None }; 4];
         self.ping = None;
         self.has_served = false;
@@ -385,14 +489,17 @@ impl Upstream {
     }
 
     /// It went down: how long to wait before the next attempt. Doubles from try to try, with jitter of a quarter,
-    /// and starts small again after a good while of service.
+    /// and starts small again after a good while of service. Where nothing helps it becomes long.
     pub(crate) fn next_backoff(&mut self, fx: &mut Effects) -> u64 {
         if self.phase == Phase::Ready && fx.mono().ms_since(self.ready_at) >= fx.limits.backoff_reset_ms {
             self.attempts = 0;
         }
         let factor = 1u64.checked_shl(self.attempts.min(16)).unwrap_or(u64::MAX);
-        let ms = fx.limits.backoff_ms.saturating_mul(factor).min(fx.limits.backoff_max_ms);
         self.attempts = self.attempts.saturating_add(1);
+        let ms = match self.is_suspended(fx) {
+            true => fx.limits.suspend_ms,
+            false => fx.limits.backoff_ms.saturating_mul(factor).min(fx.limits.backoff_max_ms),
+        };
         (ms - ms / 4).saturating_add(fx.rng.below(ms / 2 + 1))
     }
 

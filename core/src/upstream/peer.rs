@@ -17,6 +17,9 @@ pub(crate) struct Peer {
     pub(crate) subscribe: bool,
     /// Tools can be called as tasks.
     pub(crate) tasks: bool,
+    /// Its name and version, as it says.
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) version: Option<Box<str>>,
     /// Raw JSON string.
     pub(crate) instructions: Option<Box<[u8]>>,
 }
@@ -39,6 +42,8 @@ impl Default for Peer {
             logging: false,
             subscribe: false,
             tasks: false,
+            name: None,
+            version: None,
             instructions: None,
         }
     }
@@ -50,8 +55,8 @@ impl Peer {
     /// # Errors
     /// [`Code::UpstreamBroken`] when this is no such result or names a revision that is not spoken here.
     pub(crate) fn parse(text: &[u8], result: Span) -> Result<Self, Fault> {
-        let [version, capabilities, instructions] =
-            json::members(text, result, ["protocolVersion", "capabilities", "instructions"])?;
+        let [version, capabilities, instructions, info] =
+            json::members(text, result, ["protocolVersion", "capabilities", "instructions", "serverInfo"])?;
         let version = version.and_then(|span| json::unquote(span.of(text))).unwrap_or_default();
         let Some(revision) = Revision::from_name(&version) else {
             let detail =
@@ -62,8 +67,11 @@ impl Peer {
         let names = ["tools", "prompts", "resources", "completions", "logging", "tasks"];
         let [tools, prompts, resources, completions, logging, tasks] =
             json::members(text, capabilities, names)?;
+        let [name, number] = json::members(text, info.unwrap_or_default(), ["name", "version"])?;
         Ok(Self {
             revision,
+            name: short(text, name),
+            version: short(text, number),
             logging: logging.is_some_and(|span| span.of(text) != b"null"),
             subscribe: is_true(text, resources, "subscribe")?,
             tasks: runs_tools_as_tasks(text, tasks)?,
@@ -96,6 +104,13 @@ impl Peer {
     pub(crate) fn announces(&self, kind: ListKind) -> bool {
         self.offer(kind).announces
     }
+}
+
+/// A string of the server's that is shown, not used; a very long one is cut.
+fn short(text: &[u8], span: Option<Span>) -> Option<Box<str>> {
+    const CHARS_MAX: usize = 100;
+    let whole = json::unquote(span?.of(text))?;
+    Some(whole.chars().take(CHARS_MAX).collect())
 }
 
 fn offer(text: &[u8], span: Option<Span>) -> Result<Offer, Fault> {

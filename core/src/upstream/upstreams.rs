@@ -51,6 +51,7 @@ impl Upstreams {
         let gone = self.open.remove(&id)?;
         if let Some(home) = self.get_mut(gone.home) {
             home.lanes.retain(|lane| *lane != id);
+            home.health.inherit(&gone.health);
         }
         Some(gone)
     }
@@ -72,6 +73,11 @@ impl Upstreams {
     /// All ids in order.
     pub(crate) fn ids(&self) -> Vec<UpstreamId> {
         self.open.keys().copied().collect()
+    }
+
+    /// The shared connection of each server, in the order of the configuration.
+    pub(crate) fn shared(&self) -> impl Iterator<Item = &Upstream> {
+        self.iter().take_while(|server| server.id == server.home)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Upstream> {

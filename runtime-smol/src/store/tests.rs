@@ -1,23 +1,19 @@
-//! On real directories. Whatever is to succeed has the patience of the real lock: a child that another test starts
-//! holds copies of all descriptors for the moment before it becomes its program.
+//! What is under way when the runtime ends, and how much at a time. The engine knows of no authorization server here,
+//! and does not mind the answers.
 
-use std::fs::{self, File, Permissions};
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::fs::create_dir;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
 
 use mcp_proxy_core::config::{Source, parse};
 use mcp_proxy_core::event::Output;
-use mcp_proxy_core::oauth::page::PageKind;
-use mcp_proxy_core::{Host, Proxy};
+use mcp_proxy_core::redacted::Redacted;
+use mcp_proxy_core::{Host, Options, Proxy};
 
-use super::dir::Dir;
-use super::vault::FILE;
 use super::*;
-use crate::Options;
+use crate::Ending;
 
 /// A directory that is gone when the test is over.
 struct Scratch(PathBuf);
@@ -26,101 +22,102 @@ impl Scratch {
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("mcp-proxy-store-{}-{number}", std::process::id()));
-        fs::DirBuilder::new().mode(0o700).create(&path).unwrap();
-        chmod(&path, 0o700);
+        let path = std::env::temp_dir().join(format!("mcp-proxy-smol-{}-{number}", std::process::id()));
+        create_dir(&path).unwrap();
+        std::fs::DirBuilder::new().mode(0o700).create(path.join("kept")).unwrap();
         Self(path)
     }
 
-    fn join(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn vault(&self) -> Vault {
-        Vault::new(self.0.clone())
-    }
-
-    /// A vault that has been read.
-    fn opened(&self) -> Vault {
-        let mut vault = self.vault();
-        load(&mut vault).unwrap();
-        vault
-    }
-
-    fn dir(&self) -> Dir {
-        Dir::open(&self.0, &mut Warnings::new()).unwrap()
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.join(name);
-        fs::write(&path, text).unwrap();
-        chmod(&path, 0o600);
-        path
-    }
-
-    fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.join(name)).unwrap()
-    }
-
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0).unwrap();
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
+    fn options(&self) -> StoreOptions {
+        StoreOptions {
+            dir: self.0.join("kept"),
+            templates: self.0.clone(),
+            users_file: Some(self.0.join("users")),
+        }
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-fn chmod(path: &Path, mode: u32) {
-    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+/// A runtime that keeps things in this directory.
+fn runtime(scratch: &Scratch) -> Ending {
+    let text = r#"{"mcpProxy":{"addr":"127.0.0.1:0","name":"test","version":"1"},"mcpServers":{}}"#;
+    let config = parse(&Source { text, name: "test", strict: false, env: None }).unwrap().config;
+    let options = mcp_proxy_os::Options { store: Some(scratch.options()), ..Default::default() };
+    Ending(Runtime::new(Proxy::new(Arc::new(config), Options::default(), [0; 32]), options))
 }
 
-fn mode(path: &Path) -> u32 {
-    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+fn perform(runtime: &Runtime, output: Output) {
+    runtime.with_host(|host| host.perform(output));
 }
 
-fn mkfifo(path: &Path) {
-    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+fn derive(runtime: &Runtime, job: u64) {
+    let secret = || Redacted::new("secret".to_owned());
+    let candidate = Box::new(Candidate { password: secret(), stored: secret() });
+    perform(runtime, Output::Derive { job, candidate });
 }
 
-/// What a place gives, as text.
-fn show(found: Result<Found, String>) -> Result<String, String> {
-    Ok(match found? {
-        Found::Absent => "(absent)".to_owned(),
-        Found::Same => "(same)".to_owned(),
-        Found::Bytes(bytes) => String::from_utf8(bytes).map_err(|error| error.to_string())?,
-    })
+#[test]
+fn a_stop_does_not_wait_for_a_lock() {
+    // T-45
+    let scratch = Scratch::new();
+    // Somebody else has read it, and so has the lock.
+    let mut other = os::Store::new(Some(scratch.options()));
+    assert!(other.ask(StoreKey::OAuth, Request::Load));
+    let done = other.begin(StoreKey::OAuth).unwrap().perform();
+    assert!(other.finish(done).1.is_some());
+    let runtime = runtime(&scratch);
+    perform(&runtime.0, Output::Load { key: StoreKey::OAuth });
+    derive(&runtime.0, 1);
+    // Both are under way.
+    assert!(runtime.0.executor().try_tick());
+    assert!(runtime.0.with_host(|host| host.store.end()).is_empty());
+    let weak = Rc::downgrade(&runtime.0);
+    drop(runtime);
+    assert_eq!(weak.strong_count(), 0);
 }
 
-fn load(vault: &mut Vault) -> Result<String, String> {
-    show(vault.load(&mut Warnings::new()))
+#[test]
+fn a_stop_waits_for_what_is_written() {
+    // OA-173
+    let scratch = Scratch::new();
+    let runtime = runtime(&scratch);
+    perform(&runtime.0, Output::Load { key: StoreKey::OAuth });
+    // The load is under way, and the write waits.
+    assert!(runtime.0.executor().try_tick());
+    let bytes = Redacted::new(Arc::from(&b"new"[..]));
+    perform(&runtime.0, Output::Save { key: StoreKey::OAuth, ticket: 1, bytes });
+    let writes = runtime.0.with_host(|host| host.store.end());
+    assert_eq!(writes.len(), 1);
+    smol::block_on(runtime.0.executor().run(async {
+        for write in writes {
+            write.await;
+        }
+    }));
+    assert_eq!(std::fs::read(scratch.0.join("kept/oauth_clients.json")).unwrap(), b"new");
 }
 
-/// Checks that a load is refused, with these words.
-fn refuses(scratch: &Scratch, words: &str) {
-    let mut vault = scratch.vault();
-    vault.lock_tries = 1;
-    let reason = load(&mut vault).unwrap_err();
-    assert!(reason.contains(words) && reason.contains(scratch.0.to_str().unwrap()), "{reason}");
-    assert!(!reason.contains("os error"), "{reason}");
-    vault.save(b"new").unwrap_err();
+#[test]
+fn passwords_wait_for_a_processor() {
+    // T-16
+    let scratch = Scratch::new();
+    let runtime = runtime(&scratch);
+    let processors = runtime.0.with_host(|host| host.store.processors.clone());
+    let busy: Vec<_> = std::iter::from_fn(|| processors.try_acquire()).collect();
+    assert_eq!(busy.len(), available_parallelism().unwrap().get());
+    for job in 0..200 {
+        derive(&runtime.0, job);
+    }
+    while runtime.0.executor().try_tick() {}
+    assert_eq!(runtime.0.with_host(|host| host.store.derivations.len()), 200);
+    drop(busy);
+    smol::block_on(runtime.0.executor().run(async {
+        while runtime.0.with_host(|host| !host.store.derivations.is_empty()) {
+            smol::future::yield_now().await;
+        }
+    }));
 }
-
-/// Runs one of these tests in a process of its own, with the umask of the shell script.
-fn rerun(test: &str, script: &str) -> Command {
-    let mut command = Command::new("sh");
-    command.arg("-c").arg(format!("{script} exec \"$0\" \"$@\"")).arg(std::env::current_exe().unwrap());
-    command.args(["--exact", &format!("store::tests::{test}"), "--nocapture"]);
-    command
-}
-
-mod directory;
-mod file;
-mod runtime;
-mod watch;

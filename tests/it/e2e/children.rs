@@ -4,7 +4,7 @@ use super::client::{Client, Down, initialize, post, send, text};
 use super::meeting::{Meeting, begin};
 use super::process::{gone, members};
 use super::program;
-use super::proxy::{Proxy, config, run_with};
+use super::proxy::{Proxy, Scratch, config, run_with};
 use super::upstream::stdio;
 use super::within;
 use rustix::process::Signal;
@@ -147,18 +147,76 @@ async fn a_server_that_ignores_its_stdin_and_sigterm_is_killed() {
     gone(group).await;
 }
 
-#[tokio::test]
-async fn a_killed_proxy_leaves_no_process() {
+async fn a_proxy_that_dies_of(signal: Signal) {
     let servers = json!({"one": with_a_grandchild(), "two": with_a_grandchild()});
     let mut proxy = Proxy::in_front_of(servers).await;
     let one = Client::connect(&proxy.url("/one/mcp"), None).await.pid().await;
     let two = Client::connect(&proxy.url("/two/sse"), None).await.pid().await;
     assert_eq!(members(one).await.len(), 2);
     assert_eq!(members(two).await.len(), 2);
-    proxy.signal(Signal::KILL);
+    proxy.signal(signal);
     assert_eq!(proxy.ended().await.code(), None);
     gone(one).await; // ST-17
     gone(two).await;
+}
+
+#[tokio::test]
+async fn a_killed_proxy_leaves_no_process() {
+    a_proxy_that_dies_of(Signal::KILL).await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_panics_leaves_no_process() {
+    // A panic of the release build ends in this signal.
+    a_proxy_that_dies_of(Signal::ABORT).await;
+}
+
+#[tokio::test]
+async fn a_proxy_whose_terminal_is_closed_leaves_no_process() {
+    a_proxy_that_dies_of(Signal::HUP).await;
+}
+
+#[tokio::test]
+async fn a_second_interrupt_does_not_wait_for_calls() {
+    let mut proxy = Proxy::in_front_of(json!({"everything": with_a_grandchild()})).await;
+    let client = Client::connect(&proxy.url("/everything/mcp"), None).await;
+    let group = client.pid().await;
+    let meeting = Meeting::new().await;
+    let _call = begin(&client, &meeting, "endless").await;
+    let _held = meeting.held("endless").await;
+    proxy.signal(Signal::INT);
+    proxy.logged("Shutdown signal received").await;
+    proxy.signal(Signal::INT);
+    proxy.ended().await;
+    gone(group).await;
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_ends_with_the_proxy() {
+    let mute = sh("echo up >&2; trap '' TERM; while :; do sleep 1000; done");
+    let mut proxy = Proxy::start(config(json!({"mute": mute})), &["-log-level", "debug"]).await;
+    let line = proxy.logged("started as process ").await;
+    let group = line.rsplit(' ').next().unwrap().parse().unwrap();
+    proxy.logged("up").await;
+    assert!(!members(group).await.is_empty());
+    proxy.signal(Signal::TERM);
+    proxy.ended().await;
+    gone(group).await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_gives_up_takes_its_servers_along() {
+    let scratch = Scratch::empty();
+    let file = scratch.path().join("group");
+    let (file, everything) = (file.display(), program::everything().display());
+    let fine = sh(&format!("sleep 1000 & echo $$ > '{file}'; exec '{everything}'"));
+    let mut broken = sh(&format!("until [ -s '{file}' ]; do :; done; exit 3"));
+    broken["options"] = json!({"panicIfInvalid": true});
+    let config = config(json!({"fine": fine, "broken": broken}));
+    let run = run_with(&config.to_string(), &[]).await;
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    let group = std::fs::read_to_string(scratch.path().join("group")).unwrap();
+    gone(group.trim().parse().unwrap()).await;
 }
 
 #[tokio::test]

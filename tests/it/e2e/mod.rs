@@ -16,6 +16,7 @@
 //! | [`login_log`] | what its log says and does not say |
 //! | [`rmcp_login`] | a login by the official Rust SDK |
 //! | [`killed`] | SIGKILL at any moment |
+//! | [`hostile`] | ten thousand connections, endless lines, floods |
 //! | [`client_config`] | what clients are to be configured with |
 //!
 //! The rest is the stage: [`browser`] stands in for an OAuth client and its browser, [`program`] finds what is to be started, [`proxy`] runs it, [`upstream`] has the servers,
@@ -43,6 +44,7 @@ mod ears;
 mod event_stream;
 #[path = "everything/server.rs"]
 mod everything;
+mod hostile;
 mod killed;
 mod login;
 mod login_log;

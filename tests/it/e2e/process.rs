@@ -1,7 +1,7 @@
 //! Looking at processes that are not our children, through `ps`, which every Unix has.
 
 use super::LIMIT;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use std::time::Duration;
 use tokio::process::Command;
 
@@ -9,6 +9,23 @@ use tokio::process::Command;
 pub(crate) fn signal(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
+}
+
+/// Lets this process have as many open files as the system allows, and gives how many that is.
+pub(crate) fn raise_files() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: limit.maximum.or(limit.current), ..limit };
+    let raised = setrlimit(Resource::Nofile, most).is_ok();
+    let now = if raised { most.current } else { limit.current };
+    now.map_or(usize::MAX, |files| usize::try_from(files).unwrap())
+}
+
+/// The most bytes of memory that a process has had, where the system tells (Linux).
+pub(crate) fn memory(pid: u32) -> Option<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: usize = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// The processes of a group that have not ended. A zombie has ended, whoever forgot to collect it.

@@ -2,7 +2,8 @@
 //!
 //! They are built by the cargo that runs the tests, into the target directory and profile of the tests, so a plain
 //! `cargo test` on a clean checkout works and never tests a stale program. `MCP_PROXY_BIN` names a finished proxy to
-//! test instead.
+//! test instead. `MCP_PROXY_RUNTIME` names the runtime that every proxy is told to run on, so that the same tests tell
+//! about each of them.
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -13,10 +14,26 @@ use std::sync::OnceLock;
 pub(crate) fn proxy() -> &'static Path {
     static PROXY: OnceLock<PathBuf> = OnceLock::new();
     PROXY.get_or_init(|| {
-        #[expect(clippy::disallowed_methods, reason = "this is how the caller names another program")]
-        let given = std::env::var("MCP_PROXY_BIN").ok().filter(|path| !path.is_empty());
-        given.map_or_else(|| build(&["--package", "mcp-proxy", "--bin", "mcp-proxy"]), PathBuf::from)
+        let mut build_args = vec!["--package", "mcp-proxy", "--bin", "mcp-proxy"];
+        build_args.extend(runtime().iter().flat_map(|runtime| ["--features", runtime]));
+        variable("MCP_PROXY_BIN").map_or_else(|| build(&build_args), PathBuf::from)
     })
+}
+
+/// The flags that every proxy is started with.
+pub(crate) fn flags() -> impl Iterator<Item = &'static str> {
+    runtime().into_iter().flat_map(|runtime| ["-runtime", runtime])
+}
+
+/// The runtime to test, if it is not the default.
+fn runtime() -> Option<&'static str> {
+    static RUNTIME: OnceLock<Option<String>> = OnceLock::new();
+    RUNTIME.get_or_init(|| variable("MCP_PROXY_RUNTIME")).as_deref()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is how the caller chooses what to test")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The stdio server: the example `everything` of this package.

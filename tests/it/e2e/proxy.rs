@@ -37,9 +37,10 @@ impl Proxy {
     /// Starts a proxy out of a shell that ran `words` before, in the directory `home`, which is also its `HOME`.
     pub(crate) async fn start_after(words: &str, config: Value, home: &Path) -> Self {
         let file = Scratch::file("config.json", &config.to_string());
-        let script = format!("{words}; exec \"$0\" -config \"$1\"");
+        let script = format!("{words}; exec \"$0\" \"$@\"");
         let mut command = Command::new("sh");
-        command.arg("-c").arg(script).arg(program::proxy()).arg(&file.path);
+        command.arg("-c").arg(script).arg(program::proxy()).args(program::flags());
+        command.arg("-config").arg(&file.path);
         command.current_dir(home).env("HOME", home).stdin(Stdio::null()).stderr(Stdio::piped());
         Self::spawn(command, file).await
     }
@@ -57,6 +58,16 @@ impl Proxy {
     /// The URL of a path.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Its address.
+    pub(crate) fn address(&self) -> (&'static str, u16) {
+        ("127.0.0.1", self.port)
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// The first line of the log, now or later, that contains `words`.
@@ -113,7 +124,7 @@ async fn finish(mut command: Command) -> Run {
 
 fn command(config: &Scratch, args: &[&str]) -> Command {
     let mut command = Command::new(program::proxy());
-    command.arg("-config").arg(&config.path).args(args);
+    command.args(program::flags()).arg("-config").arg(&config.path).args(args);
     command.env("E2E_WORDS", "from the environment");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

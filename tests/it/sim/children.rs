@@ -150,7 +150,7 @@ fn restarts_back_off_exponentially_and_stay_bounded() {
     story(one().program("fs", |p| p.exits_at_once = Some(1)), |w| {
         w.run_ms(600_000);
         let starts = w.children_of("fs").len();
-        assert!((15..60).contains(&starts), "{starts} starts in ten minutes");
+        assert!((10..15).contains(&starts), "{starts} starts in ten minutes");
         let fired = w.fired.len();
         assert!(fired < 10 * starts, "{fired} timers for {starts} starts");
     });
@@ -169,6 +169,7 @@ fn a_child_that_exits_at_once_a_few_times_is_served_in_the_end() {
 
 #[test]
 fn a_child_that_never_answers_the_handshake_is_replaced() {
+    // limit: handshake_ms
     let cast = one().first_program("fs", |p| {
         p.mind.mute = true;
         p.ignores_eof = true;
@@ -229,6 +230,7 @@ fn a_child_that_does_not_read_does_not_block_what_it_says() {
 
 #[test]
 fn an_overloaded_child_is_refused_more_calls() {
+    // limit: upstream_send_cap_bytes
     let cast = one().limits(|l| l.upstream_send_cap_bytes = 50_000);
     story_of([0, 2, 3], cast, |w| {
         let c = w.client("fs", Kind::Streamable);
@@ -295,6 +297,7 @@ fn a_failure_after_a_good_start_does_not_end_the_process() {
 
 #[test]
 fn children_are_pinged_and_their_pings_answered() {
+    // limit: ping_ms
     // UP-50, SEED-070
     story(one(), |w| {
         let c = w.client("fs", Kind::Streamable);
@@ -327,6 +330,7 @@ fn a_question_outside_any_call_is_answered_without_a_client() {
 
 #[test]
 fn a_stopping_child_gets_end_of_file_then_term_then_kill() {
+    // limit: child_stop_ms
     // ST-16
     for (ignores_eof, ignores_term, signals) in [
         (false, false, vec![]),

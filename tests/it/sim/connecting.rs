@@ -32,6 +32,7 @@ fn a_server_that_is_not_streamable_after_all_is_served_over_http_sse() {
 
 #[test]
 fn an_event_stream_without_an_endpoint_is_given_up_and_tried_again_later() {
+    // limit: endpoint_ms
     // UP-05
     story(Cast::default().sse("old").change_site("old", |s| s.endpoint.clear()), |w| {
         w.run_ms(60_000);
@@ -95,6 +96,7 @@ fn a_command_and_its_environment_come_from_the_configuration_only() {
 
 #[test]
 fn a_call_to_a_server_that_refuses_connections_waits_half_a_minute_and_not_longer() {
+    // limit: queue_ms
     for (server, kind) in ["web", "old"].into_iter().flat_map(|s| KINDS.map(|k| (s, k))) {
         story(Cast::default().streamable("web").sse("old"), |w| {
             let c = w.client(server, kind);

@@ -53,6 +53,7 @@ fn a_half_closed_client_neither_spins_nor_stalls_anything() {
 
 #[test]
 fn a_request_that_never_ends_is_timed_out() {
+    // limit: request_ms
     story(one(), |w| {
         w.client("fs", Kind::Streamable);
         for start in [
@@ -72,6 +73,7 @@ fn a_request_that_never_ends_is_timed_out() {
 
 #[test]
 fn an_idle_connection_is_closed_and_a_used_one_is_not() {
+    // limit: conn_idle_ms
     story(one(), |w| {
         let (idle, active) = (w.client("fs", Kind::Streamable), w.client("fs", Kind::Streamable));
         for _ in 0..5 {
@@ -216,6 +218,7 @@ fn a_slow_reader_stalls_nobody_else_and_loses_no_answer() {
 
 #[test]
 fn a_reader_that_never_reads_is_cut_off_at_the_cap() {
+    // limit: send_cap_bytes
     // BR-60
     let cast = one().limits(|l| {
         l.send_cap_bytes = 50_000;
@@ -238,6 +241,7 @@ fn a_reader_that_never_reads_is_cut_off_at_the_cap() {
 
 #[test]
 fn droppable_messages_are_dropped_for_a_slow_reader_and_answers_are_not() {
+    // limit: send_high_bytes
     // BR-60
     let cast = one().limits(|l| {
         l.send_cap_bytes = 1_000_000;

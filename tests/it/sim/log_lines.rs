@@ -91,6 +91,7 @@ fn requests_are_logged_where_that_is_enabled_without_their_secrets() {
 
 #[test]
 fn pings_without_an_answer_are_counted() {
+    // limit: own_call_ms
     // SEED-070
     let cast = Cast::default().streamable("web").sse("old");
     story(cast, |w| {

@@ -33,6 +33,7 @@ fn crash(w: &mut World, server: &str) {
 
 #[test]
 fn a_server_that_stays_away_is_told_once_and_its_return_once() {
+    // limit: away_ms
     // BR-51
     story(outage(), |w| {
         let clients = listeners(w);

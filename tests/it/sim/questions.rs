@@ -365,6 +365,7 @@ fn a_server_may_ask_for_roots_before_anybody_is_there() {
 
 #[test]
 fn a_question_waits_for_a_stream_to_be_put_on() {
+    // limit: ask_wait_ms
     // BR-43: at first there is no stream at all, then one comes; without one the server is answered in the end
     let cast = one().streamable("web");
     story(cast, |w| {
@@ -482,6 +483,7 @@ fn a_server_that_forgets_its_session_has_forgotten_its_questions() {
 
 #[test]
 fn a_question_has_a_time_limit_and_until_then_its_call_lives() {
+    // limit: input_ms
     // DL-25, GN-09
     story(three().limits(|l| l.call_ms = 60_000), |w| {
         for (server, kind) in ["fs", "web", "old"].into_iter().flat_map(|s| KINDS.map(|k| (s, k))) {

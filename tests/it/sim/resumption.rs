@@ -83,6 +83,7 @@ fn before_2025_11_25_a_stream_can_be_resumed_from_its_first_message_on() {
 
 #[test]
 fn whoever_does_not_come_back_in_time_has_cancelled() {
+    // limit: stream_retention_ms
     // DL-56, DL-60, BR-46
     story(cast(), |w| {
         w.until_all_tried();
@@ -188,6 +189,7 @@ fn a_question_nobody_comes_back_for_ends_with_its_call() {
 
 #[test]
 fn no_more_events_are_kept_than_the_limit_says() {
+    // limit: replay_events_max
     // DL-58, DL-60
     story(cast().limits(|l| l.replay_events_max = 10), |w| {
         w.until_all_tried();
@@ -211,6 +213,7 @@ fn no_more_events_are_kept_than_the_limit_says() {
 
 #[test]
 fn no_more_bytes_are_kept_than_the_limit_says_but_the_answer_always_is() {
+    // limit: replay_bytes_max
     // DL-58
     story(cast().limits(|l| l.replay_bytes_max = 4_000), |w| {
         w.until_all_tried();

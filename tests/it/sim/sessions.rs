@@ -68,6 +68,7 @@ fn a_deleted_session_is_gone_for_every_method_and_its_calls_are_cancelled() {
 
 #[test]
 fn an_idle_session_expires_and_an_active_one_does_not() {
+    // limit: session_idle_ms
     // DL-42
     story(one().limits(|l| l.session_idle_ms = 60_000), |w| {
         let (idle, active, listening) = (
@@ -88,6 +89,7 @@ fn an_idle_session_expires_and_an_active_one_does_not() {
 
 #[test]
 fn sessions_in_use_are_bounded_and_idle_ones_make_room() {
+    // limit: sessions_max
     story(one().limits(|l| l.sessions_max = 3), |w| {
         let first = w.client("fs", Kind::Streamable);
         let busy: Vec<usize> = KINDS.map(|kind| w.client("fs", kind)).to_vec();

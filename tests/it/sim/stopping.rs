@@ -33,6 +33,7 @@ fn a_running_call_may_finish_within_the_grace_period() {
 
 #[test]
 fn a_call_that_takes_too_long_ends_with_the_grace_period() {
+    // limit: shutdown_ms
     story(one(), |w| {
         let c = w.client("fs", Kind::Streamable);
         let req = w.start_call(c, "slow", json!({"ms": 900_000}));

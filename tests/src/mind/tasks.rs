@@ -51,8 +51,9 @@ impl Mind {
 
     fn task_object(&self, id: &str) -> Value {
         let task = self.tasks.iter().find(|task| task.id == id).expect("a task of its own");
+        let wish = task.params["arguments"].get("poll_ms").cloned().unwrap_or_else(|| json!(1_000));
         json!({"taskId": id, "status": task.state, "createdAt": "2026-01-01T00:00:00Z", "ttl": 600_000,
-            "lastUpdatedAt": "2026-01-01T00:00:00Z", "pollInterval": task.params["arguments"]["poll_ms"].as_u64().unwrap_or(1_000)})
+            "lastUpdatedAt": "2026-01-01T00:00:00Z", "pollInterval": wish})
     }
 
     /// The work is done: next comes the question, if there is one.

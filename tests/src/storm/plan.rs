@@ -155,6 +155,7 @@ fn shorten(l: &mut Limits, tight: bool, dice: &mut Dice) {
     (l.handshake_ms, l.connect_ms, l.endpoint_ms) = (5_000, 2_000, 2_000);
     (l.ping_ms, l.backoff_max_ms, l.list_retry_ms) = (6_000, 2_000, 2_000);
     (l.task_poll_ms, l.child_stop_ms) = (500, 1_000);
+    (l.suspend_ms, l.stall_ms) = (4_000, 10_000);
     if tight {
         l.sessions_max = *dice.pick(&[2, 8, 18]);
         l.session_calls_max = *dice.pick(&[1, 4, 20]);
@@ -176,6 +177,7 @@ fn shorten(l: &mut Limits, tight: bool, dice: &mut Dice) {
         l.lanes_max = *dice.pick(&[1, 3]);
         l.shared_lanes_max = *dice.pick(&[1, 2]);
         l.batch_max = 3;
+        l.memory_bytes_max = *dice.pick(&[60_000, 200_000, 2_000_000]);
     }
 }
 

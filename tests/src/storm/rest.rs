@@ -29,7 +29,10 @@ const QUEUE_SLACK: usize = 4_096;
 
 impl Storm {
     /// No queue is longer than its bound and one message more, which is what it takes to notice.
+    /// The sum of bytes that the engine keeps is what it holds.
     pub(super) fn check_queues(&self) {
+        let proxy = self.world.shard.proxy();
+        assert_eq!(proxy.held(), proxy.recount(), "bytes held, and counted anew");
         let limits = &self.world.cast.limits;
         let whole =
             limits.message_bytes_max.max(limits.replay_bytes_max).max(limits.list_bytes_max.min(64 * 1024));

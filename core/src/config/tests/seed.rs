@@ -229,6 +229,30 @@ fn options_are_inherited_field_by_field() {
 }
 
 #[test]
+fn time_limits_are_durations_with_an_upper_bound_and_are_inherited() {
+    let proxy = r#""options": {"startupTimeout": "30s", "silenceTimeout": 90}"#;
+    let own = r#""s": {"command": "x", "options": {"silenceTimeout": "1500ms", "callTimeout": "24h"}}"#;
+    let times = load(&v2(proxy, own)).config.servers.remove(0).options.times;
+    let expected = Times { startup_ms: Some(30_000), call_ms: Some(24 * 3_600_000), silence_ms: Some(1_500) };
+    assert_eq!(times, expected);
+    // (key, one beyond, what is said)
+    let table = [
+        ("startupTimeout", "\"1h1ms\"", "`mcpServers.s.options.startupTimeout`: at most 1h"),
+        ("silenceTimeout", "\"24h1ms\"", "`mcpServers.s.options.silenceTimeout`: at most 24h"),
+        ("callTimeout", "\"25h\"", "`mcpServers.s.options.callTimeout`: at most 24h"),
+        ("callTimeout", "\"soon\"", "`mcpServers.s.options.callTimeout`: expected a duration"),
+        ("callTimeout", "-1", "`mcpServers.s.options.callTimeout`: expected a duration"),
+    ];
+    for (key, value, part) in table {
+        let text = v2("", &format!(r#""s": {{"command": "x", "options": {{"{key}": {value}}}}}"#));
+        only(&refuse(&text), Severity::Error, part);
+    }
+    // Zero is none, as for `timeout`.
+    let text = v2("", r#""s": {"command": "x", "options": {"callTimeout": 0, "startupTimeout": "0s"}}"#);
+    assert_eq!(load(&text).config.servers[0].options.times, Times::default());
+}
+
+#[test]
 fn a_tool_filter_without_a_valid_mode_is_skipped_with_a_warning() {
     // SEED-031, SEED-032: (filter, admits listed, admits other, warning)
     let table = [

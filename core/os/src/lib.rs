@@ -1,0 +1,55 @@
+//! What every runtime of mcp-proxy asks of the operating system, without an executor: `std`, `rustix` and `getrandom`.
+//!
+//! A runtime brings sockets, pipes, timers and tasks. What lies around them is the same for all and stands here once:
+//!
+//! ```text
+//!  Options · Stop              what an embedder says, and how it ends what it has started
+//!  net · Broken                names, listening sockets, what an error means for a connection
+//!  child · Guard               how children are started, signalled and told about; who kills them if we die
+//!  store                       files: one line of requests per key, each done as a whole or not at all
+//!  Clock · Alarm · Link · Gate the clock, and wakers with memory
+//!  fetch · exchange            one HTTP request, for the command line
+//! ```
+//!
+//! Invariant: what blocks says so, and a runtime calls it off the thread of its engine. Everything else returns at once.
+//! Deliberately absent: reads, writes and waiting for them. Each runtime has its own way, and that is its reason to be.
+
+use std::io;
+
+pub mod child;
+mod clock;
+mod fetch;
+mod guard;
+mod link;
+pub mod net;
+mod options;
+mod stop;
+pub mod store;
+
+pub use clock::{Alarm, Clock, Look};
+pub use fetch::{Exchange, ExchangeError, ExchangeErrorKind, Response, Terms, exchange, fetch};
+pub use guard::{Guard, GuardCommand};
+pub use link::{Gate, Link};
+pub use net::Broken;
+pub use options::{Log, Options};
+pub use stop::Stop;
+pub use store::StoreOptions;
+
+/// Gives 32 random bytes of the operating system, for [`Proxy::new`](mcp_proxy_core::Proxy::new).
+///
+/// # Errors
+/// The system has no randomness to give.
+pub fn seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    Ok(seed)
+}
+
+/// What the system says, without Rust's error number.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(at) => text.get(..at).unwrap_or(&text).to_owned(),
+        None => text,
+    }
+}

@@ -1,0 +1,144 @@
+//! Answers the questions about the engine's own health. See [`crate::health`].
+
+use super::clients::Refusal;
+use super::{Proxy, Stage};
+use crate::config::HttpKind;
+use crate::downstream::client::Client;
+use crate::fault::{Code, Fault};
+use crate::health::{LastError, Page, Report, ServerReport, Standing, Status};
+use crate::http::Method;
+use crate::id::UpstreamId;
+use crate::json::Pieces;
+use crate::upstream::health::Trouble;
+use crate::upstream::link::Link;
+use crate::upstream::{Phase, Upstream};
+use std::collections::BTreeMap;
+
+impl Proxy {
+    /// How everything stands. Takes time in proportion to servers, sessions and calls: for those who look, not for
+    /// every message.
+    pub fn health(&self) -> Report {
+        self.report(|_| true)
+    }
+
+    /// A request for one of the pages; answered from its head alone.
+    pub(super) fn on_health(&mut self, client: &mut Client, page: Page) -> Result<(), Refusal> {
+        if !matches!(client.http.head().method(), Method::Get | Method::Head) {
+            let fault = Fault::peer(Code::BadMethod, "this method is not allowed here");
+            return Err(Refusal::Fault { fault, header: Some(("allow", "GET, HEAD")) });
+        }
+        let (code, body) = match page {
+            Page::Live => (200, "{\"status\":\"live\"}".to_owned()),
+            Page::Ready => {
+                let status = self.status();
+                let code = if status == Status::Ready { 200 } else { 503 };
+                (code, serde_json::json!({ "status": status }).to_string())
+            }
+            Page::Servers => {
+                let open = self.open_servers(client.http.head())?;
+                let report = self.report(|place| open.contains(&place));
+                (200, serde_json::to_string(&report).unwrap_or_default())
+            }
+        };
+        let headers = [("content-type", "application/json"), ("cache-control", "no-store")];
+        client.respond(&mut self.fx, code, &headers, &Pieces::of(&[body.as_bytes()]));
+        Ok(())
+    }
+
+    fn status(&self) -> Status {
+        let is_up = |server: &Upstream| is_up(server.health.standing().0);
+        match self.stage {
+            Stage::Draining | Stage::Ending | Stage::Stopped => Status::Stopping,
+            Stage::Serving
+                if self.bound.is_none() || !self.upstreams.shared().all(|server| server.was_tried) =>
+            {
+                Status::Starting
+            }
+            Stage::Serving
+                if self.upstreams.shared().any(is_up) || self.upstreams.shared().next().is_none() =>
+            {
+                Status::Ready
+            }
+            Stage::Serving => Status::Unavailable,
+        }
+    }
+
+    fn report(&self, shows: impl Fn(usize) -> bool) -> Report {
+        let census = self.census();
+        let (load, sessions) = (self.load(), self.sessions_of_views());
+        let shown = self.upstreams.shared().enumerate().filter(|(place, _)| shows(*place));
+        Report {
+            status: self.status(),
+            version: env!("CARGO_PKG_VERSION"),
+            at: self.fx.now.unix,
+            connections: census.clients,
+            sessions: census.sessions,
+            calls_in_flight: census.calls,
+            held_bytes: census.bytes,
+            servers: shown.map(|(_, home)| self.server_report(home, &load, &sessions)).collect(),
+        }
+    }
+
+    /// Calls of clients that are at each connection, and that wait for it.
+    fn load(&self) -> BTreeMap<UpstreamId, (usize, usize)> {
+        let mut load: BTreeMap<UpstreamId, (usize, usize)> = BTreeMap::new();
+        for (id, waits) in self.mux.client_load() {
+            let (in_flight, waiting) = load.entry(id).or_default();
+            *(if waits { waiting } else { in_flight }) += 1;
+        }
+        load
+    }
+
+    /// Number of sessions of each view that has some.
+    fn sessions_of_views(&self) -> BTreeMap<usize, usize> {
+        let mut sessions: BTreeMap<usize, usize> = BTreeMap::new();
+        for view in self.down.views() {
+            *sessions.entry(view).or_default() += 1;
+        }
+        sessions
+    }
+
+    fn server_report(
+        &self,
+        home: &Upstream,
+        load: &BTreeMap<UpstreamId, (usize, usize)>,
+        sessions: &BTreeMap<usize, usize>,
+    ) -> ServerReport {
+        let lanes = home.lanes.iter().filter_map(|id| self.upstreams.get(*id));
+        let all: Vec<&Upstream> = std::iter::once(home).chain(lanes).collect();
+        let shows = |view: &usize| self.views.get(*view).is_some_and(|view| view.has(home.id));
+        let calls = || all.iter().filter_map(|one| load.get(&one.id));
+        let (state, since) = home.health.standing();
+        let trouble = all.iter().filter_map(|one| one.health.trouble()).max_by_key(|trouble| trouble.at);
+        ServerReport {
+            name: home.label.to_string(),
+            state,
+            since,
+            transport: match &home.link {
+                Link::Child(_) => "stdio",
+                Link::Http(link) if link.kind == HttpKind::Sse => "sse",
+                Link::Http(_) => "streamable-http",
+            },
+            server_name: home.peer.name.as_deref().map(str::to_owned),
+            server_version: home.peer.version.as_deref().map(str::to_owned),
+            protocol_version: home.was_ready.then(|| home.peer.revision.name()),
+            last_error: trouble.map(last_error),
+            restarts: all.iter().map(|one| one.health.restarts).sum(),
+            sessions: sessions.iter().filter(|(view, _)| shows(view)).map(|(_, count)| count).sum(),
+            connections: all.iter().filter(|one| one.phase == Phase::Ready).count(),
+            calls_in_flight: calls().map(|(in_flight, _)| in_flight).sum(),
+            calls_waiting: calls().map(|(_, waiting)| waiting).sum(),
+            late_answers: all.iter().map(|one| one.health.late_answers).sum(),
+        }
+    }
+}
+
+/// Whether calls reach a server that stands so.
+const fn is_up(standing: Standing) -> bool {
+    matches!(standing, Standing::Ready | Standing::Unresponsive)
+}
+
+fn last_error(trouble: Trouble) -> LastError {
+    let stderr = trouble.stderr.iter().map(|line| line.to_string()).collect();
+    LastError { at: trouble.at, message: trouble.what, stderr }
+}

@@ -1,0 +1,160 @@
+//! When memory or seats are short: what is given up, and by whom.
+//!
+//! | who | what |
+//! |---|---|
+//! | streams of clients that may come back | what they keep is forgotten, the oldest first |
+//! | a client that takes nothing of much that waits for it | closed |
+//! | a request that grows | 503 with `Retry-After`, and closed |
+//! | a call, or its answer, that is larger than a share | an error, to that call alone |
+//! | a line of a child, an answer over HTTP | dropped, with an error to its call |
+//! | when all seats are taken: a connection that waits for its client | closed, the one that waits longest |
+//!
+//! Nobody is touched for what others do: whoever is refused holds more than its share or wants to
+//! ([`crate::ledger`]). Messages of the usual size go on.
+
+use super::Proxy;
+use crate::downstream::client::{Client, Task};
+use crate::fault::{Code, Fault};
+use crate::id::{ConnId, UpstreamId};
+use crate::log::Level;
+use crate::oauth::address::is_global;
+use crate::time::Mono;
+use crate::upstream::exchange::{Exchange, Job};
+use std::net::IpAddr;
+
+/// What a call is told whose answer found no memory.
+pub(super) const NO_MEMORY_FOR_ANSWER: &str =
+    "the proxy holds too much for others to take an answer of this size";
+
+/// What a client is told that asks for too much at such a time.
+const NO_MEMORY_FOR_REQUEST: &str = "the proxy holds too much for others to take a request of this size";
+
+/// A client that takes nothing for so long while memory is short is closed. Longer than a lost packet takes to be
+/// sent again a few times.
+const STILL_MS: u64 = 3_000;
+
+/// From one line of the log about memory to the next.
+const TOLD_MS: u64 = 60_000;
+
+/// What was told of it.
+#[derive(Debug, Default)]
+pub(super) struct Pressure {
+    told: Option<Mono>,
+}
+
+impl Proxy {
+    /// Gives something back when memory is short. Returns whether there may be more to give.
+    pub(super) fn relieve(&mut self) -> bool {
+        if !self.fx.ledger.is_short() {
+            return false;
+        }
+        self.tell_pressure();
+        if self.down.forget_oldest_kept() {
+            return true;
+        }
+        let Some(conn) = self.fx.next_still(STILL_MS) else { return false };
+        self.fx.log(Level::Info, None, format!("client {conn:?} does not read and memory is short, closing"));
+        self.drop_client(conn);
+        true
+    }
+
+    fn tell_pressure(&mut self) {
+        let now = self.fx.mono();
+        if self.pressure.told.is_some_and(|at| now.ms_since(at) < TOLD_MS) {
+            return;
+        }
+        self.pressure.told = Some(now);
+        let (held, max) = (self.fx.ledger.held(), self.fx.limits.memory_bytes_max);
+        let line = format!(
+            "{held} of {max} bytes are held for peers: large messages are refused (see limits.memoryBytes)"
+        );
+        self.fx.log(Level::Warn, None, line);
+    }
+
+    /// Whether somebody from this address may have another connection.
+    pub(super) fn admits_address(&mut self, address: IpAddr) -> bool {
+        let trusted = self.config.oauth2.as_ref().is_some_and(|oauth2| oauth2.trust.trusts(address));
+        let max = match is_global(address.to_canonical()) && !trusted {
+            true => self.fx.limits.conns_per_address_max,
+            false => usize::MAX,
+        };
+        self.down.seats.enter(address, max)
+    }
+
+    /// Keeps a seat free as long as somebody only sits there.
+    pub(super) fn make_room(&mut self, newcomer: ConnId) {
+        if self.down.clients_len() < self.fx.limits.downstream_conns_max {
+            return;
+        }
+        if let Some(conn) = self.down.seats.makes_room_for(newcomer) {
+            self.fx.log(Level::Debug, None, format!("client {conn:?} makes room for another"));
+            self.drop_client(conn);
+        }
+    }
+
+    /// Ends a request that grows while there is no memory for it.
+    pub(super) fn refuse_growing(&mut self, client: &mut Client) {
+        let grows = client.task == Task::Reading && client.http.is_mid_request();
+        if !grows || self.fx.ledger.allows(client.http.pending()) {
+            return;
+        }
+        client.http.abort();
+        let fault = Fault::local(Code::Overloaded, NO_MEMORY_FOR_REQUEST);
+        client.answer_fault(&mut self.fx, &fault, &[("retry-after", "2")]);
+    }
+
+    /// Whether the answer that an exchange is receiving may go on.
+    pub(super) fn may_grow(&self, exchange: &mut Exchange) -> bool {
+        exchange.settle();
+        match exchange.job {
+            // They belong to everybody behind the server; there is one of each, and a limit to one event.
+            Job::Stream | Job::Listen => true,
+            Job::Idle
+            | Job::Call(_)
+            | Job::Note
+            | Job::Answer(_)
+            | Job::Initialized
+            | Job::Delete
+            | Job::Drain => self.fx.ledger.allows(exchange.pending()),
+        }
+    }
+
+    /// Ends an exchange of which nothing more is wanted, and what it was for.
+    pub(super) fn give_up_exchange(&mut self, id: UpstreamId, exchange: Box<Exchange>, fault: &Fault) {
+        let (job, summary) = (exchange.job, exchange.summary(200));
+        match job {
+            Job::Stream => return self.on_stream_ended(id, exchange, fault),
+            Job::Idle
+            | Job::Call(_)
+            | Job::Note
+            | Job::Answer(_)
+            | Job::Initialized
+            | Job::Listen
+            | Job::Delete
+            | Job::Drain => self.drop_exchange(id, exchange),
+        }
+        match job {
+            Job::Call(key) => self.fail(key, fault),
+            Job::Initialized => self.lose(id, fault),
+            Job::Listen => self.on_listen_ended(id, &summary),
+            // The server has taken what it was sent.
+            Job::Answer(_) | Job::Note | Job::Idle | Job::Stream | Job::Delete | Job::Drain => {}
+        }
+        self.check_gone(id);
+    }
+}
+
+/// What is wrong with an answer that is packed although it was asked not to be: a few bytes of it could become any
+/// number.
+pub(super) fn packed(exchange: &Exchange) -> Option<Fault> {
+    let coding = exchange.client.head().header("content-encoding")?.trim();
+    let plain = coding.is_empty() || coding.eq_ignore_ascii_case("identity");
+    let waits = !matches!(exchange.job, Job::Drain | Job::Delete | Job::Note);
+    (!plain && waits).then(|| {
+        let detail = format!(
+            "the server packed its answer as `{}`, although it was asked not to",
+            Fault::quoted(coding.as_bytes())
+        );
+        Fault::peer(Code::UpstreamBroken, detail)
+    })
+}

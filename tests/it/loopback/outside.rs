@@ -1,0 +1,42 @@
+//! What reaches the proxy, or is left of it, outside of its process.
+
+use super::stage::{Client, Plan, Run, Scratch, gone, number, server_after};
+use mcp_proxy_os::GuardCommand;
+use rustix::process::{Signal, getpid, kill_process};
+use serde_json::json;
+use std::sync::{Mutex, PoisonError};
+
+pub(super) fn signals_stop_it_with_all_children(run: Run) {
+    // A signal reaches every proxy of this process that listens for it, so there must be one.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for signal in [Signal::TERM, Signal::INT] {
+        let plan = Plan { stop_signals: true, ..Plan::of(json!({"sh": server_after("")})) };
+        let mut proxy = plan.start(run);
+        let (server, helper) = (number(&proxy.line("server ")), number(&proxy.line("helper ")));
+        drop(Client::at_the_shell(&proxy));
+        kill_process(getpid(), signal).unwrap();
+        assert_eq!(proxy.code(), 0);
+        gone(server);
+        gone(helper);
+    }
+}
+
+pub(super) fn the_guard_is_told_about_every_group_and_the_orderly_end(run: Run) {
+    let scratch = Scratch::new();
+    let told = scratch.path().join("told");
+    let script = format!("cat > '{}'", told.display());
+    let guard = Some(GuardCommand { program: "sh".into(), args: vec!["-c".into(), script.into()] });
+    let proxy = Plan { guard, ..Plan::of(json!({"sh": server_after("")})) }.start(run);
+    let server = number(&proxy.line("server "));
+    drop(Client::at_the_shell(&proxy));
+    proxy.log_to_the_end();
+    assert_eq!(std::fs::read_to_string(told).unwrap(), format!("+{server}\n-{server}\nbye\n"));
+}
+
+pub(super) fn a_missing_guard_is_told_and_keeps_nobody(run: Run) {
+    let guard = Some(GuardCommand { program: "/nowhere/guard".into(), args: Vec::new() });
+    let proxy = Plan { guard, ..Plan::of(json!({"sh": server_after("")})) }.start(run);
+    proxy.line("cannot start the guard process `/nowhere/guard`: No such file or directory");
+    Client::at_the_shell(&proxy);
+}
