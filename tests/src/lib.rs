@@ -43,6 +43,7 @@ pub mod mind;
 pub mod net;
 pub mod publisher;
 pub mod site;
+pub mod storm;
 pub mod story;
 pub mod watch;
 pub mod world;

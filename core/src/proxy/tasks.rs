@@ -55,7 +55,10 @@ impl Proxy {
             call.task = Some(Task::Running { id: raw.clone(), poll_ms, asked: None });
         }
         if self.ask_about(id, Own::TaskResult(key), "tasks/result", &raw).is_none() {
-            self.fail(key, &Fault::local(Code::Overloaded, "the result of a task could not be asked for"));
+            self.fail(
+                key,
+                &Fault::environment(Code::UpstreamLost, "the result of a task could not be asked for"),
+            );
         } else {
             self.fx.after(poll_ms, TimerKind::TaskPoll, key.to_wire());
         }
@@ -117,6 +120,10 @@ impl Proxy {
     }
 
     fn ask_about(&mut self, id: UpstreamId, own: Own, method: &str, task: &Raw) -> Option<Key> {
+        // Its session is over, and the next one, which knows no such task, has not begun.
+        if self.upstreams.get_mut(id)?.link.http().is_some_and(|link| link.is_between_sessions()) {
+            return None;
+        }
         let task = std::str::from_utf8(task.as_bytes()).unwrap_or("null");
         self.submit_own(id, own, method, &format!(",\"params\":{{\"taskId\":{task}}}"))
     }

@@ -59,27 +59,44 @@ fn what_is_sent_again_is_sent_in_its_session() {
     // question went into the next one.
     story(Cast::default().streamable("web"), |w| {
         let c = w.client("web", Kind::Streamable);
-        w.check_echo(c);
-        w.check_echo(c);
-        // The handshake with the next session takes long enough for the rest.
-        w.teach("web", |mind| mind.delay_ms = 300);
-        w.with_site("web", |site, _| site.live.clear());
-        let pooled: Vec<_> = w
-            .net
-            .links
-            .iter()
-            .filter(|(_, link)| matches!(link.peer, Who::Site(_)))
-            .map(|(c, _)| *c)
-            .collect();
-        let one = w.start_call(c, "echo", json!({"text": "one"}));
-        let two = w.start(c, "prompts/get", json!({"name": "prompt0"}));
+        let before = [(); 3].map(|()| w.start_call(c, "slow", json!({"ms": 100, "text": "before"})));
+        before.into_iter().for_each(|call| assert_eq!(w.text(call), "before"));
+        let of_site = |link: &Link| matches!(link.peer, Who::Site(_)) && link.phase == Phase::Open;
+        let pooled: Vec<_> =
+            w.net.links.iter().filter(|(_, link)| of_site(link)).map(|(conn, _)| *conn).collect();
+        // The first refusal comes at once, the handshake takes a while, and the others would come within it.
+        w.teach("web", |mind| mind.delay_ms = 400);
+        w.with_site("web", |site, _| {
+            site.live.clear();
+            site.refusals_ms = vec![200, 200, 0];
+        });
+        let calls = [(); 3].map(|()| w.start(c, "prompts/get", json!({"name": "prompt0"})));
         w.run_until("the session is found to be lost", |w| w.watch.logged("initializing again"));
+        w.run_ms(100);
         pooled.into_iter().for_each(|conn| w.net.reset(conn));
-        // What was read by nobody may have been executed all the same, and is then not sent again.
-        let one = w.outcome(one);
-        assert!(one["result"]["content"][0]["text"] == "one" || one["error"].is_object(), "{one}");
-        w.outcome(two);
+        calls.into_iter().for_each(|call| _ = w.outcome(call));
+        w.run_ms(2_000);
         w.check_echo(c);
+    });
+}
+
+#[test]
+fn a_task_made_in_a_session_that_is_over_is_not_asked_for_in_none() {
+    // UP-38. Found by a storm: the result was asked for between the sessions.
+    let cast = Cast::default().streamable("web").change_site("web", |site| {
+        site.mind.tools.push("task".to_owned());
+        site.json = false;
+    });
+    story(cast.calm(), |w| {
+        let c = w.client("web", Kind::Streamable);
+        w.teach("web", |mind| mind.delay_ms = 300);
+        let task = w.start_call(c, "task", json!({"ms": 10}));
+        w.until_heard(task);
+        w.run_ms(200);
+        w.with_site("web", |site, _| site.live.clear());
+        let echo = w.start_call(c, "echo", json!({"text": "after"}));
+        assert!(w.outcome(task)["error"].is_object());
+        assert_eq!(w.text(echo), "after");
     });
 }
 

@@ -41,6 +41,7 @@ mod sessions;
 mod sharing;
 mod soak;
 mod stopping;
+mod storm;
 mod streams;
 mod tasks;
 mod time_limits;
