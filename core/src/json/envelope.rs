@@ -4,7 +4,7 @@
 //! integer or (responses only) `null`; each envelope member occurs at most once, also when a peer spells it
 //! with escapes. Deliberately absent: the meaning of methods, params and results.
 
-use super::scan::{Scanner, Span, unescape};
+use super::scan::{Scanner, Span, place_of, unescape};
 use crate::fault::{Code, Fault};
 
 /// What kind of message this is.
@@ -112,12 +112,7 @@ impl Found {
         let start = scanner.at;
         scanner.value(depth_max)?;
         let value = Span { start, end: scanner.at };
-        let place = if key.contains(&b'\\') {
-            let plain = unescape(key);
-            NAMES.iter().position(|name| plain.as_deref() == Some(*name))
-        } else {
-            NAMES.iter().position(|name| name.as_bytes() == key)
-        };
+        let place = place_of(key, &NAMES);
         let Some((name, slot)) =
             place.and_then(|place| Some((NAMES.get(place)?, self.members.get_mut(place)?)))
         else {

@@ -361,15 +361,7 @@ pub fn members<const N: usize>(
 ) -> Result<[Option<Span>; N], Fault> {
     let mut found = [None; N];
     for member in each_member(bytes, object) {
-        let key = member.key.of(bytes);
-        let name = match names.iter().position(|name| key == name.as_bytes()) {
-            Some(place) => Some(place),
-            None if key.contains(&b'\\') => {
-                let plain = unescape(key);
-                names.iter().position(|name| plain.as_deref() == Some(*name))
-            }
-            None => None,
-        };
+        let name = place_of(member.key.of(bytes), &names);
         let Some((name, slot)) = name.and_then(|place| Some((names.get(place)?, found.get_mut(place)?)))
         else {
             continue;
@@ -393,10 +385,8 @@ pub fn member(bytes: &[u8], object: Span, name: &str) -> Result<Option<Span>, Fa
 /// The range to cut out so that an object loses one of its members: name, value, and one of the commas beside it.
 /// `None` when there is no such member.
 pub fn member_with_comma(bytes: &[u8], object: Span, name: &str) -> Option<Span> {
-    let member = each_member(bytes, object).find(|member| {
-        let key = member.key.of(bytes);
-        key == name.as_bytes() || (key.contains(&b'\\') && unescape(key).as_deref() == Some(name))
-    })?;
+    let member =
+        each_member(bytes, object).find(|member| place_of(member.key.of(bytes), &[name]).is_some())?;
     let start = member.key.start.saturating_sub(1);
     let after = skip_blanks(bytes, member.value.end);
     if bytes.get(after) == Some(&b',') {
@@ -405,6 +395,15 @@ pub fn member_with_comma(bytes: &[u8], object: Span, name: &str) -> Option<Span>
     let before = bytes.get(..start).unwrap_or_default().trim_ascii_end();
     let start = if before.last() == Some(&b',') { before.len().saturating_sub(1) } else { start };
     Some(Span { start, end: member.value.end })
+}
+
+/// Which of the names a member has, `key` being the inside of its string as it was sent.
+pub(super) fn place_of(key: &[u8], names: &[&str]) -> Option<usize> {
+    if key.contains(&b'\\') {
+        let plain = unescape(key)?;
+        return names.iter().position(|name| plain == **name);
+    }
+    names.iter().position(|name| key == name.as_bytes())
 }
 
 /// The text of a JSON string (with its quotes), or `None` if this is no string or has a lone surrogate.

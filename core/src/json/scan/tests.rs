@@ -167,3 +167,17 @@ fn a_member_is_cut_out_with_one_comma() {
     }
     assert_eq!(member_with_comma(b"{}", Span { start: 0, end: 2 }, "task"), None);
 }
+
+#[test]
+fn a_name_is_what_its_escapes_say_and_not_how_it_is_written() {
+    let text = r#"{"a\\\\b":1,"a\\b":2,"\u0061\\\\b":3}"#.as_bytes();
+    let object = Span { start: 0, end: text.len() };
+    let value = |name| member(text, object, name).map(|span| span.map(|span| span.of(text)));
+    assert_eq!(value(r"a\b"), Ok(Some(b"2".as_slice())));
+    assert!(value(r"a\\b").is_err(), "twice, written in two ways");
+    assert_eq!(value(r"a\\\\b"), Ok(None));
+    let cut = member_with_comma(text, object, r"a\\b").unwrap();
+    assert_eq!(cut.of(text), br#""a\\\\b":1,"#);
+    let cut = member_with_comma(text, object, r"a\b").unwrap();
+    assert_eq!(cut.of(text), br#""a\\b":2,"#);
+}
