@@ -267,6 +267,13 @@ impl Client {
         }
     }
 
+    /// Closes all connections, as a process does that ends.
+    pub fn quit(&mut self, net: &mut Net) {
+        for conn in self.conns.keys().copied().collect::<Vec<_>>() {
+            self.on_end(conn, net);
+        }
+    }
+
     fn expect(&mut self, conn: ConnId) -> usize {
         self.exchanges.push(Exchange {
             conn,

@@ -128,6 +128,10 @@ impl Storm {
         }
         self.pass(100);
         self.give_up_connecting();
+        // The goodbye of some found no seat, since all said it at once.
+        for client in &mut self.world.clients {
+            client.quit(&mut self.world.net);
+        }
         // Whose token was revoked cannot say goodbye; streams of such logins are looked for once a minute.
         self.pass(if self.plan.logins { IDLE_MS + UPKEEP_MS } else { IDLE_MS });
         self.check_questions();
