@@ -282,8 +282,8 @@ impl Proxy {
         if server.phase != Phase::Ready {
             return;
         }
-        if let Some(session) = call.asks().filter(|_| server.is_gated()) {
-            server.running.haunt(key, session);
+        if let Some(origin) = call.origin.client().filter(|_| server.has_one_channel()) {
+            server.running.haunt(key, origin.session, call.asks().is_some());
         }
         // A subscription that nobody holds may have been made all the same.
         if let (Some(uri), Method::Subscribe) = (&call.uri, call.method) {

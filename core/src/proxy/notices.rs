@@ -33,7 +33,13 @@ impl Proxy {
         let level = level.and_then(|span| json::unquote(span.of(text)));
         let Some(level) = level.and_then(|name| LogLevel::from_name(&name)) else { return };
         let task = related_task(text, params).map(|span| span.of(text));
-        let Some(cause) = self.cause(id, call, task) else {
+        let named = call.is_some() || task.is_some();
+        let cause = self.cause(id, call, task).filter(|cause| {
+            // On a channel of many, also calls that lead to no question may speak.
+            let upstream = self.upstreams.get(id).filter(|upstream| !named && upstream.is_gated());
+            upstream.is_none_or(|upstream| upstream.running.is_sole(cause.session))
+        });
+        let Some(cause) = cause else {
             // For the operator, and without its text, which may hold what is somebody's.
             if let Some(upstream) = self.upstreams.get(id) {
                 let line = format!("a log message ({}) belongs to no single call", level.name());

@@ -40,7 +40,7 @@ impl Proxy {
         let (tenancy, one_channel) = (upstream.tenants.tenancy, upstream.has_one_channel());
         let (only, present) = (upstream.running.only(), upstream.running.session());
         // Where everybody's calls run, those that lead to no question count too.
-        let only = if tenancy == Tenancy::Shared { upstream.running.alone() } else { only };
+        let only = if tenancy == Tenancy::Shared { self.alone(id) } else { only };
         let of_task = task.and_then(|task| self.call_of_task(id, task));
         let call = call.and_then(|call| self.parent(call)).or(of_task);
         if let Some(call) = call.or_else(|| only.filter(|_| one_channel)) {
@@ -54,6 +54,14 @@ impl Proxy {
         };
         let call = if one_channel { self.latest_call(session, id) } else { None };
         Some(Cause { session, call })
+    }
+
+    /// The one call that runs on a connection at all, if no cancelled one of another session may run on.
+    fn alone(&self, id: UpstreamId) -> Option<Key> {
+        let running = &self.upstreams.get(id)?.running;
+        let call = running.alone()?;
+        let session = self.mux.get(call)?.origin.client()?.session;
+        running.is_sole(session).then_some(call)
     }
 
     /// The client's call that a call serves: itself, or the one whose task it is about.

@@ -22,7 +22,15 @@ pub(crate) struct Running {
     /// All others of clients.
     others: u32,
     /// Calls that were cancelled and may run on.
-    ghosts: Vec<Key>,
+    ghosts: Vec<Ghost>,
+}
+
+#[derive(Debug)]
+struct Ghost {
+    call: Key,
+    session: Key,
+    /// It may lead to questions.
+    asks: bool,
 }
 
 /// Cancelled calls told apart; with more the connection stays its session's until it is started anew.
@@ -53,21 +61,30 @@ impl Running {
         self.settle();
     }
 
-    /// A call that may lead to questions was cancelled: the server may not have heard of it yet, or not care.
-    pub(crate) fn haunt(&mut self, call: Key, session: Key) {
-        self.session = Some(session);
+    /// A call was cancelled: the server may not have heard of it yet, or not care.
+    pub(crate) fn haunt(&mut self, call: Key, session: Key, asks: bool) {
+        if asks {
+            self.session = Some(session);
+        }
         if self.ghosts.len() < GHOSTS_MAX {
-            self.ghosts.push(call);
+            self.ghosts.push(Ghost { call, session, asks });
         }
     }
 
     /// The server answered a call that nobody waits for. Returns whether that makes room for other sessions.
     pub(crate) fn exorcise(&mut self, call: Key) -> bool {
-        let before = self.ghosts.len();
-        self.ghosts.retain(|ghost| *ghost != call);
-        let last = before > 0 && self.ghosts.is_empty() && before < GHOSTS_MAX;
+        // Of those that found no place nothing is known.
+        if self.ghosts.len() == GHOSTS_MAX {
+            return false;
+        }
+        let before = self.has_asking_ghosts();
+        self.ghosts.retain(|ghost| ghost.call != call);
         self.settle();
-        last
+        before && !self.has_asking_ghosts()
+    }
+
+    fn has_asking_ghosts(&self) -> bool {
+        self.ghosts.iter().any(|ghost| ghost.asks)
     }
 
     /// The server is gone, and what ran there with it.
@@ -79,7 +96,7 @@ impl Running {
     fn settle(&mut self) {
         if self.count == 0 {
             self.keys = 0;
-            if self.ghosts.is_empty() {
+            if !self.has_asking_ghosts() {
                 self.session = None;
             }
         }
@@ -87,12 +104,23 @@ impl Running {
 
     /// The one call that may have led to a question, if it is one.
     pub(crate) fn only(&self) -> Option<Key> {
-        Key::from_wire(self.keys).filter(|_| self.count == 1 && self.ghosts.is_empty())
+        self.single().filter(|_| !self.has_asking_ghosts())
     }
 
-    /// The one call that runs at all.
+    /// The one call that runs at all, besides those that were cancelled.
     pub(crate) fn alone(&self) -> Option<Key> {
-        self.only().filter(|_| self.others == 0)
+        self.single().filter(|_| self.others == 0)
+    }
+
+    fn single(&self) -> Option<Key> {
+        Key::from_wire(self.keys).filter(|_| self.count == 1)
+    }
+
+    /// Whether words of nobody in particular can only be meant for this session, which is that of the calls that may
+    /// lead to questions: no other call runs, nor may one that was cancelled.
+    pub(crate) fn is_sole(&self, session: Key) -> bool {
+        let full = self.ghosts.len() == GHOSTS_MAX;
+        self.others == 0 && !full && self.ghosts.iter().all(|ghost| ghost.session == session)
     }
 
     /// The session of the calls that run, on a connection that lets one session in at a time.
@@ -107,7 +135,7 @@ impl Running {
 
     /// Whether it is kept for a session only because of cancelled calls.
     pub(crate) fn is_haunted(&self) -> bool {
-        self.count == 0 && !self.ghosts.is_empty()
+        self.count == 0 && self.has_asking_ghosts()
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -165,10 +193,33 @@ mod tests {
         let mut running = Running::default();
         running.enter(key(1), Some(key(7)));
         running.leave(key(1), true);
-        running.haunt(key(1), key(7));
+        running.haunt(key(1), key(7), true);
         assert!(running.is_haunted() && !running.admits(key(8)) && running.admits(key(7)));
         assert!(!running.exorcise(key(2)));
         assert!(running.exorcise(key(1)));
         assert!(running.admits(key(8)));
+    }
+
+    #[test]
+    fn a_cancelled_call_that_cannot_ask_may_still_speak() {
+        let mut running = Running::default();
+        running.haunt(key(1), key(7), false);
+        running.enter(key(2), Some(key(8)));
+        assert_eq!((running.only(), running.alone()), (Some(key(2)), Some(key(2))));
+        assert!(!running.is_haunted() && running.admits(key(8)));
+        assert!(running.is_sole(key(7)) && !running.is_sole(key(8)));
+        assert!(!running.exorcise(key(1)), "it kept nobody out");
+        assert!(running.is_sole(key(8)));
+    }
+
+    #[test]
+    fn of_more_ghosts_than_are_told_apart_nothing_is_known() {
+        let mut running = Running::default();
+        let many = GHOSTS_MAX as u64 + 1;
+        (1..=many).for_each(|n| running.haunt(key(n), key(700), true));
+        assert!((1..=many).all(|n| !running.exorcise(key(n))));
+        assert!(running.is_haunted() && !running.is_sole(key(700)));
+        running.forget_ghosts();
+        assert!(!running.is_haunted() && running.is_sole(key(700)));
     }
 }

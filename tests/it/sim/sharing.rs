@@ -294,6 +294,39 @@ fn log_of_somebody_elses_completion() {
 }
 
 #[test]
+fn a_cancelled_call_that_speaks_on_is_heard_by_no_other_session() {
+    // BR-50. Found by a storm: the only call that was not cancelled was taken for what the server spoke of.
+    let secret =
+        r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"error","data":"of-a"}}"#;
+    let completion =
+        json!({"ref": {"type": "ref/prompt", "name": "p"}, "argument": {"name": "x", "value": "y"}});
+    for (method, params) in [
+        ("tools/call", json!({"name": "slow", "arguments": {"ms": 5_000}})),
+        ("completion/complete", completion),
+    ] {
+        for can in [json!({}), json!({"roots": {}})] {
+            let cast = Cast::default().stdio("fs").options("fs", json!({"sessions": "shared"}));
+            tell(cast.program("fs", |program| program.mind.delay_ms = 500), |w| {
+                let [a, b] = [(); 2].map(|()| {
+                    w.client_with("fs", Kind::Streamable, |client| client.capabilities = can.clone())
+                });
+                let left = w.start(a, method, params.clone());
+                w.until_heard(left);
+                w.cancel(left);
+                let slow = w.start_call(b, "slow", json!({"ms": 60_000}));
+                w.run_ms(100);
+                w.say("fs", secret);
+                w.run_ms(1_000);
+                assert_eq!(w.inbox(b, "notifications/message").len(), 0, "{method} {can}");
+                // Of its own calls a session may hear, whichever it was.
+                w.cancel(slow);
+                w.run_ms(10_000);
+            });
+        }
+    }
+}
+
+#[test]
 fn nobody_is_kept_waiting_by_a_busy_session() {
     let cast = Cast::default().stdio("fs").options("fs", json!({"sessions": "shared", "maxSessions": 1}));
     tell(cast, |w| {
