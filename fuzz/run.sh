@@ -26,7 +26,7 @@ for target in "$@"; do
   log=growth/$target.log
   echo "$target for $seconds s"
   cargo "${toolchain[@]}" fuzz run --sanitizer none "$target" "growth/$target" "corpus/$target" -- \
-    -max_total_time="$seconds" -max_len="$len" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 >"$log" 2>&1 ||
+    -max_total_time="$seconds" -max_len="$len" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -seed="${FUZZ_SEED:-0}" >"$log" 2>&1 ||
     { failed+=("$target"); tail -n 40 "$log"; }
   grep -o 'cov: [0-9]* ft: [0-9]* corp: [0-9]*' "$log" | tail -n 1 | sed 's/^/  /'
   grep 'stat::number_of_executed_units' "$log" | sed 's/.*: */  runs: /' || true
