@@ -357,16 +357,19 @@ impl Proxy {
         let limit = since.plus_ms(silent_ms).min(call.started.plus_ms(server.call_ms(&self.fx)));
         let label = server.label.clone();
         if now >= limit {
-            let seconds = now.ms_since(call.started) / 1000;
+            let waited = match now.ms_since(call.started) {
+                ms @ ..1_000 => format!("{ms} ms"),
+                ms => format!("{} s", ms / 1_000),
+            };
             let fault = match waits {
                 true if busy => server.busy(),
                 true => server.not_ready(),
                 false => Fault::environment(
                     Code::UpstreamTimeout,
-                    format!("server {label} did not answer within {seconds} s"),
+                    format!("server {label} did not answer within {waited}"),
                 ),
             };
-            self.fx.log(Level::Warn, Some(&label), format!("call timed out after {seconds} s"));
+            self.fx.log(Level::Warn, Some(&label), format!("call timed out after {waited}"));
             return self.give_up_call(key, &fault);
         }
         if let Origin::Client(origin) = &call.origin {

@@ -186,6 +186,11 @@ impl Proxy {
         let good = (200..300).contains(&status);
         if good && kind.eq_ignore_ascii_case("text/event-stream") && exchange.job != Job::Idle {
             exchange.events = Some(sse::Decoder::new(self.fx.limits.message_bytes_max));
+            if let Job::Call(key) = exchange.job
+                && let Some(call) = self.mux.get_mut(key)
+            {
+                call.answered_in = exchange.named_session;
+            }
         }
         // `initialize` names the session of everything that follows.
         if let (Job::Call(key), Some(session), true) = (exchange.job, head.header("mcp-session-id"), good)

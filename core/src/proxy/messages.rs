@@ -161,6 +161,10 @@ impl Proxy {
 
     /// A request of a server: `ping` is answered here, what clients have to answer goes to them.
     fn on_server_request(&mut self, id: UpstreamId, call: Option<Key>, envelope: &Envelope, text: &[u8]) {
+        // In the next session an answer could be taken for that to another question.
+        if self.is_of_lost_session(id, call) {
+            return;
+        }
         let raw = envelope.id.map_or(b"null".as_slice(), |span| span.of(text));
         let method = Method::from_name(&envelope.method_name(text));
         if let Method::Ask(ask) = method {

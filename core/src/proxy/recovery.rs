@@ -228,12 +228,10 @@ impl Proxy {
     /// its events (2025-11-25 § Resumability).
     pub(super) fn on_stream_broken(&mut self, id: UpstreamId, exchange: Box<Exchange>, key: Key) {
         let event_id = exchange.event_id().map(Into::into);
-        let session = exchange.named_session;
         let wait = exchange.retry_ms.map_or(RETRY_MS, |ms| ms.max(RETRY_MS_MIN));
         self.recycle(id, exchange);
         let Some(call) = self.mux.get_mut(key) else { return };
         call.event_id = event_id.or_else(|| call.event_id.take());
-        call.answered_in = session;
         call.resumes += 1;
         if call.event_id.is_some() && call.resumes <= TRIES_MAX {
             self.fx.after(wait, TimerKind::Resume, key.to_wire());
@@ -255,6 +253,14 @@ impl Proxy {
         if let Some(event_id) = event_id {
             link.ask(&mut self.fx, Job::Call(key), HttpMethod::Get, Some(&event_id));
         }
+    }
+
+    /// Whether this call is answered in a session that its server has forgotten: answers are as good as ever, but
+    /// nothing can be said to it any more.
+    pub(super) fn is_of_lost_session(&mut self, id: UpstreamId, call: Option<Key>) -> bool {
+        let session = call.and_then(|call| self.mux.get(call)?.answered_in);
+        let link = http_link(&mut self.upstreams, id).filter(|_| session.is_some());
+        link.is_some_and(|link| !link.is_present(session))
     }
 
     /// Opens the standalone stream of a Streamable HTTP server.

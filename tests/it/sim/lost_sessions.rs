@@ -120,3 +120,36 @@ fn a_question_of_a_session_that_is_over_is_not_answered_in_the_next() {
         mind.questions.clear();
     });
 }
+
+#[test]
+fn a_question_on_the_stream_of_a_call_of_a_lost_session_is_not_answered_in_the_next() {
+    // BR-43
+    let cast = Cast::default().streamable("web").change_site("web", |site| site.json = false);
+    story(cast.calm(), |w| {
+        let c = w.client_with("web", Kind::Streamable, |client| {
+            client.capabilities = json!({"roots": {}});
+            client.replies.insert("roots/list".to_owned(), json!({"result": {"roots": []}}));
+        });
+        w.check_echo(c);
+        // By then connections of the pool are closed.
+        w.run_ms(20_000);
+        w.teach("web", |mind| mind.delay_ms = 300);
+        let asking = w.start_call(c, "ask", json!({"method": "roots/list"}));
+        w.until_heard(asking);
+        let of_site = |link: &Link| matches!(link.peer, Who::Site(_)) && link.phase == Phase::Open;
+        let newest = w.net.links.iter().filter(|(_, link)| of_site(link)).map(|(conn, _)| *conn).max();
+        w.run_ms(100);
+        newest.into_iter().for_each(|conn| w.net.freeze(conn, true));
+        w.with_site("web", |site, _| site.live.clear());
+        w.check_echo(c);
+        newest.into_iter().for_each(|conn| w.net.freeze(conn, false));
+        w.run_ms(2_000);
+        assert_eq!(w.clients[c].questions.len(), 0, "nobody can answer it");
+        let mind = w.mind("web");
+        assert!(
+            mind.heard.iter().all(|heard| heard.value["result"].is_null() && heard.value["error"].is_null())
+        );
+        mind.questions.clear();
+        w.cancel(asking);
+    });
+}
