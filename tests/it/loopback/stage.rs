@@ -9,7 +9,7 @@ use mcp_proxy_core::log::Level;
 use mcp_proxy_core::{Options as EngineOptions, Proxy};
 use mcp_proxy_os::{GuardCommand, Log, Options, Stop, StoreOptions, seed};
 use serde_json::{Value, json};
-use std::fmt::Write as _;
+use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -93,7 +93,14 @@ impl Plan {
             let proxy = self.proxy(&addr);
             drop(done_to.send(run(proxy, self.options(log))));
         });
-        Running { addr: ([127, 0, 0, 1], 0).into(), log, done, stop, ended: false }
+        Running {
+            addr: ([127, 0, 0, 1], 0).into(),
+            log,
+            passed: RefCell::default(),
+            done,
+            stop,
+            ended: false,
+        }
     }
 
     /// Runs it until it says where it listens.
@@ -109,21 +116,26 @@ impl Plan {
 pub(super) struct Running {
     pub(super) addr: SocketAddr,
     log: Receiver<String>,
+    passed: RefCell<Vec<String>>,
     done: Receiver<io::Result<u8>>,
     stop: Stop,
     ended: bool,
 }
 
 impl Running {
-    /// The first line of the log from here on that contains this.
+    /// The first line of the log, of those not taken yet, that contains this, and takes it. What comes in over several
+    /// pipes is logged in any order, so lines that nobody has asked for stay for whoever asks later.
     #[track_caller]
     pub(super) fn line(&self, part: &str) -> String {
-        let mut seen = String::new();
+        let mut passed = self.passed.borrow_mut();
+        if let Some(at) = passed.iter().position(|line| line.contains(part)) {
+            return passed.remove(at);
+        }
         loop {
             match self.log.recv_timeout(PATIENCE) {
                 Ok(line) if line.contains(part) => return line,
-                Ok(line) => writeln!(seen, "{line}").unwrap(),
-                Err(_) => panic!("no line with {part:?} after:\n{seen}"),
+                Ok(line) => passed.push(line),
+                Err(_) => panic!("no line with {part:?} in:\n{}", passed.join("\n")),
             }
         }
     }
@@ -140,7 +152,7 @@ impl Running {
         self.done.recv_timeout(PATIENCE).expect("it ends").unwrap()
     }
 
-    /// Stops it and gives what it has logged in the meantime.
+    /// Stops it and gives what it has logged since it was last asked for a line.
     #[track_caller]
     pub(super) fn log_to_the_end(mut self) -> String {
         self.stop();
