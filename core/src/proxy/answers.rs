@@ -38,7 +38,6 @@ impl Proxy {
                 }
             }
         }
-        self.check_drained();
     }
 
     /// Hands an answer to the client that waits for it, and notes what follows from it.
@@ -121,6 +120,5 @@ impl Proxy {
             }
             Origin::Own(own) => self.on_own_failed(upstream, own, key, fault),
         }
-        self.check_drained();
     }
 }

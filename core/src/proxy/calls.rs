@@ -248,7 +248,6 @@ impl Proxy {
             self.cancel_upstream(key, reason.as_deref());
             self.down.withdraw(&mut self.fx, origin.session, origin.stream);
         }
-        self.check_drained();
     }
 
     /// Ends a call that nobody waits for any more: the server is told, if it knows of the call.
@@ -317,7 +316,6 @@ impl Proxy {
                 self.cancel_upstream(key, None);
             }
         }
-        self.check_drained();
     }
 
     /// News of a call. Told only while the call is open, only if the client asked, only if it advances.

@@ -48,7 +48,7 @@ impl Proxy {
     fn status(&self) -> Status {
         let is_up = |server: &Upstream| is_up(server.health.standing().0);
         match self.stage {
-            Stage::Draining | Stage::Ending | Stage::Stopped => Status::Stopping,
+            Stage::Draining | Stage::GivingUp | Stage::Ending | Stage::Stopped => Status::Stopping,
             Stage::Serving
                 if self.bound.is_none() || !self.upstreams.shared().all(|server| server.was_tried) =>
             {

@@ -133,6 +133,8 @@ enum Stage {
     Serving,
     /// No new connections; running calls may finish.
     Draining,
+    /// The same, without waiting for anything.
+    GivingUp,
     /// Sessions are closed, children are ending.
     Ending,
     Stopped,
@@ -320,6 +322,8 @@ impl Proxy {
                 self.look_again(conn);
             } else if self.relieve() {
                 // There may be more to give back.
+            } else if self.end_if_due() {
+                // What it left.
             } else {
                 return;
             }

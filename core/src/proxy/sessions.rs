@@ -73,7 +73,6 @@ impl Proxy {
             self.let_go(key, id, &uri);
         }
         self.leave(session.links.into_values());
-        self.check_drained();
     }
 
     pub(super) fn on_session_timer(&mut self, key: Key) {

@@ -1,9 +1,12 @@
 //! The end of everything (SEED-068).
 //!
 //! ```text
-//! Serving ── Stop ──▶ Draining ── no call left, or 5 s ──▶ Ending ── children and last words gone ──▶ Stopped
+//! Serving ─┬─ Stop ──▶ Draining ─ no call left, or 5 s ─┬─▶ Ending ── children and last words gone ──▶ Stopped
+//!          └─ no point in going on ──▶ GivingUp ────────┘
 //! ```
 //! A second `Stop` waits for nothing: calls are dropped and children killed.
+//!
+//! Invariant: everything ends only between two inputs, when nobody is in the middle of changing a server.
 
 use super::{LISTENER, Proxy, Stage, stopped};
 use crate::event::Output;
@@ -21,9 +24,8 @@ impl Proxy {
                 self.stage = Stage::Draining;
                 self.unlisten();
                 self.fx.after(self.fx.limits.shutdown_ms, TimerKind::Shutdown, 0);
-                self.check_drained();
             }
-            Stage::Draining => {
+            Stage::Draining | Stage::GivingUp => {
                 self.end_everything();
                 self.kill_children();
             }
@@ -37,7 +39,7 @@ impl Proxy {
             Stage::Draining => self.end_everything(),
             // Clients that do not read their last bytes, and servers that do not answer, are not waited for.
             Stage::Ending => self.abandon_peers(),
-            Stage::Serving | Stage::Stopped => {}
+            Stage::Serving | Stage::GivingUp | Stage::Stopped => {}
         }
     }
 
@@ -55,21 +57,25 @@ impl Proxy {
         self.check_ended();
     }
 
-    /// Goes on when the last call has ended.
-    pub(super) fn check_drained(&mut self) {
-        if self.stage == Stage::Draining && self.mux.is_quiet() {
+    /// Goes on when there is nothing to wait for. Returns whether it did.
+    pub(super) fn end_if_due(&mut self) -> bool {
+        let is_due = match self.stage {
+            Stage::Draining => self.mux.is_quiet(),
+            Stage::GivingUp => true,
+            Stage::Serving | Stage::Ending | Stage::Stopped => false,
+        };
+        if is_due {
             self.end_everything();
         }
+        is_due
     }
 
     /// Something without which there is no point in going on.
     pub(super) fn give_up(&mut self) {
-        if matches!(self.stage, Stage::Ending | Stage::Stopped) {
-            return;
+        if matches!(self.stage, Stage::Serving | Stage::Draining) {
+            self.stage = Stage::GivingUp;
+            self.exit_code = 1;
         }
-        self.stage = Stage::Ending;
-        self.exit_code = 1;
-        self.end_everything();
     }
 
     /// No new connections from now on.

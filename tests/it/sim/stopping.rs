@@ -33,7 +33,6 @@ fn a_running_call_may_finish_within_the_grace_period() {
 
 #[test]
 fn a_call_that_takes_too_long_ends_with_the_grace_period() {
-    // limit: shutdown_ms
     story(one(), |w| {
         let c = w.client("fs", Kind::Streamable);
         let req = w.start_call(c, "slow", json!({"ms": 900_000}));
@@ -97,6 +96,25 @@ fn a_second_stop_does_not_wait() {
             assert!(!matches!(w.state(req), State::Answered(_)));
         },
     );
+}
+
+#[test]
+fn a_connection_that_dies_with_the_last_call_does_not_delay_the_end() {
+    // Found by fuzzing: the last call ended, and with it everything, while its connection was being given up.
+    for can in [json!({}), json!({"roots": {}})] {
+        story(one(), |w| {
+            let c = w.client_with("fs", Kind::Streamable, |c| c.capabilities = can.clone());
+            let req = w.start_call(c, "slow", json!({"ms": 900_000}));
+            w.until_heard(req);
+            w.command(Command::Stop);
+            w.run_ms(100);
+            let before = w.now_ms();
+            w.with_child("fs", |child, net| child.exit(net, ExitStatus::Signal(15)));
+            w.run_until("the end", |w| w.stopped.is_some());
+            assert!(w.now_ms() - before < 2_500, "{} ms", w.now_ms() - before);
+            assert!(w.outcome(req)["error"]["message"].as_str().unwrap().contains("server fs was lost"));
+        });
+    }
 }
 
 #[test]
