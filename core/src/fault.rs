@@ -83,6 +83,8 @@ pub enum Code {
     UpstreamTimeout,
     /// The upstream answered something that is no answer.
     UpstreamBroken,
+    /// The upstream answered with a JSON-RPC error.
+    UpstreamError,
     /// An event stream that breaks a bound.
     BadStream,
     /// Our own mistake.
@@ -115,7 +117,7 @@ impl Code {
             Self::MethodNotFound | Self::NoResource => 200,
             Self::Internal => 500,
             Self::UnknownCoding => 501,
-            Self::UpstreamLost | Self::UpstreamBroken | Self::BadStream => 502,
+            Self::UpstreamLost | Self::UpstreamBroken | Self::UpstreamError | Self::BadStream => 502,
             Self::NotReady | Self::Overloaded => 503,
             Self::UpstreamTimeout => 504,
             Self::BadHttpVersion => 505,
@@ -135,6 +137,7 @@ impl Code {
             | Self::UpstreamLost
             | Self::UpstreamTimeout
             | Self::UpstreamBroken
+            | Self::UpstreamError
             | Self::BadStream
             | Self::Internal => -32603,
             Self::BadHead

@@ -83,6 +83,8 @@ pub struct Limits {
     pub questions_max: usize,
     /// A question that waits for a stream of its client; longer ones are refused at once.
     pub held_question_bytes_max: usize,
+    /// Lines that one connection to a server may print to the log in a second: of stderr, and of what is no message.
+    pub printed_lines_max: u32,
     /// Raw JSON-RPC ids and progress tokens, which are kept as long as their request runs.
     pub id_bytes_max: usize,
     /// URIs of resources that are watched.
@@ -119,7 +121,8 @@ pub struct Limits {
     pub pool_idle_ms: u64,
     /// Between pings of an upstream.
     pub ping_ms: u64,
-    /// Unanswered pings after which an HTTP+SSE connection counts as dead. A child that is busy is not killed for it.
+    /// Pings one after the other, without a word in between, after which a server that answered them before and has
+    /// nothing to do counts as dead.
     pub ping_failures_max: u32,
     /// First wait before an upstream is tried again; doubles up to `backoff_max_ms`, with jitter.
     pub backoff_ms: u64,
@@ -172,7 +175,7 @@ impl Default for Limits {
             pool_conns_max: 1_024,
             list_pages_max: 1_000,
             list_items_max: 100_000,
-            list_bytes_max: 64 * 1024 * 1024,
+            list_bytes_max: 16 * 1024 * 1024,
             stderr_line_bytes_max: 8 * 1024,
             request_ms: 30_000,
             conn_idle_ms: 75_000,
@@ -187,6 +190,7 @@ impl Default for Limits {
             cancel_grace_ms: 500,
             questions_max: 200,
             held_question_bytes_max: 256 * 1024,
+            printed_lines_max: 1_000,
             id_bytes_max: 1_024,
             uri_bytes_max: 8 * 1024,
             watches_max: 1_000,

@@ -69,6 +69,8 @@ pub struct Site {
     pub polls: bool,
     /// Says of all it answers that it is packed.
     pub packs: bool,
+    /// Takes requests and answers none of them: one thing keeps it from all others.
+    pub stuck: bool,
     /// Answers everything with this status.
     pub fails_with: Option<u16>,
     /// How long each refusal of a forgotten session takes, milliseconds, the next one last; 0 when none is left.
@@ -133,6 +135,7 @@ impl Site {
             cuts_rudely: false,
             polls: false,
             packs: false,
+            stuck: false,
             fails_with: None,
             refusals_ms: Vec::new(),
             misdirected: 405,
@@ -243,6 +246,9 @@ impl Site {
     }
 
     fn on_request(&mut self, conn: ConnId, head: &Head, body: &str, net: &mut Net) {
+        if self.stuck {
+            return;
+        }
         if let Some(status) = self.fails_with {
             return self.reply(conn, status, &[], "", net);
         }

@@ -393,7 +393,7 @@ pub(super) fn server_error(text: &[u8], error: Span) -> Fault {
     let [code, message] = json::members(text, error, ["code", "message"]).unwrap_or_default();
     let code = code.map_or_else(String::new, |span| String::from_utf8_lossy(span.of(text)).into_owned());
     let message = message.and_then(|span| json::unquote(span.of(text))).unwrap_or_default();
-    let kind = if code == "-32601" { Code::MethodNotFound } else { Code::UpstreamBroken };
+    let kind = if code == "-32601" { Code::MethodNotFound } else { Code::UpstreamError };
     let message = quote(&Fault::quoted(message.as_bytes()));
     Fault::peer(kind, format!("the server answered with error {code} {message}"))
 }

@@ -262,8 +262,11 @@ impl Proxy {
         let Some(upstream) = self.upstreams.get_mut(id) else { return };
         self.fx.log(Level::Debug, Some(&upstream.label), "a connection is made anew after a cancelled call");
         upstream.lost(&self.fx);
+        let lost = format!("server {} is started anew after a cancelled call", upstream.label);
         self.drop_questions(id);
         self.hang_up(id);
+        // Nothing that could ask, but a completion, say, may run there.
+        self.fail_sent(id, &Fault::environment(Code::UpstreamLost, lost));
         let wanted = self.upstreams.get(id).is_some_and(|upstream| upstream.is_wanted());
         if wanted {
             self.start_server(id);

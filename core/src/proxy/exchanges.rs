@@ -153,6 +153,7 @@ impl Proxy {
                 Ok(Some(ClientEvent::Data(bytes))) => {
                     if let Some(events) = &mut exchange.events {
                         events.push(bytes);
+                        self.on_flow(id);
                         if let Err(fault) = self.read_events(id, &mut exchange) {
                             return self.on_broken(id, exchange, &fault);
                         }
@@ -175,6 +176,13 @@ impl Proxy {
                 }
                 Err(fault) => return self.on_broken(id, exchange, &fault),
             }
+        }
+    }
+
+    /// Something came over an event stream.
+    fn on_flow(&mut self, id: UpstreamId) {
+        if let Some(server) = self.server(id) {
+            server.pulse.flowed();
         }
     }
 
@@ -293,7 +301,7 @@ impl Proxy {
         self.recycle(id, exchange);
         match job {
             // HTTP+SSE: only an acknowledgement, the answer comes on the stream.
-            Job::Call(_) if self.answers_on_stream(id) => {}
+            Job::Call(key) if self.answers_on_stream(id) => self.on_taken(id, key),
             Job::Call(key) => self.on_json_answer(id, &body, key, status),
             Job::Initialized if good => self.read_all_lists(id),
             Job::Initialized => {
@@ -307,6 +315,8 @@ impl Proxy {
                 self.fail(call, &answer_lost(&Fault::peer(Code::UpstreamBroken, status_text(status))));
             }
             Job::Listen => self.on_listen_ended(id, &summary),
+            // Of a call that was given up: an answer that comes too late.
+            Job::Drain if good && !body.is_empty() => self.on_server_text(id, None, &body),
             Job::Note | Job::Answer(_) | Job::Stream | Job::Delete | Job::Drain | Job::Idle => {}
         }
         self.check_gone(id);
@@ -316,6 +326,12 @@ impl Proxy {
     pub(super) fn answers_on_stream(&mut self, id: UpstreamId) -> bool {
         let link = self.server(id).and_then(|server| server.link.http());
         link.is_some_and(|link| link.kind == HttpKind::Sse)
+    }
+
+    fn on_taken(&mut self, id: UpstreamId, key: Key) {
+        if let Some(server) = self.server(id) {
+            server.pulse.took(key);
+        }
     }
 
     /// The JSON body of a call: its answer, or (2025-03-26) an array with it.

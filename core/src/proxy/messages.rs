@@ -5,6 +5,7 @@
 use super::Proxy;
 use super::calls::server_error;
 use super::pressure::NO_MEMORY_FOR_ANSWER;
+use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::id::{ConnId, Key, UpstreamId};
 use crate::json::{self, Envelope, Kind, Pieces, Span};
@@ -12,6 +13,7 @@ use crate::log::Level;
 use crate::mcp::{Method, Revision};
 use crate::upstream::exchange::Job;
 use crate::upstream::link::Link;
+use crate::upstream::noise::Heard;
 use crate::upstream::{Phase, Upstream};
 
 impl Proxy {
@@ -74,7 +76,7 @@ impl Proxy {
     /// One message of a server. `call` is the call whose own answer stream it came on.
     pub(super) fn on_server_text(&mut self, id: UpstreamId, call: Option<Key>, text: &[u8]) {
         let depth = self.fx.limits.json_depth_max;
-        let Some(server) = self.upstreams.get(id) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         if text.first() == Some(&b'[') && server.peer.revision == Revision::V2025_03_26 {
             return self.on_server_batch(id, call, text);
         }
@@ -82,6 +84,9 @@ impl Proxy {
             Ok(envelope) => envelope,
             Err(fault) => {
                 let label = server.label.clone();
+                if !hears(&mut self.fx, server) {
+                    return;
+                }
                 // Text that may be a piece of a message is not shown: it could hold anything.
                 let looks_like_json = text.iter().any(|byte| matches!(byte, b'"' | b'{'));
                 let shown =
@@ -91,6 +96,7 @@ impl Proxy {
                 return self.fx.log(Level::Info, Some(&label), line);
             }
         };
+        server.pulse.spoke();
         match envelope.kind {
             Kind::Result | Kind::Error => self.on_server_answer(id, call, &envelope, text),
             Kind::Request => self.on_server_request(id, call, &envelope, text),
@@ -184,21 +190,41 @@ impl Proxy {
     }
 
     pub(super) fn on_stderr(&mut self, id: UpstreamId, bytes: &[u8]) {
-        let Some(Upstream { label, link, health, .. }) = self.upstreams.get_mut(id) else { return };
-        let Some(pipes) = link.child().and_then(|link| link.pipes.as_mut()) else { return };
+        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(mut pipes) = server.link.child().and_then(|link| link.pipes.take()) else { return };
         pipes.stderr.push(bytes);
         loop {
-            match pipes.stderr.next() {
+            let line = match pipes.stderr.next() {
                 Ok(Some(line)) => {
                     let line = printable(line);
-                    health.on_stderr(&line);
-                    self.fx.log(Level::Info, Some(label), line);
+                    server.health.on_stderr(&line);
+                    line
                 }
-                Ok(None) => return pipes.settle(&self.fx),
-                Err(_) => self.fx.log(Level::Info, Some(label), "(a very long line of stderr was skipped)"),
+                Ok(None) => break,
+                Err(_) => "(a very long line of stderr was skipped)".to_owned(),
+            };
+            if hears(&mut self.fx, server) {
+                self.fx.log(Level::Info, Some(&server.label), line);
             }
         }
+        pipes.settle(&self.fx);
+        if let Some(link) = server.link.child() {
+            link.pipes = Some(pipes);
+        }
     }
+}
+
+/// Whether one more line that a server printed goes to the log.
+fn hears(fx: &mut Effects, server: &mut Upstream) -> bool {
+    let heard = server.noise.line(fx.mono(), fx.limits.printed_lines_max);
+    if heard == Heard::Full {
+        let line = format!(
+            "it prints more than {} lines a second, of which the rest is dropped",
+            fx.limits.printed_lines_max
+        );
+        fx.log(Level::Warn, Some(&server.label), line);
+    }
+    heard == Heard::Logged
 }
 
 /// The digits of the id with which a message begins, as most SDKs write it.

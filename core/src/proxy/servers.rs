@@ -155,8 +155,8 @@ impl Proxy {
                     self.finish_reading(id, kind, absent.then(Vec::new));
                 }
             }
-            // Whoever answers a ping with an error is alive.
-            Own::Ping if matches!(fault.code, Code::UpstreamBroken | Code::MethodNotFound) => {
+            // Whoever answers a ping with an error is alive. What stands before a dead server answers with a status.
+            Own::Ping if matches!(fault.code, Code::UpstreamError | Code::MethodNotFound) => {
                 self.on_ping_answered(id, key);
             }
             Own::TaskResult(call) => self.on_task_result_lost(call, fault),
@@ -244,12 +244,10 @@ impl Proxy {
         for (key, body) in unsent {
             self.park(id, key, body);
         }
-        let lost = Fault::environment(Code::UpstreamLost, format!("server {label} was lost: {fault}"));
-        for key in self.mux.of_upstream(id) {
-            if self.mux.get(key).is_some_and(|call| call.waiting.is_none()) {
-                self.fail(key, &lost);
-            }
-        }
+        self.fail_sent(
+            id,
+            &Fault::environment(Code::UpstreamLost, format!("server {label} was lost: {fault}")),
+        );
         if panics {
             self.fx.log(Level::Error, Some(&label), format!("panicIfInvalid is set, giving up: {fault}"));
             return self.give_up();
@@ -263,6 +261,15 @@ impl Proxy {
             self.wait_for_server(id);
         }
         self.count_started(id);
+    }
+
+    /// Calls that were handed over have no answer to wait for any more.
+    pub(super) fn fail_sent(&mut self, id: UpstreamId, lost: &Fault) {
+        for key in self.mux.of_upstream(id) {
+            if self.mux.get(key).is_some_and(|call| call.waiting.is_none()) {
+                self.fail(key, lost);
+            }
+        }
     }
 
     /// What follows when a server was lost: another try after a while, or with the next call.
@@ -318,7 +325,7 @@ impl Proxy {
     /// Forgets what the proxy itself asked of a server. A call whose task is lost with it has no answer any more.
     pub(super) fn drop_own_calls(&mut self, id: UpstreamId) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
-        server.ping = None;
+        server.pulse.forget();
         let lost = Fault::environment(Code::UpstreamLost, format!("server {} was lost", server.label));
         for key in std::mem::take(&mut server.own_calls) {
             if let Some(Origin::Own(Own::TaskResult(call))) = self.close_call(key).map(|call| call.origin) {
@@ -362,37 +369,39 @@ impl Proxy {
         if server.phase != Phase::Ready {
             return;
         }
-        if let Some(unanswered) = server.ping.take() {
-            self.cancel_upstream(unanswered, None);
-            let Some(server) = self.upstreams.get_mut(id) else { return };
-            server.ping_failures += 1;
-            server.note(&self.fx);
-            let line = format!("MCP Ping failed: no answer (count={})", server.ping_failures);
-            self.fx.log(Level::Warn, Some(&server.label), line);
-            if server.ping_failures >= self.fx.limits.ping_failures_max && server.is_dead_when_silent() {
-                return self.lose(id, &Fault::environment(Code::UpstreamTimeout, "it answers no ping"));
-            }
+        let before = server.pulse.missed();
+        if let Some(open) = server.pulse.due() {
+            self.cancel_upstream(open, None);
+            self.tell_pulse(id, before);
         }
         let Some(server) = self.upstreams.get_mut(id) else { return };
+        if server.is_dead(&self.fx) {
+            return self.lose(id, &Fault::environment(Code::UpstreamTimeout, "it answers no ping"));
+        }
         server.arm(&mut self.fx, |limits| limits.ping_ms, TimerKind::Ping);
         let ping = self.submit_own(id, Own::Ping, "ping", "");
         if let Some(server) = self.server(id) {
-            server.ping = ping;
+            server.pulse.sent(ping);
         }
     }
 
     fn on_ping_answered(&mut self, id: UpstreamId, key: Key) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
-        if server.ping.take_if(|ping| *ping == key).is_none() {
-            return;
+        if let Some(before) = server.pulse.answered(key) {
+            self.tell_pulse(id, before);
         }
-        server.answers_pings = true;
-        if server.ping_failures > 0 {
-            let line = format!("MCP Ping recovered after {} failures", server.ping_failures);
-            server.ping_failures = 0;
-            server.note(&self.fx);
-            self.fx.log(Level::Info, Some(&server.label), line);
-        }
+    }
+
+    /// One more ping was missed, or the server lives again after so many.
+    fn tell_pulse(&mut self, id: UpstreamId, before: u32) {
+        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let (level, line) = match server.pulse.missed() {
+            0 if before == 0 => return,
+            0 => (Level::Info, format!("MCP Ping recovered after {before} failures")),
+            missed => (Level::Warn, format!("MCP Ping failed: no answer (count={missed})")),
+        };
+        server.note(&self.fx);
+        self.fx.log(level, Some(&server.label), line);
     }
 
     pub(super) fn on_exited(&mut self, id: UpstreamId, conn: ConnId, status: ExitStatus) {

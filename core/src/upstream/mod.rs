@@ -15,7 +15,9 @@
 //! | [`exchange`] | one HTTP connection and what it is busy with |
 //! | [`http`] | all connections to a server behind HTTP |
 //! | [`link`] | how messages get to the server: a child, or HTTP in one of its two shapes |
+//! | [`noise`] | how much of what the server prints goes to the log |
 //! | [`peer`] | what the server said of itself in the handshake |
+//! | [`pulse`] | whether it lives, by pings and by what else it says |
 //! | [`running`] | which calls run, to tell whose something is that the server says on its own |
 //! | [`tenants`] | whom the connection serves, and what they want of it |
 //! | [`upstreams`] | all connections to servers |
@@ -29,7 +31,9 @@ pub(crate) mod exchange;
 pub(crate) mod health;
 pub(crate) mod http;
 pub(crate) mod link;
+pub(crate) mod noise;
 pub(crate) mod peer;
+pub(crate) mod pulse;
 pub(crate) mod running;
 pub(crate) mod tenants;
 pub(crate) mod upstreams;
@@ -49,7 +53,9 @@ use crate::time::Mono;
 use crate::timer::{Timer, TimerKind};
 use health::Health;
 use link::{Link, NO_MEMORY};
+use noise::Noise;
 use peer::Peer;
+use pulse::Pulse;
 use running::Running;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -97,11 +103,8 @@ pub(crate) struct Upstream {
     pub(crate) away: Option<Timer>,
     /// Of a connection beside the shared one: its next look at whether it is needed.
     pub(crate) idle: Option<Timer>,
-    /// The ping that is not answered yet, and how many before it were not.
-    pub(crate) ping: Option<Key>,
-    pub(crate) ping_failures: u32,
-    /// It has answered a ping before, so that silence means something.
-    pub(crate) answers_pings: bool,
+    pub(crate) pulse: Pulse,
+    pub(crate) noise: Noise,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     timer: Option<Timer>,
@@ -174,9 +177,8 @@ impl Upstream {
             refresh: None,
             away: None,
             idle: None,
-            ping: None,
-            ping_failures: 0,
-            answers_pings: false,
+            pulse: Pulse::default(),
+            noise: Noise::default(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             timer: None,
@@ -209,6 +211,7 @@ impl Upstream {
 
     /// Its next phase.
     pub(crate) fn enter(&mut self, fx: &Effects, phase: Phase) {
+        debug_assert!(self.phase != Phase::Stopped || phase == Phase::Stopped, "stopped is stopped");
         self.phase = phase;
         self.note(fx);
     }
@@ -217,7 +220,7 @@ impl Upstream {
     pub(crate) fn note(&mut self, fx: &Effects) {
         let standing = match self.phase {
             Phase::Stopped => Standing::Stopped,
-            Phase::Ready if self.ping_failures > 0 => Standing::Unresponsive,
+            Phase::Ready if self.pulse.missed() > 0 => Standing::Unresponsive,
             // One that sleeps is there when it is called.
             Phase::Ready | Phase::Asleep => Standing::Ready,
             Phase::Down if self.is_suspended(fx) => Standing::Suspended,
@@ -399,13 +402,11 @@ impl Upstream {
         if self.tenants.tenancy == Tenancy::Shared { Level::Info } else { Level::Debug }
     }
 
-    /// Whether it must be dead if it answers no ping. One that never answers them says nothing by that; one that
-    /// works on a call may be too busy for it, and the call has limits of its own. But an event stream that carries
-    /// everything is worth nothing if it is silent.
-    pub(crate) fn is_dead_when_silent(&self) -> bool {
+    /// Whether it must be dead, or cannot be heard, as it has answered no ping for so long.
+    pub(crate) fn is_dead(&self, fx: &Effects) -> bool {
         let rests = self.running.is_idle() && self.waiting.is_empty() && self.tenants.questions.is_empty();
         let streams = matches!(&self.link, Link::Http(link) if link.kind == HttpKind::Sse);
-        streams || (self.answers_pings && rests)
+        self.pulse.missed() >= fx.limits.ping_failures_max && self.pulse.is_telling(!rests, streams)
     }
 
     /// Whether nobody wants anything of it and it could be stopped without a loss.
@@ -469,7 +470,7 @@ impl Upstream {
     pub(crate) fn mark_ready(&mut self, fx: &mut Effects) {
         self.was_ready = true;
         self.ready_at = fx.mono();
-        self.ping_failures = 0;
+        self.pulse.begin();
         self.enter(fx, Phase::Ready);
         if let Some(timer) = self.away.take() {
             fx.timers.cancel(timer);
@@ -482,7 +483,7 @@ impl Upstream {
         self.lost_at = fx.mono();
         self.enter(fx, Phase::Down);
         self.readings = [const { None }; 4];
-        self.ping = None;
+        self.pulse.forget();
         self.has_served = false;
         self.tenants.level = None;
         self.running.forget_ghosts();

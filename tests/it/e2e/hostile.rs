@@ -114,6 +114,21 @@ async fn ten_thousand_open_connections_leave_room_for_others() {
 }
 
 #[tokio::test]
+async fn a_system_with_few_files_leaves_room_for_others() {
+    let home = Scratch::empty();
+    let proxy = Proxy::start_after("ulimit -n 300", config(servers(None)), home.path()).await;
+    proxy.logged("the system allows 300 open files: 225 clients are let in at a time").await;
+    proxy.logged("All clients initialized").await;
+    let mut open = Vec::new();
+    for _ in 0..400 {
+        open.push(within("a connection", TcpStream::connect(proxy.address())).await.unwrap());
+    }
+    for _ in 0..10 {
+        Bystander::of(&proxy).await.calls().await;
+    }
+}
+
+#[tokio::test]
 async fn heads_that_never_end_leave_room_for_others() {
     // T-30
     let mut config = config(servers(None));
@@ -154,7 +169,10 @@ async fn a_line_of_a_gibibyte_is_skipped_and_costs_one_message_of_memory() {
 
 #[tokio::test]
 async fn a_flood_on_stderr_delays_nobody() {
-    let script = "yes \"$(printf %01000d 0)\" | head -n 1000 >&2; head -c 67108864 /dev/zero >&2; echo >&2; echo over >&2; exec cat >/dev/null";
+    // Long lines, one that does not end, and as many short ones as fit through two pipes. In the next second there is
+    // room in the log again.
+    let script = "yes \"$(printf %01000d 0)\" | head -n 1000 >&2; head -c 67108864 /dev/zero >&2; echo >&2;
+        yes | head -n 2000000 >&2; yes | head -n 2000000; sleep 1; echo over >&2; exec cat >/dev/null";
     let proxy = Proxy::start(config(servers(Some(script))), &[]).await;
     let over = proxy.logged("over");
     proxy.logged("Handling requests at").await;

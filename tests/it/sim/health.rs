@@ -2,6 +2,7 @@
 
 use super::{KINDS, one, three};
 use mcp_proxy_core::event::ExitStatus;
+use mcp_proxy_tests::cast::Cast;
 use mcp_proxy_tests::client::Kind;
 use mcp_proxy_tests::net::MS;
 use mcp_proxy_tests::story::{story, story_of};
@@ -215,6 +216,69 @@ fn a_child_that_is_busy_with_a_call_or_knows_no_pings_is_left_alone() {
 }
 
 #[test]
+fn a_status_without_an_answer_is_no_sign_of_life() {
+    // What stands before a dead server goes on answering for it.
+    story(Cast::default().streamable("web").sse("old"), |w| {
+        for name in ["web", "old"] {
+            let c = w.client(name, Kind::Streamable);
+            w.run_ms(35_000);
+            w.site(name).fails_with = Some(502);
+            w.run_ms(65_000);
+            assert_eq!(server(w, name)["state"], "unresponsive", "{name}");
+            w.run_ms(55_000);
+            assert_eq!(server(w, name)["state"], "reconnecting", "{name}");
+            w.site(name).fails_with = None;
+            w.run_ms(60_000);
+            assert_eq!(server(w, name)["state"], "ready", "{name}");
+            w.check_echo(c);
+        }
+    });
+}
+
+#[test]
+fn whatever_a_server_says_is_a_sign_of_life() {
+    story(three(), |w| {
+        for name in ["fs", "web", "old"] {
+            w.client(name, Kind::Streamable);
+            w.run_ms(35_000);
+            w.mind(name).ping_mute = true;
+            for _ in 0..20 {
+                w.run_ms(10_000);
+                w.say(name, r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":""}}"#);
+                assert_eq!(server(w, name)["state"], "ready", "{name}");
+            }
+            assert_eq!(server(w, name)["restarts"], 0, "{name}");
+        }
+    });
+}
+
+#[test]
+fn an_event_stream_is_dead_if_its_server_takes_pings_and_nothing_comes_and_busy_if_it_takes_none() {
+    story(Cast::default().sse("old"), |w| {
+        let c = w.client("old", Kind::Streamable);
+        w.run_ms(35_000);
+        let call = w.start_call(c, "slow", json!({"ms": 300_000, "text": "at last"}));
+        w.until_heard(call);
+        w.site("old").stuck = true;
+        w.run_ms(295_000);
+        assert_eq!(server(w, "old")["state"], "unresponsive");
+        w.site("old").stuck = false;
+        assert_eq!(w.text(call), "at last");
+        assert_eq!(server(w, "old")["restarts"], 0);
+
+        let call = w.start_call(c, "slow", json!({"ms": 3_000_000}));
+        w.until_heard(call);
+        w.mind("old").mute = true;
+        w.run_ms(125_000);
+        w.mind("old").mute = false;
+        assert!(w.outcome(call)["error"]["message"].as_str().unwrap().contains("it answers no ping"));
+        // Its first handshake fell on deaf ears.
+        w.run_ms(120_000);
+        w.check_echo(c);
+    });
+}
+
+#[test]
 fn each_sees_the_servers_that_are_open_to_them() {
     // Protected like the merged endpoint (CD-08).
     let cast = one().stdio("open").options("fs", json!({"authTokens": ["secret-of-ann-1234"]}));
@@ -235,15 +299,18 @@ fn each_sees_the_servers_that_are_open_to_them() {
 
 #[test]
 fn late_answers_are_counted_and_dropped() {
-    story(one(), |w| {
-        for kind in KINDS {
-            let c = w.client("fs", kind);
-            let before = server(w, "fs")["lateAnswers"].as_u64().unwrap();
+    let cast = three().streamable("events").change_site("events", |s| s.json = false);
+    story(cast, |w| {
+        for (name, kind) in
+            ["fs", "web", "events", "old"].iter().flat_map(|name| KINDS.map(|kind| (name, kind)))
+        {
+            let c = w.client(name, kind);
+            let before = server(w, name)["lateAnswers"].as_u64().unwrap();
             let req = w.start_call(c, "stubborn", json!({"ms": 2_000}));
             w.until_heard(req);
             w.cancel(req);
             w.run_ms(5_000);
-            assert_eq!(server(w, "fs")["lateAnswers"], before + 1, "{kind:?}");
+            assert_eq!(server(w, name)["lateAnswers"], before + 1, "{name} {kind:?}");
             w.check_echo(c);
         }
     });

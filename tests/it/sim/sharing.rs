@@ -327,6 +327,28 @@ fn a_cancelled_call_that_speaks_on_is_heard_by_no_other_session() {
 }
 
 #[test]
+fn what_runs_on_a_connection_that_is_made_anew_fails_at_once() {
+    let cast = Cast::default().stdio("fs").options("fs", json!({"sessions": "shared", "maxSessions": 1}));
+    tell(cast, |w| {
+        let a = w.client_with("fs", Kind::Streamable, roots("a"));
+        let b = w.client_with("fs", Kind::Streamable, roots("b"));
+        let slow = w.start_call(a, "stubborn", json!({"ms": 600_000}));
+        w.until_heard(slow);
+        w.cancel(slow);
+        w.mind("fs").mute = true;
+        let complete =
+            json!({"ref": {"type": "ref/prompt", "name": "p"}, "argument": {"name": "x", "value": "y"}});
+        let runs = w.start(a, "completion/complete", complete);
+        w.until_heard(runs);
+        let waits = w.start_call(b, "echo", json!({"text": "x"}));
+        w.run_ms(5_000);
+        assert!(matches!(w.state(runs), State::Answered(_)));
+        assert!(w.outcome(runs)["error"]["message"].as_str().unwrap().contains("started anew"));
+        assert_eq!(w.text(waits), "x");
+    });
+}
+
+#[test]
 fn nobody_is_kept_waiting_by_a_busy_session() {
     let cast = Cast::default().stdio("fs").options("fs", json!({"sessions": "shared", "maxSessions": 1}));
     tell(cast, |w| {
