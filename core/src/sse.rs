@@ -31,6 +31,9 @@ pub struct Event<'a> {
     pub retry_ms: Option<u64>,
 }
 
+/// A longer id is taken for an empty one: it is kept as long as its stream, and sent in a head.
+pub const ID_BYTES_MAX: usize = 1_024;
+
 /// Takes an event stream apart.
 ///
 /// The receive buffer holds the event under construction: its data, the remains of lines that were read, and
@@ -192,7 +195,9 @@ impl Decoder {
             }
             b"id" if !value.contains(&0) => {
                 self.id.clear();
-                self.id.push_str(&String::from_utf8_lossy(value));
+                if value.len() <= ID_BYTES_MAX {
+                    self.id.push_str(&String::from_utf8_lossy(value));
+                }
                 self.has_id = true;
             }
             b"retry" if value.iter().all(u8::is_ascii_digit) => {

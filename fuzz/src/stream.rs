@@ -7,7 +7,7 @@
 
 use crate::tape::{Tape, every_way};
 use mcp_proxy_core::line::LineDecoder;
-use mcp_proxy_core::sse::{Decoder, encode_comment, encode_event};
+use mcp_proxy_core::sse::{Decoder, ID_BYTES_MAX, encode_comment, encode_event};
 
 const ROOMY: usize = 1 << 20;
 
@@ -60,7 +60,8 @@ fn events(max: usize, parts: &[&[u8]]) -> Result<(Vec<Event>, Option<String>), V
     Ok((found, decoder.last_event_id().map(str::to_owned)))
 }
 
-/// HTML Standard § 9.2.6, but events without data are passed over unless they set an id or a retry time.
+/// HTML Standard § 9.2.6, but events without data are passed over unless they set an id or a retry time, and ids have a
+/// bound.
 fn plain_events(input: &[u8]) -> (Vec<Event>, Option<String>) {
     let input = input.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(input);
     let (mut found, mut last_id) = (Vec::new(), None);
@@ -88,7 +89,7 @@ fn plain_events(input: &[u8]) -> (Vec<Event>, Option<String>) {
                 }
                 none => *none = Some(value.to_vec()),
             },
-            b"id" if !value.contains(&0) => event.2 = Some(text),
+            b"id" if !value.contains(&0) => event.2 = Some(if value.len() > ID_BYTES_MAX { String::new() } else { text }),
             b"retry" if value.iter().all(u8::is_ascii_digit) => event.3 = text.parse().ok().or(event.3),
             _ => {}
         }
@@ -151,7 +152,8 @@ fn plain_lines(max: usize, input: &[u8]) -> Vec<Line> {
 /// Two events and a comment of our own writer.
 fn check_round_trip(tape: &mut Tape<'_>, seed: u8) {
     let name = String::from_utf8_lossy(tape.until(b'|'));
-    let id = String::from_utf8_lossy(tape.until(b'|')).replace('\0', "");
+    let id = tape.until(b'|');
+    let id = String::from_utf8_lossy(id.get(..ID_BYTES_MAX / 3).unwrap_or(id)).replace('\0', "");
     let retry = tape.one_in(2).then(|| u64::from(tape.byte()) << tape.below(57));
     let comment = String::from_utf8_lossy(tape.until(b'|'));
     let data: Vec<&[u8]> = tape.rest().chunks(1 + usize::from(seed)).collect();

@@ -179,3 +179,13 @@ fn encoded_events_are_read_back() {
     assert_eq!(story, expected);
     assert_eq!(&out[..20], b": ping  data: no\n\nev");
 }
+
+#[test]
+fn an_id_that_is_too_long_is_none() {
+    for (len, last) in [(ID_BYTES_MAX, true), (ID_BYTES_MAX + 1, false)] {
+        let mut decoder = Decoder::new(10_000);
+        decoder.push(format!("id: 1\ndata: a\n\nid: {}\ndata: b\n\n", "x".repeat(len)).as_bytes());
+        while decoder.next().unwrap().is_some() {}
+        assert_eq!(decoder.last_event_id().is_some(), last, "{len}");
+    }
+}

@@ -342,9 +342,10 @@ impl HttpLink {
     }
 
     fn watch_pool(&mut self, fx: &mut Effects) {
-        if !self.pool_timer && !self.idle.is_empty() {
+        let oldest = self.idle.iter().map(|(_, since)| *since).min();
+        if let Some(oldest) = oldest.filter(|_| !self.pool_timer) {
             self.pool_timer = true;
-            fx.after(fx.limits.pool_idle_ms, TimerKind::PoolIdle, self.upstream.0);
+            fx.timers.set(oldest.plus_ms(fx.limits.pool_idle_ms), TimerKind::PoolIdle, self.upstream.0);
         }
     }
 

@@ -161,7 +161,6 @@ fn one_client_cannot_cancel_the_call_of_another() {
 
 #[test]
 fn a_call_without_any_sign_of_life_is_given_up() {
-    // limit: call_ms
     // GN-09
     story(one().limits(|l| l.call_ms = 20_000), |w| {
         let c = w.client("fs", Kind::Streamable);

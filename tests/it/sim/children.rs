@@ -169,7 +169,6 @@ fn a_child_that_exits_at_once_a_few_times_is_served_in_the_end() {
 
 #[test]
 fn a_child_that_never_answers_the_handshake_is_replaced() {
-    // limit: handshake_ms
     let cast = one().first_program("fs", |p| {
         p.mind.mute = true;
         p.ignores_eof = true;
@@ -230,7 +229,6 @@ fn a_child_that_does_not_read_does_not_block_what_it_says() {
 
 #[test]
 fn an_overloaded_child_is_refused_more_calls() {
-    // limit: upstream_send_cap_bytes
     let cast = one().limits(|l| l.upstream_send_cap_bytes = 50_000);
     story_of([0, 2, 3], cast, |w| {
         let c = w.client("fs", Kind::Streamable);

@@ -343,8 +343,7 @@ fn http_servers_are_pinged_every_30_seconds() {
 }
 
 #[test]
-fn connections_are_reused_and_closed_when_idle() {
-    // limit: pool_idle_ms
+fn connections_are_reused() {
     story(web(), |w| {
         let c = w.client("web", Kind::Streamable);
         let before = w.net.links.len();

@@ -162,15 +162,49 @@ fn as_many_calls_wait_for_a_server_as_the_limit() {
 fn as_many_bytes_wait_for_a_server_as_the_limit() {
     // limit: upstream_queue_bytes_max
     bound(one().outage("fs", 3).limits(|l| l.upstream_queue_bytes_max = 10_000), |w| {
-        let c = lost(w);
-        let text = "z".repeat(4_500);
-        let waiting: Vec<_> = (0..2).map(|_| w.start_call(c, "echo", json!({"text": text}))).collect();
+        let c = w.client("fs", Kind::Streamable);
+        let around = around(w, c);
+        let crash = w.start_call(c, "crash", json!({}));
+        w.outcome(crash);
+        let text = |len: usize| json!({"text": "z".repeat(len - around)});
+        let first = w.start_call(c, "echo", text(5_000));
         w.run_ms(100);
-        let refused = w.ask(c, "tools/call", json!({"name": "echo", "arguments": {"text": text}}));
+        let refused = w.ask(c, "tools/call", json!({"name": "echo", "arguments": text(5_001)}));
         assert_eq!(refused["error"]["code"], -32603, "{refused}");
-        let small = w.start_call(c, "echo", json!({}));
-        waiting.iter().for_each(|req| assert_eq!(w.text(*req), text));
-        w.text(small);
+        let second = w.start_call(c, "echo", text(5_000));
+        w.run_ms(100);
+        let refused = w.ask(c, "tools/call", json!({"name": "echo", "arguments": {}}));
+        assert_eq!(refused["error"]["code"], -32603, "{refused}");
+        [first, second].iter().for_each(|req| assert_eq!(w.text(*req).len(), 5_000 - around));
+    });
+}
+
+/// Bytes of a call of `echo` on its way to the server `fs`, without its text.
+fn around(w: &mut World, client: usize) -> usize {
+    w.call(client, "echo", json!({"text": "x"}));
+    w.child("fs").mind().last("tools/call").unwrap().raw.len() - 1
+}
+
+#[test]
+fn as_many_bytes_are_queued_for_a_child_that_does_not_read_as_the_limit() {
+    // limit: upstream_send_cap_bytes
+    bound(one().limits(|l| l.upstream_send_cap_bytes = 50_000), |w| {
+        let c = w.client("fs", Kind::Streamable);
+        let around = around(w, c);
+        let conn = w.child("fs").conn;
+        w.net.stall(conn, true);
+        let text = |len: usize| json!({"text": "z".repeat(len - around)});
+        let first = w.start_call(c, "echo", text(30_000));
+        w.run_ms(500);
+        // The pipe has taken some of it.
+        let room = 50_000 - w.shard.proxy().outgoing(conn).len();
+        let refused = w.ask(c, "tools/call", json!({"name": "echo", "arguments": text(room + 1)}));
+        assert_eq!(refused["error"]["code"], -32603, "{refused}");
+        let second = w.start_call(c, "echo", text(room));
+        w.run_ms(500);
+        assert_eq!(*w.state(second), State::Waiting);
+        w.net.stall(conn, false);
+        [first, second].iter().for_each(|req| assert!(!w.text(*req).is_empty()));
     });
 }
 
@@ -205,19 +239,26 @@ fn a_server_has_as_many_open_questions_as_the_limit() {
 #[test]
 fn a_question_as_long_as_the_limit_waits_for_a_stream() {
     // limit: held_question_bytes_max
-    for len in [600, 1_200] {
-        bound(one().limits(|l| l.held_question_bytes_max = 1_000), |w| {
-            let c = w.client_with("fs", Kind::Streamable, able);
-            w.check_echo(c);
-            w.run_ms(500);
+    bound(one().limits(|l| l.held_question_bytes_max = 1_000), |w| {
+        let c = w.client_with("fs", Kind::Streamable, able);
+        w.check_echo(c);
+        w.run_ms(500);
+        let ask = |w: &mut World, len: usize| {
             let params = json!({"messages": [], "systemPrompt": "s".repeat(len)});
             let place = w.ask_outside("fs", "sampling/createMessage", &params);
             w.run_ms(2_000);
-            let held = w.mind("fs").questions[place].state == Asked::Open;
-            assert_eq!(held, len < 1_000, "{len}");
-            w.listen(c);
-        });
-    }
+            w.mind("fs").questions[place].state == Asked::Open
+        };
+        assert!(ask(w, 1));
+        let stream = w.listen(c);
+        w.run_ms(2_000);
+        let around = w.exchange(stream).events.last().unwrap().data.len() - 1;
+        w.hang_up(stream);
+        w.run_ms(2_000);
+        assert!(!ask(w, 1_001 - around));
+        assert!(ask(w, 1_000 - around));
+        w.listen(c);
+    });
 }
 
 #[test]
@@ -299,6 +340,29 @@ fn a_line_of_stderr_may_be_as_long_as_the_limit() {
             assert_eq!(w.watch.logged(&line), len == 100, "{len}");
         }
         assert!(w.watch.logged("a very long line of stderr was skipped"));
+        w.check_echo(c);
+    });
+}
+
+#[test]
+fn a_server_prints_as_many_lines_a_second_as_the_limit() {
+    // limit: printed_lines_max
+    bound(one().calm().limits(|l| l.printed_lines_max = 5), |w| {
+        let c = w.client("fs", Kind::Streamable);
+        let conn = w.child("fs").conn;
+        for (what, pipe) in [("words", true), ("noise", false)] {
+            w.run_ms(2_000);
+            let lines: String = (0..7).map(|n| format!("{what} {n}.\n")).collect();
+            if pipe {
+                w.net.send_stderr(conn, lines.as_bytes());
+            } else {
+                w.net.send(conn, lines.as_bytes());
+            }
+            w.run_ms(500);
+            let logged: Vec<_> = (0..7).filter(|n| w.watch.logged(&format!("{what} {n}."))).collect();
+            assert_eq!(logged, [0, 1, 2, 3, 4]);
+            assert!(w.watch.logged("it prints more than 5 lines a second"));
+        }
         w.check_echo(c);
     });
 }

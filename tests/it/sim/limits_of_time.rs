@@ -2,9 +2,11 @@
 
 use super::questions::{able, able_but_silent, asking};
 use super::{KINDS, one};
+use mcp_proxy_core::event::Command;
 use mcp_proxy_tests::cast::Cast;
 use mcp_proxy_tests::client::{AUTHORITY, Kind, Progress, State};
 use mcp_proxy_tests::mind::asking::Asked;
+use mcp_proxy_tests::net::{Link, Phase, Who};
 use mcp_proxy_tests::story::story_of;
 use mcp_proxy_tests::world::World;
 use serde_json::{Value, json};
@@ -67,6 +69,103 @@ fn a_dial_without_an_answer_is_given_up() {
         w.site("web").unreachable = false;
         let c = w.client("web", Kind::Streamable);
         w.check_echo(c);
+    });
+}
+
+#[test]
+fn a_connection_that_idles_is_closed_before_its_server_does() {
+    // limit: pool_idle_ms
+    timed(Cast::default().streamable("web").change_site("web", |s| s.offers_get = false), |w| {
+        let c = w.client("web", Kind::Streamable);
+        w.run_ms(2_500);
+        w.check_echo(c);
+        let open = |w: &World| {
+            let to_site = |link: &&Link| matches!(link.peer, Who::Site(_)) && link.phase == Phase::Open;
+            w.net.links.values().filter(to_site).count()
+        };
+        w.run_ms(3_900);
+        assert_eq!(open(w), 1, "the one that was used last");
+        w.run_ms(150);
+        assert_eq!(open(w), 0);
+        w.check_echo(c);
+    });
+}
+
+#[test]
+fn a_stop_waits_for_calls_only_so_long() {
+    // limit: shutdown_ms
+    timed(one(), |w| {
+        let c = w.client("fs", Kind::Streamable);
+        let req = w.start_call(c, "slow", json!({"ms": 900_000}));
+        w.until_heard(req);
+        w.command(Command::Stop);
+        w.run_ms(4_990);
+        assert!(*w.state(req) == State::Waiting && w.stopped.is_none());
+        w.run_ms(20);
+        assert!(
+            matches!(w.state(req), State::Answered(raw) if raw.contains("shutting down")),
+            "{:?}",
+            w.state(req)
+        );
+    });
+}
+
+#[test]
+fn a_call_without_a_sign_of_life_is_given_up() {
+    // limit: call_ms
+    timed(one().limits(|l| l.call_ms = 20_000), |w| {
+        let c = w.client("fs", Kind::Streamable);
+        let req = w.start_call(c, "never", json!({}));
+        w.run_ms(19_990);
+        assert_eq!(*w.state(req), State::Waiting);
+        w.run_ms(20);
+        assert_eq!(w.outcome(req)["error"]["code"], -32603);
+    });
+}
+
+#[test]
+fn a_server_has_so_long_to_come_up() {
+    // limit: handshake_ms
+    let cast = one().first_program("fs", |p| p.mind.mute = true).limits(|l| l.handshake_ms = 3_000);
+    timed(cast, |w| {
+        w.run_ms(2_990);
+        assert!(!w.watch.logged("Failed to add client to server"));
+        w.run_ms(20);
+        assert!(w.watch.logged("Failed to add client to server"));
+    });
+}
+
+#[test]
+fn a_list_that_could_not_be_read_is_asked_for_again_after_a_while() {
+    // limit: list_retry_ms
+    timed(one().program("fs", |p| p.mind.list_failures = 1), |w| {
+        w.run_ms(9_990);
+        assert_eq!(w.child("fs").mind().count("tools/list"), 1);
+        w.run_ms(120);
+        assert_eq!(w.child("fs").mind().count("tools/list"), 2);
+    });
+}
+
+#[test]
+fn servers_are_pinged_and_streams_kept_alive_as_often_as_the_limits_say() {
+    // limit: ping_ms
+    // limit: keep_alive_ms
+    timed(one(), |w| {
+        let c = w.client("fs", Kind::Streamable);
+        let stream = w.listen(c);
+        let from = w.now_ms();
+        let seen = |w: &mut World| (w.exchange(stream).comments, w.child("fs").mind().count("ping"));
+        for (at, expected) in [
+            (14_900, (0, 0)),
+            (15_200, (1, 0)),
+            (29_800, (1, 0)),
+            (30_200, (2, 1)),
+            (59_700, (3, 1)),
+            (60_200, (4, 2)),
+        ] {
+            w.run_ms(from + at - w.now_ms());
+            assert_eq!(seen(w), expected, "{at}");
+        }
     });
 }
 

@@ -188,7 +188,6 @@ fn completions_are_offered_if_the_server_completes() {
 
 #[test]
 fn a_list_that_could_not_be_read_is_read_again() {
-    // limit: list_retry_ms
     let cast = three().program("fs", |p| p.mind.list_failures = 1);
     let cast = cast.change_site("web", |s| s.mind.list_failures = 1);
     story(cast.change_site("old", |s| s.mind.list_failures = 1), |w| {

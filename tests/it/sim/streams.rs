@@ -29,7 +29,6 @@ fn a_plain_answer_becomes_a_stream_after_200_ms() {
 
 #[test]
 fn silent_streams_are_kept_alive_by_comments() {
-    // limit: keep_alive_ms
     story(one(), |w| {
         let (a, b) = (w.client("fs", Kind::Streamable), w.client("fs", Kind::Sse));
         let standalone = w.listen(a);
