@@ -62,10 +62,11 @@ fn target(transport: &Transport) -> String {
     match transport {
         Transport::Stdio { command, args, .. } => {
             // Arguments may hold secrets, so only their number is shown.
-            format!(
-                "starts {command}{}",
-                if args.is_empty() { String::new() } else { format!(" with {} arguments", args.len()) }
-            )
+            match args.len() {
+                0 => format!("starts {command}"),
+                1 => format!("starts {command} with 1 argument"),
+                more => format!("starts {command} with {more} arguments"),
+            }
         }
         Transport::Http { url, .. } => url.to_string(),
     }

@@ -2,6 +2,8 @@
 //!
 //! Systems start programs with a low soft limit (1,024 on Linux, 256 on macOS) for the sake of those that wait with
 //! `select`; whoever does not is meant to raise it, as Go and Node programs do. Children inherit what is set here.
+//! Where the hard limit is low as well, fewer clients are let in: at the door somebody can be chosen to go, at the limit
+//! nothing can be opened any more, not even a pipe to a server.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -9,16 +11,36 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// may give at most.
 const WANTED: [u64; 2] = [65_536, 10_240];
 
-/// Raises the soft limit as far as the hard one allows. A system that refuses leaves it as it was.
-pub(crate) fn raise() {
+/// Raises the soft limit as far as the hard one allows, and gives what is allowed now, if that has a bound. A system that
+/// refuses leaves it as it was.
+pub(crate) fn raise() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     for wanted in WANTED {
         let wanted = maximum.map_or(wanted, |maximum| wanted.min(maximum));
         if current.is_none_or(|current| current >= wanted) {
-            return;
+            return current;
         }
         if setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).is_ok() {
-            return;
+            return Some(wanted);
         }
+    }
+    current
+}
+
+/// How many clients may be connected with so many files: a quarter is left to servers and the store.
+pub(crate) fn seats(files: u64) -> usize {
+    usize::try_from(files / 4 * 3).unwrap_or(usize::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarter_of_the_files_is_not_for_clients() {
+        assert_eq!(
+            [seats(65_536), seats(4_096), seats(3), seats(u64::MAX)],
+            [49_152, 3_072, 1, 13_835_058_055_282_163_709]
+        );
     }
 }

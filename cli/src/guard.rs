@@ -23,8 +23,9 @@
 //! so a Ctrl-C in the terminal, which goes to the whole foreground group, does not reach it, and it need not ignore
 //! anything. A service manager that signals every process of a unit takes the children down by the same act.
 //!
-//! Known limits: a group is named by its number. The proxy must send `-PGID` before it reaps the leader's exit status,
-//! or the number may meanwhile belong to somebody else. Strays are only found where there is a `/proc` (Linux).
+//! Known limits: a group is named by its number. The proxy sends `-PGID` in the turn in which it learns that the
+//! leader has ended; were it killed between the two, the number could meanwhile belong to somebody else. Strays are
+//! only found where there is a `/proc` (Linux).
 
 use std::collections::BTreeSet;
 use std::io::BufRead;

@@ -4,6 +4,8 @@ use crate::args::{Load, Log, Runtime};
 use crate::load::{extra_roots, load, say, variable};
 use crate::log;
 use mcp_proxy_core::config::Config;
+#[cfg(unix)]
+use mcp_proxy_core::limits::Limits;
 use mcp_proxy_core::log::Level;
 use mcp_proxy_core::{Options, Proxy};
 use mcp_proxy_os::{GuardCommand, Stop, StoreOptions};
@@ -30,9 +32,9 @@ pub(crate) fn serve(config: Config, log: Log, runtime: Runtime) -> ExitCode {
     }
 }
 
-fn try_serve(config: Config, log: Log, runtime: Runtime) -> Result<u8, String> {
+fn try_serve(mut config: Config, log: Log, runtime: Runtime) -> Result<u8, String> {
     #[cfg(unix)]
-    crate::descriptors::raise();
+    bound_by_files(&mut config, log);
     let seed = mcp_proxy_os::seed().map_err(|error| format!("the system gives no random bytes: {error}"))?;
     let options = Options { log_level: log::level(log.level), ..Options::default() };
     let store = store(&config, log);
@@ -52,6 +54,21 @@ fn try_serve(config: Config, log: Log, runtime: Runtime) -> Result<u8, String> {
         Runtime::Tokio => mcp_proxy_tokio::run(proxy, around),
     };
     code.map_err(|error| format!("cannot run: {error}"))
+}
+
+/// Lets in no more clients than there are files for.
+#[cfg(unix)]
+fn bound_by_files(config: &mut Config, log: Log) {
+    let Some(files) = crate::descriptors::raise() else { return };
+    let (seats, wanted) =
+        (crate::descriptors::seats(files), config.limits.apply(Limits::default()).downstream_conns_max);
+    if seats < wanted {
+        let line = format!(
+            "the system allows {files} open files: {seats} clients are let in at a time instead of {wanted}"
+        );
+        say(log, Level::Warn, line);
+        config.limits.downstream_conns_max = Some(seats);
+    }
 }
 
 /// Where the authorization server keeps its data (SEED-103), if there is one.

@@ -75,6 +75,9 @@ impl Child {
         let (stdin, stdout, stderr) = (Ready::new(stdin)?, Ready::new(stdout)?, Ready::new(stderr)?);
         let mut command = command(spec);
         command.envs(runtime.with_host(|host| host.guard.mark()));
+        // A shortage of files must show before there is a child: one that runs already would be dropped and not ended
+        // if no file were left to wait for it with.
+        drop(io::pipe()?);
         let mut child = async_process::Command::from(command)
             .stdin(stdin_theirs)
             .stdout(stdout_theirs)
