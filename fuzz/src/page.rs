@@ -9,9 +9,9 @@ use crate::tape::Tape;
 use mcp_proxy_core::oauth::page::{PageKind, Pages, Values};
 use std::cell::RefCell;
 
-/// Marks that stand in values and must not come out as they are.
-const MARKS: [&str; 5] = ["zq\"y", "zq'y", "zq<y", "zq>y", "</zq"];
-const HOSTILE: &str = "zq\"y zq'y zq<y zq>y </zq>\u{2028}javascript:zq&y\\";
+/// Marks that stand in values and must not come out as they are. What a template says before or after a value makes none.
+const MARKS: [&str; 5] = ["zq\"y", "zq'y", "zq<y", "zq>y", "zq</zq"];
+const HOSTILE: &str = "zq\"y zq'y zq<y zq>y zq</zq>\u{2028}javascript:zq&y\\";
 
 thread_local! {
     // The built-in pages are compiled once: they do not change.

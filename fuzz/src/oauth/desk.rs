@@ -35,6 +35,8 @@ enum Purpose {
     Any,
     /// A login; whether with the right password.
     Login(bool),
+    /// New tokens for a refresh token. Several that are under way get the same.
+    Refresh,
     /// The end of this access token, or of the one that the refresh token has.
     Revocation(String),
 }
@@ -51,8 +53,8 @@ pub(super) struct Desk {
     /// Somebody has logged in with the right password.
     is_logged_in: bool,
     pub(super) known: Known,
-    /// Access tokens that were given out.
-    tokens: BTreeSet<String>,
+    /// Access tokens that were given out, each with its refresh token.
+    tokens: BTreeMap<String, String>,
     /// Access tokens that must not open anything.
     dead: BTreeSet<String>,
     secrets: BTreeSet<String>,
@@ -71,7 +73,7 @@ impl Desk {
             now,
             is_logged_in: false,
             known: Known { client: "c".to_owned(), ..Known::default() },
-            tokens: BTreeSet::new(),
+            tokens: BTreeMap::new(),
             dead: BTreeSet::new(),
             secrets: BTreeSet::from(["right-password".to_owned(), "another-password".to_owned()]),
         };
@@ -95,7 +97,8 @@ impl Desk {
     }
 
     pub(super) fn post(&mut self, path: &str, kind: &str, body: &[u8]) {
-        self.post_for(path, kind, body, Purpose::Any);
+        let refreshes = body.starts_with(b"grant_type=refresh_token&");
+        self.post_for(path, kind, body, if refreshes { Purpose::Refresh } else { Purpose::Any });
     }
 
     pub(super) fn log_in(&mut self, form: &str, is_right: bool) {
@@ -105,7 +108,7 @@ impl Desk {
 
     /// The end of an access token, or of a grant by its refresh token.
     pub(super) fn revoke(&mut self, by_refresh: bool) {
-        let access = self.tokens.last().cloned().unwrap_or_default();
+        let access = self.tokens.last_key_value().map(|(token, _)| token.clone()).unwrap_or_default();
         let (token, purpose) = if by_refresh {
             (self.known.refresh.clone(), Purpose::Any)
         } else {
@@ -211,7 +214,9 @@ impl Desk {
             self.secrets.extend([member("access_token")].into_iter().filter(|token| !token.is_empty()));
             self.secrets.extend([member("refresh_token")].into_iter().filter(|token| !token.is_empty()));
             assert!(self.is_logged_in, "a token without a login");
-            assert!(self.tokens.insert(member("access_token")), "a token was given out twice");
+            let before = self.tokens.insert(member("access_token"), member("refresh_token"));
+            let again = before.is_none_or(|refresh| *purpose == Purpose::Refresh && refresh == self.known.refresh);
+            assert!(again, "a token was given out twice");
         }
         if let Purpose::Revocation(token) = purpose
             && reply.status == 200
@@ -238,7 +243,7 @@ impl Desk {
         self.now.mono = self.now.mono.plus_ms(seconds * 1_000);
         self.now.unix.0 += seconds * 1_000;
         if seconds >= 86_400 {
-            self.dead.extend(self.tokens.iter().cloned());
+            self.dead.extend(self.tokens.keys().cloned());
         }
         self.server.set_now(self.now);
         self.server.tick();
@@ -309,7 +314,7 @@ impl Desk {
     pub(super) fn restart(&mut self) {
         self.answer_all();
         self.server.set_now(self.now);
-        let good: Vec<String> = self.tokens.iter().filter(|token| self.opens(token)).cloned().collect();
+        let good: Vec<String> = self.tokens.keys().filter(|token| self.opens(token)).cloned().collect();
         self.server = server(self.config, self.now);
         self.pending.clear();
         self.waiting.clear();
