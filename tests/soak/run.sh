@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh PROGRAM [--proxy BIN] [ARG...]   wears the running proxy out
 #
-#   PROGRAM   soak [CYCLES [SEED]]    clients that vanish, the proxy killed every 500 cycles (default 10000: 4 minutes)
+#   PROGRAM   soak [CYCLES [SEED]]    clients that vanish, the proxy killed every 500 cycles (default 10000: 5 minutes)
 #             chaos [SECONDS [SEED]]  servers that die, stop, slow down and return (default 300: 7 minutes)
 #             short                   both, a few seconds each: for every change
 #   BIN       the proxy (default: the release build of this checkout, built if need be)

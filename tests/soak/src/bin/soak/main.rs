@@ -6,7 +6,7 @@
 //!   start ─▶ 16 clients at work ─▶ SIGKILL in the midst of it ─▶ is anything left? ─┐   one life: 500 cycles
 //!     ▲                                                                            │
 //!     └────────────────────────────────────────────────────────────────────────────┘
-//!   start ─▶ clients at work ─▶ all quiet: measure ─▶ … many times ─▶ SIGTERM ─▶ is anything left?
+//!   start ─▶ clients at work ─▶ all quiet: measure ─▶ … many times ─▶ SIGTERM ─▶ is anything left?   as many cycles again
 //! ```
 //!
 //! The servers are trees (a shell that starts a shell that starts the server, see [`trees`]), one for every session.
@@ -48,11 +48,11 @@ const CLEAN_MAX: Duration = Duration::from_secs(5);
 /// Until abandoned sessions and their trees are gone: the session idles for 2 s, the stop of a deaf tree takes 4 s.
 const QUIET_MAX: Duration = Duration::from_secs(30);
 /// Measurements of the last life.
-const QUIETS: u64 = 10;
-/// The same in a short run.
+const QUIETS: u64 = 20;
+/// The same in a short run. Each costs some seconds of waiting.
 const QUIETS_SHORT: u64 = 3;
 /// What memory may grow from the first quiet moment to any later one. The allocator keeps what busy moments of
-/// different height have needed; a leak of 100 bytes a cycle would be more than that in a full run.
+/// different height have needed; a leak of 60 bytes a cycle would be more than that in a full run.
 const RSS_SLACK_KIB: u64 = 512;
 
 fn main() -> ExitCode {
@@ -123,7 +123,7 @@ impl Soak {
         }
         let kills = self.lives;
         println!("\n  quiet  cycles  seconds | processes  files  memory KiB  zombies");
-        self.long_life((cycles / 5).max(QUIETS)).await?;
+        self.long_life(cycles).await?;
         println!("\n{}", self.ways.borrow());
         println!(
             "{} cycles, {kills} kills in {} s: {} faults",
@@ -175,8 +175,7 @@ impl Soak {
         let mut life = self.start(0).await?;
         let idle = process::marked(&life.mark).len();
         let mut first = None;
-        // Each costs some seconds of waiting.
-        let quiets = if cycles < 200 { QUIETS_SHORT } else { QUIETS };
+        let quiets = if cycles < 1000 { QUIETS_SHORT } else { QUIETS };
         for quiet in 1..=quiets {
             life.ground.allowed.set(cycles * quiet / quiets);
             while life.ground.done.get() < life.ground.allowed.get() && !life.ground.is_stuck() {
