@@ -218,7 +218,7 @@ fn received(chunk: &[u8], result: io::Result<usize>) -> Option<&[u8]> {
 }
 
 /// Rounds in one poll before other tasks get their turn.
-const ROUNDS_MAX: usize = 8;
+const ROUNDS_MAX: usize = 2;
 
 /// Reads after the end of a child. A pipe holds 64 KiB unless somebody made it larger, at most 1 MiB.
 const DRAINS_MAX: usize = 16;

@@ -223,7 +223,7 @@ fn received<'a>(chunk: &'a ReadBuf<'_>, result: io::Result<()>) -> Option<&'a [u
 }
 
 /// Rounds in one poll before other tasks get their turn.
-const ROUNDS_MAX: usize = 8;
+const ROUNDS_MAX: usize = 2;
 
 /// Reads after the end of a child. A pipe holds 64 KiB unless somebody made it larger, at most 1 MiB.
 const DRAINS_MAX: usize = 16;

@@ -12,6 +12,7 @@ use crate::json::{self, Envelope, Kind, Pieces, Span};
 use crate::log::Level;
 use crate::mcp::{Method, Revision};
 use crate::upstream::exchange::Job;
+use crate::upstream::health::printable;
 use crate::upstream::link::Link;
 use crate::upstream::noise::Heard;
 use crate::upstream::{Phase, Upstream};
@@ -82,19 +83,7 @@ impl Proxy {
         }
         let envelope = match Envelope::parse(text, depth) {
             Ok(envelope) => envelope,
-            Err(fault) => {
-                let label = server.label.clone();
-                if !hears(&mut self.fx, server) {
-                    return;
-                }
-                // Text that may be a piece of a message is not shown: it could hold anything.
-                let looks_like_json = text.iter().any(|byte| matches!(byte, b'"' | b'{'));
-                let shown =
-                    if looks_like_json { String::new() } else { format!(": {}", Fault::quoted(text)) };
-                let line = format!("{} bytes of output are no message and were skipped{shown}", text.len());
-                self.fx.log(Level::Debug, Some(&label), fault.to_string());
-                return self.fx.log(Level::Info, Some(&label), line);
-            }
+            Err(fault) => return skip(&mut self.fx, server, text, &fault),
         };
         server.pulse.spoke();
         match envelope.kind {
@@ -194,16 +183,16 @@ impl Proxy {
         let Some(mut pipes) = server.link.child().and_then(|link| link.pipes.take()) else { return };
         pipes.stderr.push(bytes);
         loop {
-            let line = match pipes.stderr.next() {
+            let line: &[u8] = match pipes.stderr.next() {
                 Ok(Some(line)) => {
-                    let line = printable(line);
-                    server.health.on_stderr(&line);
+                    server.health.on_stderr(line);
                     line
                 }
                 Ok(None) => break,
-                Err(_) => "(a very long line of stderr was skipped)".to_owned(),
+                Err(_) => b"(a very long line of stderr was skipped)",
             };
             if hears(&mut self.fx, server) {
+                let line: String = printable(&String::from_utf8_lossy(line)).collect();
                 self.fx.log(Level::Info, Some(&server.label), line);
             }
         }
@@ -212,6 +201,19 @@ impl Proxy {
             link.pipes = Some(pipes);
         }
     }
+}
+
+/// What a server printed is no message.
+fn skip(fx: &mut Effects, server: &mut Upstream, text: &[u8], fault: &Fault) {
+    if !hears(fx, server) {
+        return;
+    }
+    // Text that may be a piece of a message is not shown: it could hold anything.
+    let looks_like_json = text.iter().any(|byte| matches!(byte, b'"' | b'{'));
+    let shown = if looks_like_json { String::new() } else { format!(": {}", Fault::quoted(text)) };
+    let line = format!("{} bytes of output are no message and were skipped{shown}", text.len());
+    fx.log(Level::Debug, Some(&server.label), fault.to_string());
+    fx.log(Level::Info, Some(&server.label), line);
 }
 
 /// Whether one more line that a server printed goes to the log.
@@ -244,9 +246,4 @@ fn digits(text: &str) -> Option<&[u8]> {
     let text = text.trim_start();
     let end = text.find(|c: char| !c.is_ascii_digit())?;
     text.as_bytes().get(..end).filter(|digits| !digits.is_empty())
-}
-
-/// A line of stderr without what could disturb a terminal.
-fn printable(line: &[u8]) -> String {
-    String::from_utf8_lossy(line).chars().filter(|c| !c.is_control() || *c == '\t').collect()
 }

@@ -19,7 +19,7 @@ pub(crate) struct Health {
     /// Answers that came when nobody waited for them any more.
     pub(crate) late_answers: u64,
     /// The last lines of stderr of the present child, the oldest first.
-    stderr: VecDeque<Box<str>>,
+    stderr: VecDeque<String>,
     /// The present child is the one that the trouble is about.
     is_aftermath: bool,
 }
@@ -47,13 +47,13 @@ impl Health {
         (self.standing, self.since)
     }
 
-    /// The child printed a line to stderr.
-    pub(crate) fn on_stderr(&mut self, line: &str) {
-        let end = line.char_indices().nth(STDERR_CHARS_MAX).map_or(line.len(), |(at, _)| at);
-        if self.stderr.len() >= STDERR_LINES_MAX {
-            self.stderr.pop_front();
-        }
-        self.stderr.push_back(line.get(..end).unwrap_or_default().into());
+    /// The child printed a line to stderr. Whatever it prints, this costs no memory.
+    pub(crate) fn on_stderr(&mut self, line: &[u8]) {
+        let oldest = if self.stderr.len() < STDERR_LINES_MAX { None } else { self.stderr.pop_front() };
+        let mut kept = oldest.unwrap_or_default();
+        kept.clear();
+        kept.extend(printable(&String::from_utf8_lossy(line)).take(STDERR_CHARS_MAX));
+        self.stderr.push_back(kept);
     }
 
     /// It was lost, or could not be brought up.
@@ -74,7 +74,7 @@ impl Health {
         self.restarts = self.restarts.saturating_add(u64::from(self.is_aftermath));
         let said = std::mem::take(&mut self.stderr);
         if let Some(trouble) = self.trouble.as_mut().filter(|_| self.is_aftermath) {
-            trouble.stderr = said.into();
+            trouble.stderr = said.into_iter().map(String::into_boxed_str).collect();
         }
         self.is_aftermath = false;
     }
@@ -89,7 +89,7 @@ impl Health {
     pub(crate) fn trouble(&self) -> Option<Trouble> {
         let mut trouble = self.trouble.clone()?;
         if self.is_aftermath {
-            trouble.stderr = self.stderr.iter().cloned().collect();
+            trouble.stderr = self.stderr.iter().map(|line| line.as_str().into()).collect();
         }
         Some(trouble)
     }
@@ -98,6 +98,11 @@ impl Health {
     pub(crate) fn reason(&self) -> Option<&str> {
         self.trouble.as_ref().map(|trouble| trouble.what.as_str())
     }
+}
+
+/// A line of stderr without what could disturb a terminal.
+pub(crate) fn printable(line: &str) -> impl Iterator<Item = char> {
+    line.chars().filter(|c| !c.is_control() || *c == '\t')
 }
 
 /// Lines of stderr that are kept: enough for the end of a stack trace.
@@ -114,16 +119,16 @@ mod tests {
     fn the_last_lines_of_stderr_stay_with_the_trouble_they_led_to() {
         let mut health = Health::default();
         for line in 0..30 {
-            health.on_stderr(&line.to_string());
+            health.on_stderr(line.to_string().as_bytes());
         }
         health.on_trouble("it closed its output".to_owned(), Unix(7));
-        health.on_stderr("last words");
+        health.on_stderr(b"last words");
         health.on_end("it exited with code 1");
         let lost = health.trouble().unwrap();
         assert_eq!((lost.at, lost.what.as_str()), (Unix(7), "it closed its output; it exited with code 1"));
         assert_eq!((lost.stderr.len(), &*lost.stderr[0], &*lost.stderr[19]), (20, "11", "last words"));
         health.on_start();
-        health.on_stderr("hello again");
+        health.on_stderr(b"hello again");
         health.on_end("nothing to do with it");
         assert_eq!(health.trouble().unwrap(), lost);
     }
@@ -141,7 +146,7 @@ mod tests {
     #[test]
     fn a_long_line_is_cut_between_characters() {
         let mut health = Health::default();
-        health.on_stderr(&"ü".repeat(1_000));
+        health.on_stderr("ü".repeat(1_000).as_bytes());
         health.on_trouble(String::new(), Unix(1));
         assert_eq!(*health.trouble().unwrap().stderr[0], *"ü".repeat(500));
     }
