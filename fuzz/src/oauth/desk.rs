@@ -45,6 +45,7 @@ enum Purpose {
 pub(super) struct Desk {
     config: &'static str,
     server: Server,
+    starts: u8,
     disk: Option<Vec<u8>>,
     pending: VecDeque<Effect>,
     waiting: BTreeMap<RequestId, Purpose>,
@@ -65,7 +66,8 @@ impl Desk {
         let now = Now { mono: Mono(1), unix: Unix(1_800_000_000_000) };
         let mut desk = Self {
             config,
-            server: server(config, now),
+            server: server(config, now, 0),
+            starts: 0,
             disk,
             pending: VecDeque::new(),
             waiting: BTreeMap::new(),
@@ -315,7 +317,8 @@ impl Desk {
         self.answer_all();
         self.server.set_now(self.now);
         let good: Vec<String> = self.tokens.keys().filter(|token| self.opens(token)).cloned().collect();
-        self.server = server(self.config, self.now);
+        self.starts = self.starts.wrapping_add(1);
+        self.server = server(self.config, self.now, self.starts);
         self.pending.clear();
         self.waiting.clear();
         self.server.start();
@@ -337,7 +340,8 @@ impl Desk {
     }
 }
 
-fn server(oauth2: &str, now: Now) -> Server {
+/// Each start has randomness of its own.
+fn server(oauth2: &str, now: Now, start: u8) -> Server {
     let options = format!("{{\"enabled\":true,{}", oauth2.trim_start_matches('{'));
     let text = format!(
         "{{\"mcpProxy\":{{\"baseURL\":\"{BASE}\",\"type\":\"streamable-http\",\"options\":{{\"oauth2\":{options}}}}},\
@@ -345,7 +349,7 @@ fn server(oauth2: &str, now: Now) -> Server {
     );
     let source = Source { text: &text, name: "desk.json", strict: true, env: None };
     let loaded = parse(&source).unwrap_or_else(|notices| panic!("{notices:?}"));
-    let mut server = Server::new(Settings::of(&loaded.config).expect("a server"), [9; 32]);
+    let mut server = Server::new(Settings::of(&loaded.config).expect("a server"), [start; 32]);
     server.set_now(now);
     server
 }
