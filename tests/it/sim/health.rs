@@ -217,7 +217,7 @@ fn a_child_that_is_busy_with_a_call_or_knows_no_pings_is_left_alone() {
 
 #[test]
 fn a_status_without_an_answer_is_no_sign_of_life() {
-    // What stands before a dead server goes on answering for it.
+    // UP-50. What stands before a dead server goes on answering for it.
     story(Cast::default().streamable("web").sse("old"), |w| {
         for name in ["web", "old"] {
             let c = w.client(name, Kind::Streamable);

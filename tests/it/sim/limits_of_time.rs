@@ -94,6 +94,7 @@ fn a_connection_that_idles_is_closed_before_its_server_does() {
 #[test]
 fn a_stop_waits_for_calls_only_so_long() {
     // limit: shutdown_ms
+    // SEED-068
     timed(one(), |w| {
         let c = w.client("fs", Kind::Streamable);
         let req = w.start_call(c, "slow", json!({"ms": 900_000}));
@@ -150,6 +151,7 @@ fn a_list_that_could_not_be_read_is_asked_for_again_after_a_while() {
 fn servers_are_pinged_and_streams_kept_alive_as_often_as_the_limits_say() {
     // limit: ping_ms
     // limit: keep_alive_ms
+    // UP-50
     timed(one(), |w| {
         let c = w.client("fs", Kind::Streamable);
         let stream = w.listen(c);
