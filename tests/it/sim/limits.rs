@@ -182,7 +182,7 @@ fn as_many_bytes_wait_for_a_server_as_the_limit() {
 /// Bytes of a call of `echo` on its way to the server `fs`, without its text.
 fn around(w: &mut World, client: usize) -> usize {
     w.call(client, "echo", json!({"text": "x"}));
-    w.child("fs").mind().last("tools/call").unwrap().raw.len() - 1
+    w.child("fs").mind().last("tools/call").expect("the server heard a call").raw.len() - 1
 }
 
 #[test]
