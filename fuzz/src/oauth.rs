@@ -30,7 +30,7 @@ pub fn oauth(data: &[u8]) {
         1 => Some(tape.until(0).to_vec()),
         _ => Some(desk::STORED.as_bytes().to_vec()),
     };
-    let mut desk = Desk::new(config, stored);
+    let mut desk = Desk::new(data, config, stored);
     while !tape.is_over() && desk.is_ready() {
         act(&mut desk, &mut tape);
     }

@@ -10,6 +10,7 @@ use mcp_proxy_core::route::Place;
 use mcp_proxy_core::time::{Mono, Now, Unix};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
 pub(super) const BASE: &str = "https://mcp.example.com";
@@ -43,7 +44,9 @@ enum Purpose {
 
 #[derive(Debug)]
 pub(super) struct Desk {
-    config: &'static str,
+    /// A hash of the input: passwords and randomness have it in them, so that no input can write a secret itself.
+    mark: u64,
+    config: String,
     server: Server,
     starts: u8,
     disk: Option<Vec<u8>>,
@@ -62,11 +65,16 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(config: &'static str, disk: Option<Vec<u8>>) -> Self {
+    pub(super) fn new(input: &[u8], config: &str, disk: Option<Vec<u8>>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        input.hash(&mut hasher);
+        let mark = hasher.finish();
+        let config = marked(config, mark);
         let now = Now { mono: Mono(1), unix: Unix(1_800_000_000_000) };
         let mut desk = Self {
+            mark,
+            server: server(&config, now, (mark, 0)),
             config,
-            server: server(config, now, 0),
             starts: 0,
             disk,
             pending: VecDeque::new(),
@@ -77,7 +85,7 @@ impl Desk {
             known: Known { client: "c".to_owned(), ..Known::default() },
             tokens: BTreeMap::new(),
             dead: BTreeSet::new(),
-            secrets: BTreeSet::from(["right-password".to_owned(), "another-password".to_owned()]),
+            secrets: ["right-password", "another-password"].map(|password| marked(password, mark)).into(),
         };
         desk.server.start();
         desk.work();
@@ -104,7 +112,7 @@ impl Desk {
     }
 
     pub(super) fn log_in(&mut self, form: &str, is_right: bool) {
-        let purpose = Purpose::Login(is_right);
+        let (form, purpose) = (marked(form, self.mark), Purpose::Login(is_right));
         self.post_for("/oauth/authorize", "application/x-www-form-urlencoded", form.as_bytes(), purpose);
     }
 
@@ -308,7 +316,8 @@ impl Desk {
     /// The operator changes a template, or the file of users.
     pub(super) fn reload(&mut self, page: PageKind, users: bool, bytes: &[u8]) {
         let key = if users { StoreKey::Users } else { StoreKey::Page(page) };
-        self.server.on_loaded(key, Ok(Content::Bytes(bytes)));
+        let text = std::str::from_utf8(bytes).map(|text| marked(text, self.mark));
+        self.server.on_loaded(key, Ok(Content::Bytes(text.as_ref().map_or(bytes, |text| text.as_bytes()))));
         self.work();
     }
 
@@ -318,7 +327,7 @@ impl Desk {
         self.server.set_now(self.now);
         let good: Vec<String> = self.tokens.keys().filter(|token| self.opens(token)).cloned().collect();
         self.starts = self.starts.wrapping_add(1);
-        self.server = server(self.config, self.now, self.starts);
+        self.server = server(&self.config, self.now, (self.mark, self.starts));
         self.pending.clear();
         self.waiting.clear();
         self.server.start();
@@ -340,8 +349,13 @@ impl Desk {
     }
 }
 
-/// Each start has randomness of its own.
-fn server(oauth2: &str, now: Now, start: u8) -> Server {
+/// The passwords in a text with the mark of the run.
+fn marked(text: &str, mark: u64) -> String {
+    text.replace("-password", &format!("-password-{mark:016x}"))
+}
+
+/// Each start of each run has randomness of its own.
+fn server(oauth2: &str, now: Now, (mark, start): (u64, u8)) -> Server {
     let options = format!("{{\"enabled\":true,{}", oauth2.trim_start_matches('{'));
     let text = format!(
         "{{\"mcpProxy\":{{\"baseURL\":\"{BASE}\",\"type\":\"streamable-http\",\"options\":{{\"oauth2\":{options}}}}},\
@@ -349,7 +363,9 @@ fn server(oauth2: &str, now: Now, start: u8) -> Server {
     );
     let source = Source { text: &text, name: "desk.json", strict: true, env: None };
     let loaded = parse(&source).unwrap_or_else(|notices| panic!("{notices:?}"));
-    let mut server = Server::new(Settings::of(&loaded.config).expect("a server"), [start; 32]);
+    let mut seed = [start; 32];
+    seed[..8].copy_from_slice(&mark.to_le_bytes());
+    let mut server = Server::new(Settings::of(&loaded.config).expect("a server"), seed);
     server.set_now(now);
     server
 }
