@@ -12,7 +12,8 @@ use axum::middleware::{Next, from_fn};
 use futures::future::join_all;
 use serde_json::json;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 #[tokio::test]
 async fn a_token_opens_what_it_was_made_for() {
