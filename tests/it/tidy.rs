@@ -110,7 +110,7 @@ const BANS: [Ban; 20] = [
 ];
 
 /// The rows that `requirements.md` must have, each once. Of `BR` it lists those that are covered.
-const ROWS: [(&str, usize, &[RangeInclusive<u32>]); 7] = [
+const ROWS: [(&str, usize, &[RangeInclusive<u32>]); 8] = [
     ("GN", 2, &[1..=14]),
     ("DL", 2, &[1..=71]),
     ("UP", 2, &[1..=61]),
@@ -139,6 +139,7 @@ const ROWS: [(&str, usize, &[RangeInclusive<u32>]); 7] = [
         ],
     ),
     ("T", 2, &[1..=60]),
+    ("FT", 3, &[101..=109, 201..=207, 301..=304, 401..=408, 501..=511, 601..=605, 701..=707]),
 ];
 
 /// The rows that exist besides: comments may cite them.
@@ -253,7 +254,9 @@ fn the_top_level_holds_what_belongs_there() {
         let entries = fs::read_dir(&repo.root).expect("the root can be read");
         let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
         let allowed = |name: &str| {
-            name.starts_with('.') || ["target", "tests"].contains(&name) || TOP_LEVEL.contains(&name)
+            name.starts_with('.')
+                || ["target", "tests", "findings"].contains(&name)
+                || TOP_LEVEL.contains(&name)
         };
         let mut findings: Vec<String> = names
             .filter(|name| !allowed(name))
@@ -512,7 +515,7 @@ fn cited(line: &str) -> Vec<String> {
     let words = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
     let is_id = |word: &&str| {
         word.split_once('-').is_some_and(|(prefix, number)| {
-            ["GN", "DL", "DM", "UP", "ST", "BR", "SEED", "OA", "T"].contains(&prefix)
+            ["GN", "DL", "DM", "UP", "ST", "BR", "SEED", "OA", "T", "FT"].contains(&prefix)
                 && !number.is_empty()
                 && number.bytes().all(|byte| byte.is_ascii_digit())
         })
