@@ -38,7 +38,7 @@ fn report(config: &Config) -> String {
                 );
             }
         }
-        let _ = writeln!(out, "  access  {}", access(config, server));
+        let _ = writeln!(out, "  access  {}", config.access(server));
         out.push_str(&shown(server));
     }
     if config.servers.is_empty() {
@@ -93,29 +93,4 @@ fn shown(server: &Server) -> String {
         }
     }
     out
-}
-
-/// Who may in.
-fn access(config: &Config, server: &Server) -> String {
-    let oauth2 = config.oauth2.as_ref().filter(|oauth2| oauth2.enabled && !server.options.oauth2_exempt);
-    let tokens = match server.options.auth_tokens.len() {
-        0 => None,
-        _ if oauth2.is_some_and(|oauth2| !oauth2.static_tokens) => None,
-        1 => Some("1 token".to_owned()),
-        count => Some(format!("{count} tokens")),
-    };
-    let login = oauth2.map(|oauth2| match (&server.options.users, oauth2.users_file.is_some()) {
-        (Filter::None, _) => "login of any user".to_owned(),
-        (filter, false) => {
-            let admitted =
-                oauth2.users.iter().filter(|(name, _)| filter.admits(name)).map(|(name, _)| name.as_str());
-            format!("login of {}", admitted.collect::<Vec<_>>().join(", "))
-        }
-        (_, true) => "login of the users that userFilter admits".to_owned(),
-    });
-    match (login, tokens) {
-        (None, None) => "open to everybody who can reach it".to_owned(),
-        (Some(login), Some(tokens)) => format!("{login}, or {tokens}"),
-        (Some(one), None) | (None, Some(one)) => one,
-    }
 }

@@ -1,7 +1,9 @@
 //! May this request in? Host, origin and credential, as pure functions of the configuration and the headers.
 //!
 //! A browser is the threat behind the first two: a page of somebody else's that reaches a listener on this
-//! machine or network, directly (checked by `Origin`) or by DNS rebinding (checked by `Host`).
+//! machine or network, directly (checked by `Origin`) or by DNS rebinding (checked by `Host`). A browser names the
+//! origin of a page with every POST, and with no GET to the page's own host: so a page that a GET without a credential
+//! may read is shown under names only that no stranger can point here.
 
 use crate::fault::{Code, Fault};
 use crate::redacted::Redacted;
@@ -43,6 +45,23 @@ impl Gate {
         }
         let detail =
             format!("host `{}` is not served here (see allowedHosts)", Fault::quoted(host.as_bytes()));
+        Err(Fault::peer(Code::ForeignOrigin, detail))
+    }
+
+    /// Checks `Host` of a request that reads something without a credential. Addresses and names that the public DNS
+    /// does not hold cannot be rebound; of the others only those of the configuration are welcome.
+    pub(crate) fn check_reader(&self, host: Option<&str>) -> Result<(), Fault> {
+        let Some(host) = host else { return Ok(()) };
+        let host = host.to_ascii_lowercase();
+        let name = without_port(&host);
+        let known = self.hosts.iter().chain(&self.base_host).any(|known| *known == host || known == name);
+        if known || is_loopback(name) || is_private(name) {
+            return Ok(());
+        }
+        let detail = format!(
+            "host `{}` is not known here, and no credential was given (see baseURL, allowedHosts)",
+            Fault::quoted(host.as_bytes())
+        );
         Err(Fault::peer(Code::ForeignOrigin, detail))
     }
 
@@ -183,6 +202,19 @@ pub(crate) fn is_loopback(name: &str) -> bool {
         || name.parse::<std::net::Ipv4Addr>().is_ok_and(|addr| addr.is_loopback())
 }
 
+/// Whether this is an address, or a name of one label or below a domain that is reserved for private networks
+/// (RFC 6762, RFC 8375; `internal` by ICANN).
+fn is_private(name: &str) -> bool {
+    let bracketed = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = bracketed.map_or_else(
+        || name.parse::<std::net::Ipv4Addr>().is_ok(),
+        |ip| ip.parse::<std::net::Ipv6Addr>().is_ok(),
+    );
+    let label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let single = !name.is_empty() && name.bytes().all(label);
+    address || single || [".local", ".internal", ".home.arpa"].iter().any(|domain| name.ends_with(domain))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +233,51 @@ mod tests {
             assert!(gate.check_host(Some(bad)).is_err(), "{bad}");
         }
         assert_eq!(Gate::default().check_host(Some("mcp.example.com")), Ok(()));
+    }
+
+    #[test]
+    fn what_is_read_without_a_credential_is_read_under_names_that_cannot_be_rebound() {
+        // FT-508
+        let gate = Gate {
+            base_host: Some("proxy.example".into()),
+            hosts: vec!["other.example:81".into()],
+            ..Gate::default()
+        };
+        let good = [
+            "localhost:9090",
+            "a.localhost",
+            "127.0.0.1:9090",
+            "192.168.1.5:9090",
+            "[fd00::1]:9090",
+            "PROXY.example:9090",
+            "other.example:81",
+            "nas",
+            "nas:9090",
+            "nas.local",
+            "mcp.default.svc.cluster.local:9090",
+            "mcp.corp.internal",
+            "nas.home.arpa",
+        ];
+        for host in good {
+            assert_eq!(gate.check_reader(Some(host)), Ok(()), "{host}");
+        }
+        assert_eq!(gate.check_reader(None), Ok(()), "no browser leaves it out");
+        let bad = [
+            "rebound.example",
+            "REBOUND.example:9090",
+            "rebound.example.",
+            "nas.",
+            "other.example",
+            "127.0.0.1.rebound.example:9090",
+            "proxy.example.rebound.example",
+            "notlocal.example",
+            "[::1].rebound.example",
+            "",
+            "a@b",
+        ];
+        for host in bad {
+            assert!(gate.check_reader(Some(host)).is_err(), "{host}");
+        }
     }
 
     #[test]

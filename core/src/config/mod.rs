@@ -8,6 +8,7 @@
 //! text ── env (expansion) ── tree (JSON with places) ── fields (types) ── proxy · merged · options · oauth2
 //!                                                                      └─ server · transport · filter · overrides · v1
 //! ```
+//! `access` says in words who may in.
 //!
 //! Invariants: a key or value is read in one place only; reading never stops at the first problem; where
 //! security is concerned doubt is an error (a list of tokens that turns out empty, an OAuth server that would
@@ -15,6 +16,7 @@
 //! Deliberately absent: reading files and URLs, the environment, the clock; a `validate` step: what has been
 //! built is right.
 
+mod access;
 mod addr;
 mod duration;
 mod env;

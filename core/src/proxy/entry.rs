@@ -106,9 +106,13 @@ impl Proxy {
         })
     }
 
-    /// The servers that are open to whoever asks for all, by their places.
+    /// The servers that are open to whoever asks for all, by their places. Without a credential a web page under a
+    /// name that was pointed here could be asking, and its browser would not say so.
     pub(super) fn open_servers(&mut self, head: &RequestHead) -> Result<Vec<usize>, Refusal> {
         let who = self.identify(head, Place::Merged)?;
+        if matches!(who, Who::Known(Principal::Anonymous)) {
+            self.gate.check_reader(head.host())?;
+        }
         let opens = |place: &usize| match &who {
             Who::Known(principal) => self.keyring.opens(*principal, *place),
             Who::LoggedIn(login) => {

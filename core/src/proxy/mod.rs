@@ -340,12 +340,28 @@ impl Proxy {
                 self.gate.loopback_only = addr.ip().is_loopback();
                 let kind = served(&self.config);
                 self.fx.log(Level::Info, None, format!("{kind} server listening on {addr}"));
+                self.tell_access(addr);
             }
             Err(reason) => {
                 let port = self.config.addr.port;
                 self.fx.log(Level::Error, None, format!("Failed to listen on port {port}: {reason}"));
                 self.give_up();
             }
+        }
+    }
+
+    /// Says who may in, whatever the configuration.
+    fn tell_access(&mut self, addr: SocketAddr) {
+        for line in self.config.access_lines() {
+            self.fx.log(Level::Info, None, line);
+        }
+        if self.config.is_open() {
+            let who = match addr.ip().to_canonical().is_loopback() {
+                true => "every program on this machine",
+                false => "every machine that reaches this address",
+            };
+            let line = format!("Servers open to everybody are open to {who} ({addr})");
+            self.fx.log(Level::Info, None, line);
         }
     }
 

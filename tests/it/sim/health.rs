@@ -81,6 +81,31 @@ fn a_page_of_somebody_else_may_not_ask() {
 }
 
 #[test]
+fn a_page_under_a_rebound_name_reads_nothing_where_everybody_may_in() {
+    // FT-508
+    let cast = one().stdio("kept").options("kept", json!({"authTokens": ["kept-secret"]}));
+    let cast = cast.with_proxy("addr", json!(":9090")).with_proxy("baseURL", json!("http://proxy.example"));
+    let token = ("authorization", "Bearer kept-secret");
+    story(cast.secret("kept-secret"), |w| {
+        w.client("fs", Kind::Streamable);
+        for method in ["GET", "HEAD"] {
+            for host in ["rebound.example:9090", "Rebound.Example", "127.0.0.1.rebound.example"] {
+                assert_eq!(w.http(method, ALL, &[("host", host)], "").status(), 403, "{method} {host}");
+                let target = format!("http://{host}{ALL}");
+                assert_eq!(w.http(method, &target, &[], "").status(), 403, "{method} {target}");
+                assert_eq!(w.http(method, ALL, &[("host", host), token], "").status(), 200);
+            }
+            for host in ["localhost:9090", "127.0.0.1", "192.168.1.2:9090", "[::1]:9090", "proxy.example"] {
+                assert_eq!(w.http(method, ALL, &[("host", host)], "").status(), 200, "{method} {host}");
+            }
+        }
+        for page in ["/health/live", "/health/ready"] {
+            assert_eq!(w.http("GET", page, &[("host", "rebound.example")], "").status(), 200, "{page}");
+        }
+    });
+}
+
+#[test]
 fn the_report_names_servers_versions_sessions_and_calls() {
     story(three(), |w| {
         let kinds = ["stdio", "streamable-http", "sse"];

@@ -126,3 +126,29 @@ fn the_end_of_the_start_is_told_whatever_connections_sessions_have_opened_meanwh
         w.until_all_tried();
     });
 }
+
+#[test]
+fn the_start_says_who_may_in() {
+    // FT-508
+    let one = || one().with_proxy("addr", json!(":9090"));
+    let token = |cast: Cast| cast.options("fs", json!({"authTokens": ["kept-secret"]})).secret("kept-secret");
+    let open = "Servers open to everybody are open to every machine that reaches this address (0.0.0.0:9090)";
+    story(token(one()).stdio("db").stdio("web"), |w| {
+        w.client("db", Kind::Streamable);
+        in_order(
+            w,
+            "",
+            &["Access to fs: 1 token", "Access to db, web: open to everybody who can reach it", open],
+        );
+    });
+    story(token(one()), |w| {
+        w.run_ms(1_000);
+        in_order(w, "", &["Access to fs: 1 token"]);
+        assert!(!lines(w, "").any(|line| line.contains("everybody")));
+    });
+    story(super::one(), |w| {
+        w.run_ms(1_000);
+        let here = "Servers open to everybody are open to every program on this machine (127.0.0.1:9090)";
+        in_order(w, "", &["Access to fs: open to everybody who can reach it", here]);
+    });
+}

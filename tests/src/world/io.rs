@@ -20,7 +20,8 @@ impl World {
             return self.turn(&Input::Listening { listener, result: Err("address already in use") });
         }
         *open = true;
-        let addr = SocketAddr::from(([127, 0, 0, 1], 9090));
+        let everywhere = self.cast.proxy["addr"].as_str().is_some_and(|addr| addr.starts_with(':'));
+        let addr = SocketAddr::from((if everywhere { [0, 0, 0, 0] } else { [127, 0, 0, 1] }, 9090));
         self.turn(&Input::Listening { listener, result: Ok(addr) });
     }
 
