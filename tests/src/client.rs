@@ -2,8 +2,9 @@
 //!
 //! Checked on everything that arrives: each request gets at most one answer, on its own stream or a resumption
 //! of it (DL-50); no tag of another client, no message twice (DL-51); progress only while its request is open
-//! and only upwards (DL-21, DL-22); event ids unique in a session (DL-57); questions only after the handshake, only
-//! what was declared, each withdrawn at most once and by its name (DL-04, DL-09 to DL-12).
+//! and only upwards (DL-21, DL-22); event ids unique in a session (DL-57); each event of a message named `message`
+//! (FT-201); questions only after the handshake, only what was declared, each withdrawn at most once and by its name
+//! (DL-04, DL-09 to DL-12).
 //!
 //! Questions are answered by [`Client::replies`]; see there.
 
@@ -352,8 +353,10 @@ impl Client {
         }
         match event.name.as_str() {
             "endpoint" => self.endpoint = Some(event.data.clone()),
-            "" | "message" if event.data.is_empty() => {}
-            "" | "message" => self.on_message(index, &event.data, net),
+            "" if event.data.is_empty() => {}
+            // FT-201
+            "" => panic!("an event without a name: {event:?}"),
+            "message" => self.on_message(index, &event.data, net),
             other => panic!("unknown event {other:?}"),
         }
         self.exchanges[index].events.push(event);

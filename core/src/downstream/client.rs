@@ -5,6 +5,7 @@
 //! connection for HTTP/1.0 clients; after the last response our side is shut down and the rest is drained.
 
 use super::seats::{Seat, Wait};
+use super::stream::MESSAGE;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::http::{self, Body, encode_last_chunk, encode_response_head};
@@ -14,7 +15,7 @@ use crate::ledger::Charge;
 use crate::oauth;
 use crate::policy::Principal;
 use crate::route::Endpoint;
-use crate::sse::encode_comment;
+use crate::sse::{encode_comment, encode_event};
 use crate::time::Mono;
 use crate::timer::{Timer, TimerKind};
 use std::net::SocketAddr;
@@ -192,7 +193,9 @@ impl Client {
         if json {
             self.respond_bytes(fx, 200, &headers, message);
         } else {
-            self.respond_bytes(fx, 200, &headers, &[b"data: ", message, b"\n\n"].concat());
+            let mut event = Vec::with_capacity(message.len().saturating_add(32));
+            encode_event(&mut event, None, Some(MESSAGE), None, &[message]);
+            self.respond_bytes(fx, 200, &headers, &event);
         }
     }
 
@@ -270,6 +273,12 @@ impl Client {
         fx.send(self.conn, expected.saturating_add(12), |out| {
             if chunked { http::encode_chunk(out, encode) } else { encode(out) }
         });
+    }
+
+    /// Writes a comment after the head of a stream that has no event yet, so that the head arrives: fronts are known to
+    /// hold it back until the first byte of a body.
+    pub(crate) fn show_head(&mut self, fx: &mut Effects) {
+        self.write_stream(fx, 16, |out| encode_comment(out, "open"));
     }
 
     /// Ends the open event stream, and with it the response.

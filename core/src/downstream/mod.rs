@@ -326,7 +326,7 @@ impl Downstream {
             return;
         }
         if let Some(client) = stream.conn.and_then(|conn| self.clients.get_mut(&conn)) {
-            stream.start(fx, client, session.revision, number);
+            stream.start_to_wait(fx, client, session.revision, number);
         }
     }
 
@@ -435,7 +435,7 @@ impl Downstream {
         stream.conn = Some(client.conn);
         client.wait(key, number);
         if start {
-            stream.start(fx, client, session.revision, number);
+            stream.start_to_wait(fx, client, session.revision, number);
         }
         session.streams.insert(number, stream);
         Some(number)

@@ -118,18 +118,26 @@ impl Stream {
         if self.batch { Pieces::of(&[&self.gathered, b"]"]) } else { Pieces::of(&[&self.gathered]) }
     }
 
-    /// Starts the event stream on the connection.
-    pub(crate) fn start(&mut self, fx: &mut Effects, client: &mut Client, revision: Revision, number: u32) {
+    /// Starts the event stream on the connection. Returns whether an event is on it already.
+    pub(crate) fn start(
+        &mut self,
+        fx: &mut Effects,
+        client: &mut Client,
+        revision: Revision,
+        number: u32,
+    ) -> bool {
         self.mode = Mode::Events;
         client.start_stream(fx);
         // Older client code is known to choke on an event without data (DL-61, DL-62).
-        if self.resumable && revision >= Revision::V2025_11_25 {
+        let is_primed = self.resumable && revision >= Revision::V2025_11_25;
+        if is_primed {
             let retry = fx.limits.retry_ms;
             client.write_stream(fx, 32, |out| {
                 encode_event(out, Some(format_args!("{number}-0")), None, Some(retry), &[]);
             });
         }
-        if self.has_gathered() {
+        let has_answers = self.has_gathered();
+        if has_answers {
             // Answers of a batch that came before the stream began.
             let gathered = std::mem::take(&mut self.gathered);
             let text = gathered.strip_prefix(b"[").unwrap_or(&gathered).to_vec();
@@ -138,6 +146,21 @@ impl Stream {
             let end: &[u8] = if self.batch { b"]" } else { b"" };
             self.write_event(fx, Some(client), number, &Pieces::of(&[array, &text, end]));
             self.settle();
+        }
+        is_primed || has_answers
+    }
+
+    /// Starts the event stream for a client that may have to wait for its first event: fronts are known to hold a head
+    /// back until something follows it. A stream of HTTP+SSE begins with an event that its transport writes.
+    pub(crate) fn start_to_wait(
+        &mut self,
+        fx: &mut Effects,
+        client: &mut Client,
+        revision: Revision,
+        number: u32,
+    ) {
+        if !self.start(fx, client, revision, number) && self.resumable {
+            client.show_head(fx);
         }
     }
 
@@ -156,7 +179,7 @@ impl Stream {
         if !self.resumable {
             if let Some(client) = client {
                 client.write_stream(fx, message.len().saturating_add(32), |out| {
-                    encode_event(out, None, Some("message"), None, message.parts());
+                    encode_event(out, None, Some(MESSAGE), None, message.parts());
                 });
             }
             return;
@@ -176,8 +199,9 @@ impl Stream {
         message.write(&mut text);
         if let Some(client) = client {
             let sequence = self.sequence;
-            client
-                .write_stream(fx, text.len().saturating_add(48), |out| encode(out, number, sequence, &text));
+            client.write_stream(fx, text.len().saturating_add(EVENT_EXTRA), |out| {
+                encode(out, number, sequence, &text)
+            });
         }
         self.kept_bytes += text.len();
         self.kept.push_back(text);
@@ -224,14 +248,29 @@ impl Stream {
     /// Sends again what came after `after`.
     pub(crate) fn replay(&mut self, fx: &mut Effects, client: &mut Client, number: u32, after: u32) {
         let oldest = self.sequence.saturating_sub(self.kept.len() as u32);
-        for (sequence, text) in (oldest + 1..).zip(&self.kept).filter(|(sequence, _)| *sequence > after) {
-            client.write_stream(fx, text.len().saturating_add(48), |out| encode(out, number, sequence, text));
+        let missed = (oldest + 1..).zip(&self.kept).filter(|(sequence, _)| *sequence > after);
+        let mut is_empty = true;
+        for (sequence, text) in missed {
+            is_empty = false;
+            client.write_stream(fx, text.len().saturating_add(EVENT_EXTRA), |out| {
+                encode(out, number, sequence, text)
+            });
+        }
+        if is_empty {
+            client.show_head(fx);
         }
     }
 }
 
+/// The name of every event that carries a message, on either transport. Without it an event means the same (HTML
+/// Standard § 9.2), but there are clients that drop it.
+pub(crate) const MESSAGE: &str = "message";
+
+/// What an event has beside its message, about.
+const EVENT_EXTRA: usize = 64;
+
 fn encode(out: &mut Vec<u8>, number: u32, sequence: u32, text: &[u8]) {
-    encode_event(out, Some(format_args!("{number}-{sequence}")), None, None, &[text]);
+    encode_event(out, Some(format_args!("{number}-{sequence}")), Some(MESSAGE), None, &[text]);
 }
 
 /// Stream and sequence of an event id of ours.

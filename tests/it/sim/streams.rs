@@ -212,3 +212,82 @@ fn before_2025_11_25_no_stream_ends_before_its_answer() {
         }
     });
 }
+
+/// The server logs something: a note that belongs to no request.
+const LOG: &str =
+    r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"error","data":"x"}}"#;
+
+#[test]
+fn every_message_is_named_however_its_event_comes_about() {
+    // FT-201. In every other story, too, a client refuses an event without a name: questions, replays, batches.
+    story(one(), |w| {
+        for revision in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
+            let c = w.client_with("fs", Kind::Streamable, |c| {
+                c.revision = revision.to_owned();
+                c.accept = "text/event-stream".to_owned();
+            });
+            let standalone = w.listen(c);
+            let reqs = [
+                w.start(c, "ping", json!({})),
+                w.start(c, "no/such", json!({})),
+                w.start_watched(c, "progress", json!({"n": 2, "ms": 400}), json!("t")),
+                w.start_call(c, "slow", json!({"ms": 900})),
+            ];
+            w.say("fs", LOG);
+            change(w, revision);
+            for req in reqs {
+                w.outcome(req);
+            }
+            w.run_ms(1_000);
+            let mut seen = vec![standalone];
+            seen.extend(reqs.map(|req| w.exchange_of(req)));
+            for xid in seen {
+                let said = w.exchange(xid).events.iter().filter(|event| !event.data.is_empty());
+                let names: Vec<&str> = said.map(|event| event.name.as_str()).collect();
+                assert!(
+                    !names.is_empty() && names.iter().all(|name| *name == "message"),
+                    "{xid:?}: {names:?}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn a_stream_without_an_event_begins_with_one_comment() {
+    // FT-604: fronts hold a head until the first byte of the body.
+    story(one().calm(), |w| {
+        for (revision, primed) in [("2025-03-26", false), ("2025-06-18", false), ("2025-11-25", true)] {
+            let c = w.client_with("fs", Kind::Streamable, |c| c.revision = revision.to_owned());
+            let standalone = w.listen(c);
+            let slow = w.start_call(c, "slow", json!({"ms": 5_000}));
+            let slow = w.exchange_of(slow);
+            let noisy = w.start_watched(c, "progress", json!({"n": 2, "ms": 2_000}), json!("t"));
+            w.run_ms(1_000);
+            for xid in [standalone, slow] {
+                let exchange = w.exchange(xid);
+                assert_eq!(
+                    (exchange.comments, exchange.events.len()),
+                    (1 - primed as usize, primed as usize)
+                );
+            }
+            w.outcome(noisy);
+            w.run_ms(6_000);
+            if primed {
+                // Resumed where nothing was missed.
+                change(w, revision);
+                w.run_ms(1_000);
+                let last = w.exchange(standalone).last_event_id().expect("event ids").to_owned();
+                let resumed = w.resume(standalone, &last);
+                w.run_ms(100);
+                assert_eq!((w.exchange(resumed).comments, w.exchange(resumed).events.len()), (1, 0));
+            }
+        }
+        let legacy = w.client("fs", Kind::Sse);
+        let stream = Xid { client: legacy, index: w.clients[legacy].stream.unwrap() };
+        assert_eq!(
+            (w.exchange(stream).comments, w.exchange(stream).events[0].name.as_str()),
+            (0, "endpoint")
+        );
+    });
+}
