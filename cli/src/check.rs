@@ -1,7 +1,7 @@
 //! `--check`: what the configuration comes to, without starting anything. No secret is shown.
 
 use crate::args::{Load, Log};
-use crate::load::load;
+use crate::load::{load, tell_exposure};
 use mcp_proxy_core::config::{Config, Filter, Server, Transport};
 use mcp_proxy_core::route::{merged_paths, public_paths};
 use std::fmt::Write as _;
@@ -11,6 +11,7 @@ use std::process::ExitCode;
 /// Loads the configuration and prints the servers and their URLs.
 pub(crate) fn run(from: &Load, log: Log) -> ExitCode {
     let Some(config) = load(from, log) else { return ExitCode::FAILURE };
+    tell_exposure(&config, log);
     // Whoever closed stdout does not want to know.
     let _gone = std::io::stdout().write_all(report(&config).as_bytes());
     ExitCode::SUCCESS

@@ -35,6 +35,13 @@ pub(crate) fn load(load: &Load, log: Log) -> Option<Config> {
     }
 }
 
+/// Warns if everybody on the network may use a server.
+pub(crate) fn tell_exposure(config: &Config, log: Log) {
+    if let Some(warning) = config.exposure() {
+        say(log, Level::Warn, warning);
+    }
+}
+
 /// Further root certificates that the operator trusts (`SSL_CERT_FILE`, PEM).
 ///
 /// # Errors

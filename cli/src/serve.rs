@@ -1,7 +1,7 @@
 //! The engine on its runtime.
 
 use crate::args::{Load, Log, Runtime};
-use crate::load::{extra_roots, load, say, variable};
+use crate::load::{extra_roots, load, say, tell_exposure, variable};
 use crate::log;
 use mcp_proxy_core::config::Config;
 #[cfg(unix)]
@@ -16,7 +16,10 @@ use std::sync::Arc;
 /// Loads the configuration and serves it until told to stop.
 pub(crate) fn run(from: &Load, log: Log, runtime: Runtime) -> ExitCode {
     match load(from, log) {
-        Some(config) => serve(config, log, runtime),
+        Some(config) => {
+            tell_exposure(&config, log);
+            serve(config, log, runtime)
+        }
         None => ExitCode::FAILURE,
     }
 }

@@ -7,6 +7,9 @@ use super::{Config, Filter, Server};
 /// Names of servers that a line about access holds at the most.
 const NAMES_MAX: usize = 20;
 
+/// Names of servers that the warning about an open listener holds at the most.
+const EXPOSED_MAX: usize = 5;
+
 /// What no credential guards, in words.
 const OPEN: &str = "open to everybody who can reach it";
 
@@ -60,6 +63,29 @@ impl Config {
 
     /// Whether a server is open without a token and without a login.
     pub fn is_open(&self) -> bool {
-        self.servers.iter().any(|server| !server.disabled && self.access(server) == OPEN)
+        self.open_servers().next().is_some()
+    }
+
+    /// A warning for the operator if other machines reach the listener and a server asks for no credential (FT-401).
+    /// Firewalls and reverse proxies are not known here.
+    pub fn exposure(&self) -> Option<String> {
+        let open: Vec<String> = self.open_servers().map(|server| format!("`{}`", server.label())).collect();
+        if self.addr.is_loopback() || open.is_empty() {
+            return None;
+        }
+        let shown = open.get(..EXPOSED_MAX).unwrap_or(&open).join(", ");
+        let more = match open.len().saturating_sub(EXPOSED_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Some(format!(
+            "OPEN TO THE NETWORK: EVERYBODY who can reach {} may use {shown}{more} WITHOUT A TOKEN OR LOGIN; set \
+             `options.authTokens` or `oauth2`, or listen on this machine alone with \"addr\": \"127.0.0.1:{}\"",
+            self.addr, self.addr.port
+        ))
+    }
+
+    fn open_servers(&self) -> impl Iterator<Item = &Server> {
+        self.servers.iter().filter(|server| !server.disabled && self.access(server) == OPEN)
     }
 }

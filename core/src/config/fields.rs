@@ -7,6 +7,7 @@
 //! Deliberately absent: meaning. What a value must be beyond its JSON type is checked by the reader of the
 //! section.
 
+use super::guards;
 use super::notice::Report;
 use super::tree::{Member, Node, Value};
 use crate::fault::Fault;
@@ -25,6 +26,7 @@ pub(super) struct Fields<'a> {
     path: String,
     members: &'a [Member],
     known: Vec<&'static str>,
+    in_login: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -36,7 +38,16 @@ impl<'a> Fields<'a> {
             return None;
         };
         warn_duplicates(report, &path, members);
-        Some(Self { at: node.span.start, path, members, known: Vec::new() })
+        Some(Self { at: node.span.start, path, members, known: Vec::new(), in_login: false })
+    }
+
+    /// The same for a part of the login, where every key restricts access.
+    pub(super) fn open_login(
+        report: &mut Report<'_>,
+        node: &'a Node,
+        path: impl Into<String>,
+    ) -> Option<Self> {
+        Self::open(report, node, path).map(|fields| Self { in_login: true, ..fields })
     }
 
     /// The full name of a key, for messages.
@@ -64,7 +75,9 @@ impl<'a> Fields<'a> {
     /// A nested object.
     pub(super) fn object(&mut self, report: &mut Report<'_>, key: &'static str) -> Option<Self> {
         let node = self.node(report, key)?;
-        Self::open(report, node, self.name_of(key))
+        let mut fields = Self::open(report, node, self.name_of(key))?;
+        fields.in_login = self.in_login || key == "oauth2";
+        Some(fields)
     }
 
     pub(super) fn string(&mut self, report: &mut Report<'_>, key: &'static str) -> Option<At<&'a str>> {
@@ -149,20 +162,34 @@ impl<'a> Fields<'a> {
         effective(self.members).filter(|member| !matches!(member.node.value, Value::Null))
     }
 
-    /// Reports every key that no getter asked for; `hints` maps keys of other programs to ours.
+    /// Reports every key that no getter asked for; `hints` maps keys of other programs to ours. What may have been
+    /// meant to restrict access is an error (see [`guards`]).
     pub(super) fn finish(self, report: &mut Report<'_>, hints: &[(&str, &str)]) {
-        for member in self.members {
+        for member in self.unknown() {
             let key = member.key.as_str();
-            if key == "$schema" || self.known.iter().any(|known| known.eq_ignore_ascii_case(key)) {
+            let name = join(&self.path, key);
+            let hint = hints.iter().find(|(foreign, _)| *foreign == key).map(|(_, ours)| *ours);
+            let guard = match hint {
+                Some(ours) => Some(ours).filter(|ours| guards::is_guard(ours)),
+                None => guards::meant(key, &self.known, self.in_login),
+            };
+            if let Some(guard) = guard {
+                report.error(member.at, unsafe_key(&name, guard));
                 continue;
             }
-            let hint = hints.iter().find(|(foreign, _)| *foreign == key).map(|(_, ours)| *ours);
             let suggestion = match hint.or_else(|| nearest(key, &self.known)) {
                 Some(known) => format!(", did you mean `{known}`?"),
                 None => String::new(),
             };
-            report.unknown(member.at, format!("unknown key `{}`{suggestion}", join(&self.path, key)));
+            report.unknown(member.at, format!("unknown key `{name}`{suggestion}"));
         }
+    }
+
+    /// The keys that no getter asked for.
+    fn unknown(&self) -> impl Iterator<Item = &'a Member> {
+        let is_known =
+            |key: &str| key == "$schema" || self.known.iter().any(|it| it.eq_ignore_ascii_case(key));
+        self.members.iter().filter(move |member| !is_known(&member.key))
     }
 }
 
@@ -187,6 +214,12 @@ pub(super) fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
 /// A key made fit for a message.
 pub(super) fn shown(key: &str) -> String {
     Fault::quoted(key.as_bytes())
+}
+
+fn unsafe_key(name: &str, guard: &str) -> String {
+    format!(
+        "unknown key `{name}`, did you mean `{guard}`? Skipping it could leave open what it was meant to close"
+    )
 }
 
 fn join(path: &str, key: &str) -> String {
@@ -238,7 +271,7 @@ fn warn_duplicates(report: &mut Report<'_>, path: &str, members: &[Member]) {
 }
 
 /// Levenshtein's, over bytes, two swapped neighbours counting once (optimal string alignment).
-fn edit_distance(a: &str, b: &str) -> usize {
+pub(super) fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut older: Vec<usize> = Vec::new();
     let mut above: Vec<usize> = (0..=b.len()).collect();

@@ -57,7 +57,7 @@ impl Filters {
     }
 }
 
-/// A filter without a valid mode is ignored, as is an empty list (SEED-031, SEED-032).
+/// A filter without a valid mode is ignored, as is an empty list (SEED-031, SEED-032); a typing error is not.
 fn read(report: &mut Report<'_>, options: &mut Fields<'_>, key: &'static str, noun: &str) -> Filter {
     let Some(mut fields) = options.object(report, key) else { return Filter::None };
     let mode = fields.string(report, "mode");
@@ -79,12 +79,19 @@ fn read(report: &mut Report<'_>, options: &mut Fields<'_>, key: &'static str, no
     if mode.eq_ignore_ascii_case("block") {
         return Filter::Block(names);
     }
-    let suggestion = match nearest(mode, &["allow", "block"]) {
-        Some(known) => format!(" (did you mean `{known}`?)"),
-        None => " (it must be `allow` or `block`)".to_owned(),
-    };
-    let mode = shown(mode);
-    report.warn(at, format!("Unknown {noun} filter mode: {mode}, skipping {noun} filter{suggestion}"));
+    let shown = shown(mode);
+    match nearest(mode, &["allow", "block"]) {
+        // A typing error must not serve what was to be kept back (FT-401).
+        Some(known) => {
+            report.error(at, format!("Unknown {noun} filter mode: {shown} (did you mean `{known}`?)"));
+        }
+        None => report.warn(
+            at,
+            format!(
+                "Unknown {noun} filter mode: {shown}, skipping {noun} filter (it must be `allow` or `block`)"
+            ),
+        ),
+    }
     Filter::None
 }
 

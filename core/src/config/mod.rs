@@ -22,6 +22,7 @@ mod duration;
 mod env;
 mod fields;
 mod filter;
+mod guards;
 mod ip_range;
 mod merged;
 mod notice;

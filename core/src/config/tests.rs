@@ -1,5 +1,6 @@
 use super::*;
 
+mod guards;
 mod merged;
 mod oauth2;
 mod problems;

@@ -91,11 +91,35 @@ async fn check_reports_every_problem_with_its_place() {
 
 #[tokio::test]
 async fn an_unknown_key_warns_unless_strict() {
-    let text = r#"{"mcpProxy": {"adr": ":1"}, "mcpServers": {}}"#;
+    let text = r#"{"mcpProxy": {"nmae": "x"}, "mcpServers": {}}"#;
     let lenient = run_with(text, &["--check"]).await;
     assert_eq!(lenient.code, Some(0));
-    assert!(lenient.stderr.contains("adr"), "{}", lenient.stderr);
+    assert!(lenient.stderr.contains("nmae"), "{}", lenient.stderr);
     assert_eq!(run_with(text, &["--check", "--strict"]).await.code, Some(1));
+}
+
+#[tokio::test]
+async fn a_typing_error_in_a_key_that_restricts_access_is_a_failure() {
+    // FT-401
+    let text = r#"{"mcpProxy": {"addr": "127.0.0.1:0", "options": {"authToken": ["t"]}}, "mcpServers": {}}"#;
+    for flags in [&[][..], &["--check"]] {
+        let run = run_with(text, flags).await;
+        assert_eq!(run.code, Some(1));
+        assert!(run.stderr.contains("did you mean `authTokens`?"), "{}", run.stderr);
+    }
+}
+
+#[tokio::test]
+async fn check_warns_about_a_listener_that_is_open_to_everybody() {
+    // FT-401
+    let text = |more: &str| {
+        format!(r#"{{"mcpProxy": {{"addr": "0.0.0.0:0"{more}}}, "mcpServers": {{"a": {{"command": "x"}}}}}}"#)
+    };
+    let open = run_with(&text(""), &["--check", "--strict"]).await;
+    assert_eq!(open.code, Some(0));
+    assert!(open.stderr.contains("WARN OPEN TO THE NETWORK"), "{}", open.stderr);
+    let closed = run_with(&text(r#", "options": {"authTokens": ["t"]}"#), &["--check"]).await;
+    assert_eq!((closed.code, closed.stderr.as_str()), (Some(0), ""));
 }
 
 #[tokio::test]

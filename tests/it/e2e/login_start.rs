@@ -115,7 +115,7 @@ async fn the_start_says_what_protects_each_server() {
         "tokens": server(json!({"authTokens": ["t"], "oauth2": {"enabled": false}})),
         "bare": server(json!({"oauth2": {"enabled": false}})),
     });
-    let proxy = Proxy::start(guarded(home.path(), servers, &json!({"alowedIPs": []})), &[]).await;
+    let proxy = Proxy::start(guarded(home.path(), servers, &json!({"pageColour": "red"})), &[]).await;
     proxy.logged("All clients initialized").await;
     let base = proxy.url("");
     for (server, bare, token) in
@@ -134,7 +134,7 @@ async fn the_start_says_what_protects_each_server() {
         |server: &str, text: &str| log.lines().any(|line| line.contains(server) && line.contains(text));
     assert!(says("login", "protected by login") && says("both", "protected by login or token"), "{log}");
     assert!(says("tokens", "protected by token") && says("bare", "open to everybody"), "{log}");
-    assert!(says("alowedIPs", "did you mean `allowedIPs`"), "{log}");
+    assert!(says("pageColour", "unknown key"), "{log}");
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ pub(super) fn read(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Vec<Fixe
     let mut clients = Vec::with_capacity(items.len());
     let mut ids = BTreeSet::new();
     for (place, item) in items.iter().enumerate() {
-        let Some(fields) = Fields::open(report, item, format!("{name}[{place}]")) else { continue };
+        let Some(fields) = Fields::open_login(report, item, format!("{name}[{place}]")) else { continue };
         let Some(client) = read_client(report, fields) else { continue };
         if !ids.insert(client.id.clone()) {
             let id = shown(&client.id);

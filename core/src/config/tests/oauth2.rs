@@ -109,11 +109,10 @@ fn every_key_is_read() {
 
 #[test]
 fn unknown_keys_are_warned_about() {
-    // OA-11, T-51
+    // OA-11, T-51. Typing errors are errors: `guards.rs`.
     let table = [
-        (r#""alowedIPs": []"#, "unknown key `mcpProxy.options.oauth2.alowedIPs`, did you mean `allowedIPs`?"),
+        (r#""pageColour": "red""#, "unknown key `mcpProxy.options.oauth2.pageColour`"),
         (r#""disableTokenExpiration": true"#, "did you mean `tokenExpirationMinutes`?"),
-        (r#""allowedHosts": []"#, "did you mean `clientIdMetadata.allowedHosts`?"),
         (r#""clientIdMetadata": {"hosts": []}"#, "oauth2.clientIdMetadata.hosts`"),
         (r#""loginRateLimit": {"quickTry": 1}"#, "oauth2.loginRateLimit.quickTry`"),
         (

@@ -7,7 +7,7 @@ fn all_problems_are_reported_at_once_with_their_places() {
     let text = r#"{
   "mcpProxy": {
     "addr": 9090,
-    "tpye": "sse", // ä
+    "nmae": "sse", // ä
     "baseURL": "mcp.example.com"
   },
   "mcpServers": {
@@ -18,7 +18,7 @@ fn all_problems_are_reported_at_once_with_their_places() {
 }"#;
     let expected = "\
 config.json:3:13: error: `mcpProxy.addr`: expected a string (put it in quotes), found a number
-config.json:4:5: warning: unknown key `mcpProxy.tpye`, did you mean `type`?
+config.json:4:5: warning: unknown key `mcpProxy.nmae`, did you mean `name`?
 config.json:5:16: error: `mcpProxy.baseURL`: expected a URL that starts with http:// or https://, for example https://mcp.example.com
 config.json:8:36: error: `mcpServers.a.args`: expected a list of strings, found a string
 config.json:9:18: error: invalid server type: expected `command` or `url`
@@ -38,8 +38,7 @@ fn unknown_keys_warn_and_are_errors_when_strict() {
             v2("", r#""s": {"url": "http://h", "type": "sse"}"#),
             "`mcpServers.s.type`, did you mean `transportType`?",
         ),
-        (v2("", r#""s": {"command": "x", "disabled": true}"#), "did you mean `options.disabled`?"),
-        (v2("", r#""s": {"command": "x", "options": {"authToken": []}}"#), "did you mean `authTokens`?"),
+        (v2("", r#""s": {"command": "x", "options": {"sesions": "auto"}}"#), "did you mean `sessions`?"),
         (
             r#"{"mcpProxy": {}, "mcpServer": {}}"#.to_owned(),
             "unknown key `mcpServer`, did you mean `mcpServers`?",

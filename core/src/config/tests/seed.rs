@@ -264,10 +264,10 @@ fn a_tool_filter_without_a_valid_mode_is_skipped_with_a_warning() {
         (r#"{}"#, true, true, ""),
         (r#"{"list": ["a"]}"#, true, true, "Unknown tool filter mode: , skipping tool filter"),
         (
-            r#"{"mode": "alow", "list": ["a"]}"#,
+            r#"{"mode": "some", "list": ["a"]}"#,
             true,
             true,
-            "Unknown tool filter mode: alow, skipping tool filter (did you mean `allow`?)",
+            "Unknown tool filter mode: some, skipping tool filter (it must be `allow` or `block`)",
         ),
     ];
     for (filter, listed, other, warning) in table {

@@ -46,14 +46,16 @@ fn prompts_and_resources_have_filters_of_their_own() {
     );
 
     for (key, noun) in [("toolFilter", "tool"), ("promptFilter", "prompt"), ("resourceFilter", "resource")] {
-        let loaded =
-            load(&with_options(&format!(r#""{key}": {{"mode": "alow", "list": ["a"], "lst": []}}"#)));
+        // FT-401
+        let notices =
+            refuse(&with_options(&format!(r#""{key}": {{"mode": "alow", "list": ["a"], "lst": []}}"#)));
+        let mode = format!("Unknown {noun} filter mode: alow (did you mean `allow`?)");
+        only(&notices, Severity::Error, &mode);
+        only(&notices, Severity::Error, &format!("`mcpServers.s.options.{key}.lst`, did you mean `list`?"));
+        let loaded = load(&with_options(&format!(r#""{key}": {{"mode": "some", "list": ["a"]}}"#)));
         assert_eq!(loaded.config.servers[0].filters, Filters::default());
-        let mode =
-            format!("Unknown {noun} filter mode: alow, skipping {noun} filter (did you mean `allow`?)");
+        let mode = format!("Unknown {noun} filter mode: some, skipping {noun} filter");
         only(&loaded.warnings, Severity::Warning, &mode);
-        let key = format!("`mcpServers.s.options.{key}.lst`, did you mean `list`?");
-        only(&loaded.warnings, Severity::Warning, &key);
     }
     let loaded = load(&with_options(r#""promptFilter": {"mode": "allow", "list": []}"#));
     only(&loaded.warnings, Severity::Warning, "there is no filter and every prompt is served");
@@ -68,10 +70,10 @@ fn what_is_about_one_server_only_is_ignored_among_the_defaults() {
         let message = format!("`mcpProxy.options.{key}` is only effective in `mcpServers`, it is ignored");
         only(&loaded.warnings, Severity::Warning, &message);
     }
-    // Beside `options` it is only misplaced.
+    // Beside `options` it would not be in effect (FT-401).
     for key in ["toolFilter", "promptFilter", "resourceFilter", "toolOverrides"] {
-        let loaded = load(&v2("", &format!(r#""s": {{"command": "x", "{key}": {{}}}}"#)));
-        only(&loaded.warnings, Severity::Warning, &format!("did you mean `options.{key}`?"));
+        let notices = refuse(&v2("", &format!(r#""s": {{"command": "x", "{key}": {{}}}}"#)));
+        only(&notices, Severity::Error, &format!("did you mean `options.{key}`?"));
     }
 }
 
@@ -145,6 +147,7 @@ fn all_problems_of_the_new_keys_are_reported_at_once_with_their_places() {
   }
 }"#;
     let options = "mcpServers.s.options";
+    let open = "Skipping it could leave open what it was meant to close";
     let expected = format!(
         "\
 config.json:3:27: error: `mcpProxy.merged.prefix`: unknown prefix policy `sometimes`, expected `always`, `on-clash` or `never`
@@ -152,7 +155,7 @@ config.json:3:51: error: `mcpProxy.merged.nameMax`: expected a number from 16 to
 config.json:3:54: warning: unknown key `mcpProxy.merged.nmaeMax`, did you mean `nameMax`?
 config.json:9:35: warning: `{options}.promptFilter.list` is empty, so there is no filter and every prompt is served
 config.json:9:52: error: `{options}.promptFilter.list`: expected a list of strings, found a string
-config.json:11:34: warning: unknown key `{options}.toolOverrides.a.hiden`, did you mean `hidden`?
+config.json:11:34: error: unknown key `{options}.toolOverrides.a.hiden`, did you mean `hidden`? {open}
 config.json:12:26: error: the tools `b` and `a` (line 11) would both be called `same`
 config.json:12:43: error: `{options}.toolOverrides.b.title`: expected a string (put it in quotes), found a number
 config.json:13:16: error: `{options}.toolOverrides.c`: expected an object, found a string
