@@ -4,9 +4,7 @@ use crate::args::{Load, Log};
 use crate::log;
 use mcp_proxy_core::config::{self, Config, Notice, Severity, Source};
 use mcp_proxy_core::log::{Level, Record};
-use mcp_proxy_core::time::Unix;
 use mcp_proxy_core::url::Url;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Reads and checks the configuration; what is wrong with it goes to the log. `None` after an error.
 pub(crate) fn load(load: &Load, log: Log) -> Option<Config> {
@@ -53,7 +51,7 @@ pub(crate) fn extra_roots() -> Result<Option<Vec<u8>>, String> {
 
 /// Writes a line of the command line's own to the log.
 pub(crate) fn say(log: Log, level: Level, message: String) {
-    log::write(log, &Record { level, server: None, message }, unix());
+    log::write(log, &Record { level, server: None, message }, log::unix());
 }
 
 fn tell(log: Log, notices: &[Notice]) {
@@ -95,10 +93,4 @@ fn read(load: &Load) -> Result<String, String> {
 #[expect(clippy::disallowed_methods, reason = "the command line is what reads the environment")]
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
-}
-
-#[expect(clippy::disallowed_methods, reason = "log lines before the engine runs need a time too")]
-fn unix() -> Unix {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Unix(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

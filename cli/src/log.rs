@@ -1,14 +1,18 @@
 //! Log records as lines on stderr.
 //!
 //! Text lines look like those of the original (`2025/11/25 08:30:00 <fetch> Connected`, in UTC), JSON lines have
-//! `time`, `level`, `server` and `message`. One write per line, so that lines of children and ours do not mix.
+//! `time`, `level`, `server` and `message`. Whoever serves writes them through [`Lines`]: a reader of
+//! stderr that stops loses lines, and is told how many, but stops nothing.
 
 use crate::args::{Log, LogFormat, LogLevel};
 use mcp_proxy_core::json::quote;
 use mcp_proxy_core::log::{Level, Record};
 use mcp_proxy_core::time::Unix;
 use mcp_proxy_core::time::calendar;
+use mcp_proxy_os::Lines;
 use std::io::Write;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The level of the engine for a level of the command line.
 pub(crate) const fn level(level: LogLevel) -> Level {
@@ -21,17 +25,57 @@ pub(crate) const fn level(level: LogLevel) -> Level {
     }
 }
 
-/// Writes one record. A stderr that is gone is no reason to stop serving.
+/// The lines of a process that serves.
+static QUEUE: OnceLock<Lines> = OnceLock::new();
+
+/// From now on [`write()`] does not wait for stderr. To be called before anything is served.
+pub(crate) fn queue(log: Log) {
+    QUEUE.get_or_init(|| Lines::new(std::io::stderr(), move |count| lost(log, count)));
+}
+
+/// Writes one record, sooner or later. A stderr that is gone or full is no reason to stop serving.
 pub(crate) fn write(log: Log, record: &Record, at: Unix) {
     if record.level > level(log.level) {
         return;
     }
-    let line = match log.format {
+    let line = line(log, record, at);
+    match QUEUE.get() {
+        Some(lines) => lines.push(line),
+        None => {
+            let _gone = std::io::stderr().lock().write_all(line.as_bytes());
+        }
+    }
+}
+
+/// Waits until what was written is out, but not for long.
+pub(crate) fn flush() {
+    if let Some(lines) = QUEUE.get() {
+        lines.flush(PATIENCE);
+    }
+}
+
+/// The time for lines that no turn of the engine dates.
+#[expect(clippy::disallowed_methods, reason = "log lines beside the engine need a time too")]
+pub(crate) fn unix() -> Unix {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Unix(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn line(log: Log, record: &Record, at: Unix) -> String {
+    match log.format {
         LogFormat::Text => text(record, at),
         LogFormat::Json => json(record, at),
-    };
-    let _gone = std::io::stderr().lock().write_all(line.as_bytes());
+    }
 }
+
+fn lost(log: Log, count: u64) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    let message = format!("{count} line{plural} lost: stderr was not read");
+    line(log, &Record { level: Level::Warn, server: None, message }, unix())
+}
+
+/// A reader that lives needs milliseconds for all that may wait.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 fn text(record: &Record, at: Unix) -> String {
     let time = calendar::iso8601(at.0 / 1000).replace('-', "/").replace('T', " ");

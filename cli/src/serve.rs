@@ -15,24 +15,28 @@ use std::sync::Arc;
 
 /// Loads the configuration and serves it until told to stop.
 pub(crate) fn run(from: &Load, log: Log, runtime: Runtime) -> ExitCode {
+    log::queue(log);
     match load(from, log) {
         Some(config) => {
             tell_exposure(&config, log);
             serve(config, log, runtime)
         }
-        None => ExitCode::FAILURE,
+        None => {
+            log::flush();
+            ExitCode::FAILURE
+        }
     }
 }
 
 /// Serves a configuration until told to stop.
 pub(crate) fn serve(config: Config, log: Log, runtime: Runtime) -> ExitCode {
-    match try_serve(config, log, runtime) {
-        Ok(code) => ExitCode::from(code),
-        Err(reason) => {
-            say(log, Level::Error, reason);
-            ExitCode::FAILURE
-        }
-    }
+    log::queue(log);
+    let code = try_serve(config, log, runtime).unwrap_or_else(|reason| {
+        say(log, Level::Error, reason);
+        1
+    });
+    log::flush();
+    ExitCode::from(code)
 }
 
 fn try_serve(mut config: Config, log: Log, runtime: Runtime) -> Result<u8, String> {

@@ -94,7 +94,7 @@ impl Alarm {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the host's clock")]
-fn instant_now() -> Instant {
+pub(crate) fn instant_now() -> Instant {
     Instant::now()
 }
 

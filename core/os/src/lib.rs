@@ -7,6 +7,7 @@
 //!  net · Broken                names, listening sockets, what an error means for a connection
 //!  child · Guard               how children are started, signalled and told about; who kills them if we die
 //!  store                       files: one line of requests per key, each done as a whole or not at all
+//!  Lines                      log lines for a reader that may stop reading
 //!  Clock · Alarm · Link · Gate the clock, and wakers with memory
 //!  fetch · exchange            one HTTP request, for the command line
 //! ```
@@ -20,6 +21,7 @@ pub mod child;
 mod clock;
 mod fetch;
 mod guard;
+mod lines;
 mod link;
 pub mod net;
 mod options;
@@ -29,6 +31,7 @@ pub mod store;
 pub use clock::{Alarm, Clock, Look};
 pub use fetch::{Exchange, ExchangeError, ExchangeErrorKind, Response, Terms, exchange, fetch};
 pub use guard::{Guard, GuardCommand};
+pub use lines::Lines;
 pub use link::{Gate, Link};
 pub use net::Broken;
 pub use options::{Log, Options};

@@ -6,6 +6,7 @@
 
 use super::proxy::{Proxy, Scratch, config};
 use super::{process, program, within};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -187,4 +188,30 @@ async fn a_flood_on_stderr_delays_nobody() {
     }
     Bystander::of(&proxy).await.calls().await;
     stays_below(&proxy, 64 * MIB);
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_nothing() {
+    // FT-501: more than a pipe and the queue hold, then everything as if nobody had a log.
+    let home = Scratch::empty();
+    let said = home.path().join("said");
+    let script = format!(
+        "yes \"$(printf %01000d 0)\" | head -n 900 >&2; touch '{}'; exec cat >/dev/null",
+        said.display()
+    );
+    let mut proxy = Proxy::start(config(servers(Some(&script))), &["-expand-env=false"]).await;
+    proxy.logged("Handling requests at").await;
+    let unread = proxy.unread().await;
+    let mut bystander = Bystander::of(&proxy).await;
+    while !said.exists() {
+        bystander.calls().await;
+    }
+    bystander.calls().await;
+    drop(unread);
+    let line = proxy.logged(" lost: stderr was not read").await;
+    assert!(line.contains(" WARN "), "{line}");
+    // Nor does it keep the proxy from its end.
+    let _unread = proxy.unread().await;
+    proxy.signal(Signal::TERM);
+    assert_eq!(proxy.ended().await.code(), Some(0));
 }

@@ -5,10 +5,11 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 /// A proxy that is killed when the test ends.
 pub(crate) struct Proxy {
@@ -73,6 +74,11 @@ impl Proxy {
     /// The first line of the log, now or later, that contains `words`.
     pub(crate) async fn logged(&self, words: &str) -> String {
         self.log.line(words).await
+    }
+
+    /// Nobody reads its log until this is dropped.
+    pub(crate) async fn unread(&self) -> OwnedMutexGuard<()> {
+        self.log.reading.clone().lock_owned().await
     }
 
     /// Tells it to stop and gives its whole log.
@@ -141,18 +147,23 @@ pub(crate) fn config(servers: Value) -> Value {
 /// What a process writes to stderr, line by line.
 struct Log {
     lines: watch::Receiver<Vec<String>>,
+    /// To be held for reading on.
+    reading: Arc<Mutex<()>>,
 }
 
 impl Log {
     fn of(child: &mut Child) -> Self {
         let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
         let (told, lines) = watch::channel(Vec::new());
+        let reading = Arc::new(Mutex::new(()));
+        let turn = reading.clone();
         tokio::spawn(async move {
             while let Ok(Some(line)) = stderr.next_line().await {
+                let _turn = turn.lock().await;
                 told.send_modify(|lines: &mut Vec<String>| lines.push(line));
             }
         });
-        Self { lines }
+        Self { lines, reading }
     }
 
     /// All of it, once the process has ended.
