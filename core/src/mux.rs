@@ -11,7 +11,7 @@
 //! Invariants: each call and each question is answered at most once; each has a timer.
 
 use crate::id::{Key, Table, UpstreamId};
-use crate::json::{Decimal, Raw, Span};
+use crate::json::{self, Raw, Span};
 use crate::ledger::{Charge, Held, Ledger};
 use crate::mcp::{Ask, ListKind, Method};
 use crate::time::Mono;
@@ -264,10 +264,11 @@ impl Mux {
     }
 }
 
-/// The key that a peer means by a raw id. Peers that turn integers into strings exist; what they mean is plain.
+/// The key that a peer means by a raw id. Peers exist that turn integers into strings, or into `1.0`; what they mean is
+/// plain.
 fn key_of(raw: &[u8]) -> Option<Key> {
     let raw = raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")).unwrap_or(raw);
-    Key::from_wire(Decimal::parse(raw)?)
+    Key::from_wire(json::integer(raw)?)
 }
 
 impl Origin {

@@ -131,18 +131,28 @@ fn check_envelope(text: &[u8], whole: Span, envelope: &Envelope) {
     let raw = |name: &str| members.get(name).map(|value| value.get().as_bytes());
     let of = |span: Option<Span>| span.map(|span| span.of(text));
     assert_eq!(of(envelope.id), raw("id"));
-    assert_eq!(of(envelope.method), raw("method"));
-    assert_eq!(of(envelope.params), raw("params"));
-    assert_eq!(of(envelope.outcome), raw("result").or(raw("error")));
+    let says = |name: &str| raw(name).filter(|raw| *raw != b"null");
+    assert_eq!(of(envelope.method), says("method"));
+    assert_eq!(of(envelope.params), says("params"));
     assert_eq!(envelope.versioned, raw("jsonrpc") == Some(b"\"2.0\""));
-    let kind = match (raw("method"), raw("id"), raw("error")) {
+    let kind = match (says("method"), raw("id"), says("error")) {
         (Some(_), Some(_), _) => Kind::Request,
         (Some(_), None, _) => Kind::Notification,
         (None, _, Some(_)) => Kind::Error,
         (None, _, None) => Kind::Result,
     };
     assert_eq!(envelope.kind, kind);
-    if let Some(name) = raw("method").and_then(|raw| serde_json::from_slice::<String>(raw).ok()) {
+    let outcome = match kind {
+        Kind::Request | Kind::Notification => None,
+        Kind::Result => raw("result"),
+        Kind::Error => raw("error"),
+    };
+    assert_eq!(of(envelope.outcome), outcome);
+    let plain = envelope.plain(text);
+    let again = Envelope::parse(&plain, scan::DEPTH_MAX).expect("what is said plainly can be read");
+    assert!(again.versioned && !again.padded && !again.newlines && again.kind == kind);
+    assert_eq!(again.id.map(|id| id.of(&plain)), of(envelope.id));
+    if let Some(name) = says("method").and_then(|raw| serde_json::from_slice::<String>(raw).ok()) {
         assert_eq!(envelope.method_name(text), name);
     }
 }

@@ -459,4 +459,19 @@ impl World {
             self.with_child(server, |child, net| child.print(text, net));
         }
     }
+
+    /// The server says something where the answer to the request with this id belongs.
+    pub fn say_as_answer(&mut self, server: &str, id: &Value, text: &str) {
+        let deed = crate::mind::Deed {
+            about: Some(id.to_string()),
+            what: crate::mind::What::Answer(text.to_owned()),
+            ..crate::mind::note(String::new())
+        };
+        let host = format!("{server}.test");
+        if let Some(site) = self.sites.iter_mut().find(|site| site.host == host) {
+            site.on_deed(&deed, &mut self.net);
+        } else {
+            self.with_child(server, |child, net| child.on_deed(&deed, net));
+        }
+    }
 }

@@ -1,9 +1,12 @@
 //! The JSON-RPC 2.0 envelope: which members are there, and where.
 //!
-//! Invariants: a message is classified by the members that are present (`null` is present); ids are a string, an
-//! integer or (responses only) `null`; each envelope member occurs at most once, also when a peer spells it
-//! with escapes. Deliberately absent: the meaning of methods, params and results.
+//! Invariants: a message is classified by the members that are present; ids are a string, a whole number (`1.0` is one)
+//! or (responses only) `null`; each envelope member occurs at most once, also when a peer spells it with escapes.
+//! A member that is only there because a peer writes all it knows counts as absent: `method`, `params`, and of `result`
+//! and `error` the one that is `null` beside the other; [`Envelope::plain`] writes the message without it. Alone, `result`
+//! may be `null`. Deliberately absent: the meaning of methods, params and results.
 
+use super::number::is_integer;
 use super::scan::{Scanner, Span, place_of, unescape};
 use crate::fault::{Code, Fault};
 
@@ -29,7 +32,7 @@ pub struct Envelope {
     pub id: Option<Span>,
     /// Method name with its quotes.
     pub method: Option<Span>,
-    /// Parameters: an object (arrays are refused: MCP has none).
+    /// Parameters: an object (arrays are refused: MCP has none). `null` counts as none.
     pub params: Option<Span>,
     /// The `result` or `error` member of an answer.
     pub outcome: Option<Span>,
@@ -37,6 +40,8 @@ pub struct Envelope {
     pub versioned: bool,
     /// Whether a raw CR or LF stands between tokens.
     pub newlines: bool,
+    /// Whether a member is `null` that counts as absent: not everybody takes the text as it is.
+    pub padded: bool,
 }
 
 impl Envelope {
@@ -74,6 +79,23 @@ impl Envelope {
         }
         finish(&mut scanner)?;
         found.classify(text, scanner.newlines)
+    }
+
+    /// The message of this text as everybody takes it: in one line, with `jsonrpc`, without members that are only `null`.
+    pub fn plain(&self, text: &[u8]) -> Vec<u8> {
+        let mut out = b"{\"jsonrpc\":\"2.0\"".to_vec();
+        let outcome = if self.kind == Kind::Error { "error" } else { "result" };
+        let members =
+            [("id", self.id), ("method", self.method), ("params", self.params), (outcome, self.outcome)];
+        for (name, span) in members.into_iter().filter_map(|(name, span)| Some((name, span?))) {
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            out.extend_from_slice(span.of(text));
+        }
+        out.push(b'}');
+        crate::line::blank_newlines(&mut out);
+        out
     }
 
     /// The method name without escapes.
@@ -128,6 +150,17 @@ impl Found {
         let [version, id, method, params, result, error] = self.members;
         let versioned = version.is_some_and(|span| span.of(text) == b"\"2.0\"");
         let first = |span: Span| span.of(text).first().copied();
+        let is_null = |span: Option<Span>| span.is_some_and(|span| span.of(text) == b"null");
+        let says = |span: Option<Span>| span.is_some() && !is_null(span);
+        let padding = [
+            is_null(method),
+            is_null(params),
+            is_null(result) && (says(method) || says(error)),
+            is_null(error) && (says(method) || result.is_some()),
+        ];
+        let [no_method, no_params, no_result, no_error] = padding;
+        let (method, params) = (method.filter(|_| !no_method), params.filter(|_| !no_params));
+        let (result, error) = (result.filter(|_| !no_result), error.filter(|_| !no_error));
         if method.is_some_and(|span| first(span) != Some(b'"')) {
             return Err(invalid("`method` must be a string"));
         }
@@ -135,20 +168,21 @@ impl Found {
             (Some(_), Some(_), None, None) => Kind::Request,
             (Some(_), None, None, None) => Kind::Notification,
             (None, Some(_), Some(_), None) => Kind::Result,
-            (None, _, None, Some(_)) => Kind::Error,
+            (None, _, None, Some(_)) if !is_null(error) => Kind::Error,
+            (None, _, Some(_), Some(_)) => return Err(invalid("both a `result` and an `error`")),
             _ => return Err(invalid("neither a request, a notification nor a response")),
         };
         match id.map(|span| (first(span), span.of(text))) {
             None | Some((Some(b'"'), _)) => {}
             Some((_, b"null")) if kind == Kind::Error => {}
-            Some((Some(b'-' | b'0'..=b'9'), raw)) if !raw.iter().any(|b| matches!(b, b'.' | b'e' | b'E')) => {
-            }
+            Some((Some(b'-' | b'0'..=b'9'), raw)) if is_integer(raw) => {}
             Some(_) => return Err(invalid("`id` must be a string or an integer")),
         }
         if params.is_some_and(|span| first(span) != Some(b'{')) {
             return Err(invalid("`params` must be an object"));
         }
-        Ok(Envelope { kind, id, method, params, outcome: result.or(error), versioned, newlines })
+        let padded = padding.contains(&true);
+        Ok(Envelope { kind, id, method, params, outcome: result.or(error), versioned, newlines, padded })
     }
 }
 

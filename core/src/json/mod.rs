@@ -12,12 +12,16 @@
 #![warn(clippy::arithmetic_side_effects)]
 
 pub mod envelope;
+pub mod number;
 pub mod pieces;
+pub mod salvage;
 pub mod scan;
 
 pub(crate) use envelope::refuse_look_alike;
 pub use envelope::{Envelope, Kind};
+pub use number::{integer, is_same_id};
 pub use pieces::{Decimal, Pieces, Raw};
+pub use salvage::Salvage;
 pub use scan::{Span, elements, member, members, unquote};
 
 /// A Rust string as JSON text, with quotes.

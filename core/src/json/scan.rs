@@ -250,7 +250,7 @@ fn plain_until(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// One past the end of the string whose opening quote is at `at`. The text has been checked.
-fn skip_string(bytes: &[u8], at: usize) -> usize {
+pub(super) fn skip_string(bytes: &[u8], at: usize) -> usize {
     let mut at = at.saturating_add(1);
     loop {
         at = plain_until(bytes, at);
@@ -294,7 +294,7 @@ fn skip_value(bytes: &[u8], at: usize) -> usize {
     }
 }
 
-fn skip_blanks(bytes: &[u8], mut at: usize) -> usize {
+pub(super) fn skip_blanks(bytes: &[u8], mut at: usize) -> usize {
     while bytes.get(at).is_some_and(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n')) {
         at = at.saturating_add(1);
     }

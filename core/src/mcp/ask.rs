@@ -69,6 +69,11 @@ impl Refusal {
         Self::error(Code::InvalidParams, message)
     }
 
+    /// What the server asks nobody can read.
+    pub(crate) fn unreadable(fault: &Fault) -> Self {
+        Self::error(Code::InvalidRequest, fault.detail.clone())
+    }
+
     fn error(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self::Error { code: code.json_rpc(), message: message.into() }
     }

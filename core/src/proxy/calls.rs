@@ -237,7 +237,7 @@ impl Proxy {
         }
         let Some(session) = self.down.session(session) else { return };
         let named = |key: &&Key| match self.mux.get(**key).map(|call| &call.origin) {
-            Some(Origin::Client(origin)) => origin.id.as_bytes() == id.of(text),
+            Some(Origin::Client(origin)) => json::is_same_id(origin.id.as_bytes(), id.of(text)),
             Some(Origin::Own(_)) | None => false,
         };
         let Some(key) = session.calls.iter().find(named).copied() else { return };

@@ -1,16 +1,17 @@
 //! What a server says: bytes of a child's pipes to messages, messages to what they mean.
 //!
-//! Whatever is no message is logged and skipped; a server that prints to its output by mistake goes on working.
+//! A server that prints to its output by mistake goes on working: see [`super::salvage`] for what is no message.
 
 use super::Proxy;
 use super::calls::server_error;
 use super::pressure::NO_MEMORY_FOR_ANSWER;
+use super::salvage::Unfit;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::id::{ConnId, Key, UpstreamId};
-use crate::json::{self, Envelope, Kind, Pieces, Span};
+use crate::json::{self, Envelope, Kind, Pieces, Salvage};
 use crate::log::Level;
-use crate::mcp::{Method, Revision};
+use crate::mcp::Method;
 use crate::upstream::exchange::Job;
 use crate::upstream::health::printable;
 use crate::upstream::link::Link;
@@ -62,7 +63,7 @@ impl Proxy {
             let line = format!("output was skipped: {fault}");
             self.fx.log(Level::Warn, Some(&server.label), line);
         }
-        let raw = first_id(ends.0).or_else(|| last_id(ends.1));
+        let raw = Salvage::id_of_ends(ends.0, ends.1);
         if let Some(key) = raw.and_then(|raw| self.mux.find(id, raw)) {
             let why = match fault.code == Code::Overloaded {
                 true => Fault::local(Code::Overloaded, NO_MEMORY_FOR_ANSWER),
@@ -76,25 +77,34 @@ impl Proxy {
 
     /// One message of a server. `call` is the call whose own answer stream it came on.
     pub(super) fn on_server_text(&mut self, id: UpstreamId, call: Option<Key>, text: &[u8]) {
-        let depth = self.fx.limits.json_depth_max;
-        let Some(server) = self.upstreams.get_mut(id) else { return };
-        if text.first() == Some(&b'[') && server.peer.revision == Revision::V2025_03_26 {
-            return self.on_server_batch(id, call, text);
+        match Envelope::parse(text, self.fx.limits.json_depth_max) {
+            Ok(envelope) if envelope.versioned && !envelope.padded => {
+                self.on_server_message(id, call, &envelope, text);
+            }
+            Ok(envelope) => self.on_sloppy_message(id, call, &envelope, text),
+            Err(fault) => self.on_unreadable(id, call, text, &fault),
         }
-        let envelope = match Envelope::parse(text, depth) {
-            Ok(envelope) => envelope,
-            Err(fault) => return skip(&mut self.fx, server, text, &fault),
-        };
+    }
+
+    /// One message as it ought to be.
+    pub(super) fn on_server_message(
+        &mut self,
+        id: UpstreamId,
+        call: Option<Key>,
+        envelope: &Envelope,
+        text: &[u8],
+    ) {
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         server.pulse.spoke();
         match envelope.kind {
-            Kind::Result | Kind::Error => self.on_server_answer(id, call, &envelope, text),
-            Kind::Request => self.on_server_request(id, call, &envelope, text),
+            Kind::Result | Kind::Error => self.on_server_answer(id, call, envelope, text),
+            Kind::Request => self.on_server_request(id, call, envelope, text),
             Kind::Notification => match Method::from_name(&envelope.method_name(text)) {
-                Method::Progress => self.on_progress(id, &envelope, text),
+                Method::Progress => self.on_progress(id, envelope, text),
                 Method::ListChanged(kind) => self.on_list_changed(id, kind),
-                Method::LogMessage => self.on_log_message(id, call, &envelope, text),
-                Method::ResourceUpdated => self.on_resource_updated(id, &envelope, text),
-                Method::Elicited => self.on_elicited(id, &envelope, text),
+                Method::LogMessage => self.on_log_message(id, call, envelope, text),
+                Method::ResourceUpdated => self.on_resource_updated(id, envelope, text),
+                Method::Elicited => self.on_elicited(id, envelope, text),
                 Method::Cancelled => {
                     if let Some(params) = envelope.params {
                         self.on_server_cancelled(id, params, text);
@@ -118,22 +128,14 @@ impl Proxy {
         }
     }
 
-    fn on_server_batch(&mut self, id: UpstreamId, call: Option<Key>, text: &[u8]) {
-        if json::scan::check(text, 0, self.fx.limits.json_depth_max).is_err() {
-            return;
-        }
-        for span in json::elements(text, Span { start: 0, end: text.len() }) {
-            let element = span.of(text);
-            if element.first() == Some(&b'{') {
-                self.on_server_text(id, call, element);
-            }
-        }
-    }
-
     fn on_server_answer(&mut self, id: UpstreamId, call: Option<Key>, envelope: &Envelope, text: &[u8]) {
         let raw = envelope.id.map_or(b"null".as_slice(), |span| span.of(text));
         match self.mux.find(id, raw) {
-            Some(key) => self.complete(key, envelope, text),
+            Some(key) => match self.unfit(key, envelope, text) {
+                None => self.complete(key, envelope, text),
+                Some(Unfit::Nothing) => self.complete_with_nothing(key, raw),
+                Some(Unfit::For(fault)) => self.fail(key, &fault),
+            },
             // An error that could not name its request, on the stream of that request.
             None if call.is_some() && raw == b"null" => {
                 if let Some(key) = call {
@@ -203,21 +205,8 @@ impl Proxy {
     }
 }
 
-/// What a server printed is no message.
-fn skip(fx: &mut Effects, server: &mut Upstream, text: &[u8], fault: &Fault) {
-    if !hears(fx, server) {
-        return;
-    }
-    // Text that may be a piece of a message is not shown: it could hold anything.
-    let looks_like_json = text.iter().any(|byte| matches!(byte, b'"' | b'{'));
-    let shown = if looks_like_json { String::new() } else { format!(": {}", Fault::quoted(text)) };
-    let line = format!("{} bytes of output are no message and were skipped{shown}", text.len());
-    fx.log(Level::Debug, Some(&server.label), fault.to_string());
-    fx.log(Level::Info, Some(&server.label), line);
-}
-
 /// Whether one more line that a server printed goes to the log.
-fn hears(fx: &mut Effects, server: &mut Upstream) -> bool {
+pub(super) fn hears(fx: &mut Effects, server: &mut Upstream) -> bool {
     let heard = server.noise.line(fx.mono(), fx.limits.printed_lines_max);
     if heard == Heard::Full {
         let line = format!(
@@ -227,23 +216,4 @@ fn hears(fx: &mut Effects, server: &mut Upstream) -> bool {
         fx.log(Level::Warn, Some(&server.label), line);
     }
     heard == Heard::Logged
-}
-
-/// The digits of the id with which a message begins, as most SDKs write it.
-fn first_id(head: &[u8]) -> Option<&[u8]> {
-    let text = std::str::from_utf8(head).unwrap_or_default();
-    digits(text.split_once("\"id\":")?.1)
-}
-
-/// The digits of the id with which a message ends, as the TypeScript SDK writes it.
-fn last_id(tail: &[u8]) -> Option<&[u8]> {
-    let at = tail.windows(5).rposition(|window| window == b"\"id\":")?;
-    let text = std::str::from_utf8(tail.get(at.saturating_add(5)..)?).ok()?;
-    digits(text)
-}
-
-fn digits(text: &str) -> Option<&[u8]> {
-    let text = text.trim_start();
-    let end = text.find(|c: char| !c.is_ascii_digit())?;
-    text.as_bytes().get(..end).filter(|digits| !digits.is_empty())
 }

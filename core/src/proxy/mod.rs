@@ -21,6 +21,7 @@
 //! | `servers` | a server's life: start, handshake, loss, restart |
 //! | `lists` | what a server offers, read and read again |
 //! | `messages` | what a server says |
+//! | `salvage` | what it says that is not quite a message |
 //! | `exchanges` | what comes back over HTTP from a server |
 //! | `recovery` | an exchange that went wrong: sent again, continued, failed |
 //! | `pressure` | what is given up when memory or seats are short |
@@ -49,6 +50,7 @@ mod pressure;
 mod questions;
 mod recovery;
 mod requests;
+mod salvage;
 mod servers;
 mod sessions;
 mod shown;

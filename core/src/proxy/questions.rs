@@ -256,9 +256,8 @@ impl Proxy {
     pub(super) fn on_server_cancelled(&mut self, id: UpstreamId, params: Span, text: &[u8]) {
         let Ok(Some(raw)) = json::member(text, params, "requestId") else { return };
         let Some(upstream) = self.upstreams.get(id) else { return };
-        let meant = |key: &&Key| {
-            self.mux.question(**key).is_some_and(|question| question.id.as_bytes() == raw.of(text))
-        };
+        let same = |question: &Question| json::is_same_id(question.id.as_bytes(), raw.of(text));
+        let meant = |key: &&Key| self.mux.question(**key).is_some_and(same);
         let Some(key) = upstream.tenants.questions.iter().find(meant).copied() else { return };
         let reason = json::member(text, params, "reason").ok().flatten();
         let reason = reason.and_then(|reason| json::unquote(reason.of(text)));

@@ -33,6 +33,7 @@ mod oauth_login;
 mod oauth_store;
 mod oauth_times;
 mod oauth_tokens;
+mod odd_answers;
 mod passage;
 mod policy;
 mod questions;

@@ -22,12 +22,22 @@ fn messages_are_classified_by_what_is_present() {
         (r#"{"id":null,"method":"m"}"#, Err(Code::InvalidRequest)), // GN-01
         (r#"{"id":null,"result":1}"#, Err(Code::InvalidRequest)),
         (r#"{"id":1.5,"method":"m"}"#, Err(Code::InvalidRequest)),
-        (r#"{"id":1e3,"method":"m"}"#, Err(Code::InvalidRequest)),
+        (r#"{"id":1e3,"method":"m"}"#, Ok(Kind::Request)), // FT-105
+        (r#"{"id":1.0,"result":{}}"#, Ok(Kind::Result)),
+        (r#"{"id":15e-1,"result":{}}"#, Err(Code::InvalidRequest)),
+        (r#"{"id":1,"result":{},"error":null}"#, Ok(Kind::Result)),
+        (r#"{"id":1,"result":null,"error":{}}"#, Ok(Kind::Error)),
+        (r#"{"id":1,"result":null,"error":null}"#, Ok(Kind::Result)),
+        (r#"{"id":1,"error":null}"#, Err(Code::InvalidRequest)),
+        (r#"{"id":1,"method":null,"params":null,"result":{},"error":null}"#, Ok(Kind::Result)),
+        (r#"{"id":1,"method":"m","params":null,"result":null,"error":null}"#, Ok(Kind::Request)),
+        (r#"{"method":"m","params":null}"#, Ok(Kind::Notification)),
+        (r#"{"id":1,"method":null}"#, Err(Code::InvalidRequest)),
         (r#"{"id":true,"method":"m"}"#, Err(Code::InvalidRequest)),
         (r#"{"id":{},"method":"m"}"#, Err(Code::InvalidRequest)),
         (r#"{"id":1,"method":7}"#, Err(Code::InvalidRequest)),
         (r#"{"id":1,"method":"m","params":[1]}"#, Err(Code::InvalidRequest)),
-        (r#"{"id":1,"method":"m","params":null}"#, Err(Code::InvalidRequest)),
+        (r#"{"id":1,"method":"m","params":null}"#, Ok(Kind::Request)),
         (r#"{"id":1,"method":"m""#, Err(Code::ParseError)), // GN-05
         (r#"{"id":1,"method":"m"} x"#, Err(Code::ParseError)),
         (r#"{"id":1,,"method":"m"}"#, Err(Code::ParseError)),
@@ -47,6 +57,35 @@ fn members_are_ranges_of_the_very_text() {
     assert_eq!(envelope.params.unwrap().of(text.as_bytes()), b"{\"a\":1}");
     assert_eq!(envelope.method_name(text.as_bytes()), "tools/call");
     assert!(!envelope.versioned && !envelope.newlines);
+}
+
+#[test]
+fn what_is_only_null_can_be_left_out() {
+    // FT-105
+    let table = [
+        (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, false, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#),
+        (
+            "{\"method\":null,\"id\":1.0,\r\n\"error\":null,\"x\":1,\"result\":{\n}}",
+            true,
+            r#"{"jsonrpc":"2.0","id":1.0,"result":{ }}"#,
+        ),
+        (r#"{"error":{"a":1},"result":null,"id":2}"#, true, r#"{"jsonrpc":"2.0","id":2,"error":{"a":1}}"#),
+        (r#"{"params":null,"method":"m"}"#, true, r#"{"jsonrpc":"2.0","method":"m"}"#),
+        (
+            r#"{"params":{},"id":3,"method":"m"}"#,
+            false,
+            r#"{"jsonrpc":"2.0","id":3,"method":"m","params":{}}"#,
+        ),
+        (r#"{"error":{}}"#, false, r#"{"jsonrpc":"2.0","error":{}}"#),
+    ];
+    for (text, padded, plain) in table {
+        let envelope = parse(text).unwrap();
+        assert_eq!(envelope.padded, padded, "{text}");
+        let own = String::from_utf8(envelope.plain(text.as_bytes())).unwrap();
+        assert_eq!(own, plain, "{text}");
+        let again = parse(&own).unwrap();
+        assert_eq!((again.kind, again.padded, again.versioned), (envelope.kind, false, true));
+    }
 }
 
 #[test]
