@@ -77,7 +77,11 @@ fn target(transport: &Transport) -> String {
 fn shown(server: &Server) -> String {
     let mut out = String::new();
     let filters = &server.filters;
-    let kinds = [("tools", &filters.tools), ("prompts", &filters.prompts), ("resources", &filters.resources)];
+    let kinds = [
+        ("tools", &filters.tools),
+        ("prompts", &filters.prompts),
+        ("resources", filters.resources.written()),
+    ];
     for (kind, filter) in kinds {
         let (mode, names) = match filter {
             Filter::None => continue,

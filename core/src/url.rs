@@ -10,6 +10,8 @@
 //! Deliberately absent: user information (refused: credentials belong into headers), international host names
 //! (write the `xn--` form), percent-decoding (the target goes out as it came), every other scheme.
 
+pub(crate) mod forms;
+
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 

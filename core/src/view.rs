@@ -114,23 +114,28 @@ impl View {
 }
 
 impl config::Server {
-    fn filter(&self, kind: ListKind) -> &config::Filter {
+    /// What the configuration lists of this kind.
+    fn written(&self, kind: ListKind) -> &config::Filter {
         match kind {
             ListKind::Tools => &self.filters.tools,
             ListKind::Prompts => &self.filters.prompts,
-            ListKind::Resources | ListKind::Templates => &self.filters.resources,
+            ListKind::Resources | ListKind::Templates => self.filters.resources.written(),
         }
     }
 
     /// Whether everything of this kind is served as it is.
     fn passes(&self, kind: ListKind) -> bool {
-        *self.filter(kind) == config::Filter::None && (kind != ListKind::Tools || self.tools.is_empty())
+        *self.written(kind) == config::Filter::None && (kind != ListKind::Tools || self.tools.is_empty())
     }
 }
 
 impl Rules for config::Server {
     fn admits(&self, kind: ListKind, name: &str) -> bool {
-        self.filter(kind).admits(name)
+        match kind {
+            ListKind::Tools => self.filters.tools.admits(name),
+            ListKind::Prompts => self.filters.prompts.admits(name),
+            ListKind::Resources | ListKind::Templates => self.filters.resources.admits(name),
+        }
     }
 
     fn tool(&self, name: &str) -> Option<Override<'_>> {

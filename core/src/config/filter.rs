@@ -6,6 +6,7 @@
 //! in.
 //! Deliberately absent: applying a filter to lists and calls, which only ask [`Filter::admits`]; inheritance.
 
+use super::UriFilter;
 use super::fields::{Fields, nearest, shown};
 use super::notice::Report;
 use crate::glob::Globs;
@@ -24,7 +25,7 @@ pub enum Filter {
 }
 
 impl Filter {
-    /// Whether what has this name (for a resource its URI, for a template its `uriTemplate`) is served.
+    /// Whether what has this name is served.
     pub fn admits(&self, name: &str) -> bool {
         match self {
             Self::None => true,
@@ -42,7 +43,7 @@ pub struct Filters {
     /// `promptFilter`
     pub prompts: Filter,
     /// `resourceFilter`: resources by their URI, templates by their `uriTemplate`.
-    pub resources: Filter,
+    pub resources: UriFilter,
 }
 
 impl Filters {
@@ -52,7 +53,7 @@ impl Filters {
         Self {
             tools: filter(KEYS[0], "tool"),
             prompts: filter(KEYS[1], "prompt"),
-            resources: filter(KEYS[2], "resource"),
+            resources: UriFilter::new(filter(KEYS[2], "resource")),
         }
     }
 }

@@ -33,6 +33,7 @@ mod proxy;
 mod server;
 mod transport;
 mod tree;
+mod uri_filter;
 mod v1;
 
 pub use addr::{Addr, Host};
@@ -47,6 +48,7 @@ pub use overrides::ToolOverride;
 pub use proxy::{LimitOverrides, Serve};
 pub use server::{Era, Server};
 pub use transport::{HttpKind, Transport};
+pub use uri_filter::UriFilter;
 
 use crate::url::Url;
 use fields::{At, Fields};

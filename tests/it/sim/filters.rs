@@ -133,6 +133,64 @@ fn nothing_is_completed_of_what_is_not_served() {
 }
 
 #[test]
+fn no_spelling_of_a_uri_passes_a_filter() {
+    // FT-506
+    let uris = ["file:///notes/private", "file:///notes/public"];
+    let cast = three().named("fs", "resources", &uris);
+    let cast = cast.named(
+        "fs",
+        "resourceTemplates",
+        &["file:///{+path}", "FILE:///{+path}", "file:///notes/%70{x}"],
+    );
+    let blocked = [
+        "file:///notes/private",
+        "FILE:///notes/private",
+        "file:///notes/%70rivate",
+        "file:///notes/./private",
+        "file:///x/../notes/private",
+        "file:///notes%2Fprivate",
+    ];
+    for (mode, list) in [
+        ("block", json!(["file:///notes/p{x}", "file:///notes/private"])),
+        ("allow", json!(["file:///{+path}", "file:///notes/public"])),
+    ] {
+        let filter = json!({"resourceFilter": {"mode": mode, "list": list}});
+        story(cast.clone().options("fs", filter), |w| {
+            w.until_all_tried();
+            for (kind, endpoint) in
+                KINDS.into_iter().flat_map(|kind| ["fs", MERGED].map(|place| (kind, place)))
+            {
+                let c = w.client(endpoint, kind);
+                let mut listed = w.listed(c, "resources/list");
+                listed.retain(|uri| uri.starts_with("file:"));
+                assert_eq!(listed, ["file:///notes/public"]);
+                let before = w.all_heard();
+                for uri in blocked {
+                    for method in ["resources/read", "resources/subscribe", "resources/unsubscribe"] {
+                        assert_eq!(w.error_of(c, method, json!({"uri": uri})), -32002, "{method} {uri}");
+                    }
+                }
+                for uri in blocked.into_iter().chain(["file:///notes/%70{x}", "file:///notes/p%7Bx}"]) {
+                    let reference = json!({"ref": {"type": "ref/resource", "uri": uri}});
+                    let answer = w.ask(c, "completion/complete", reference);
+                    assert!(answer["error"].is_object(), "{uri}: {answer}");
+                }
+                assert_eq!(w.all_heard(), before);
+                let read = w.ask(c, "resources/read", json!({"uri": "file:///notes/public"}));
+                assert!(read["result"].is_object(), "{read}");
+                for uri in blocked {
+                    let update = json!({"jsonrpc": "2.0", "method": "notifications/resources/updated",
+                        "params": {"uri": uri}});
+                    w.say("fs", &update.to_string());
+                }
+                w.run_ms(1_000);
+                assert!(w.inbox(c, "notifications/resources/updated").is_empty());
+            }
+        });
+    }
+}
+
+#[test]
 fn a_mention_or_an_update_does_not_open_what_is_not_served() {
     // BR-04, SEED-031
     story(secretive(), |w| {
