@@ -91,7 +91,7 @@ impl Server {
 
     /// The grant of an access token that is good, its audience, and whether its scope opens servers; else why not.
     fn living(&self, hash: &Hash) -> Result<(&Grant, &Audience, bool), &'static str> {
-        let (_, grant, access) =
+        let (id, grant, access) =
             self.book.durable().access(hash).ok_or("the token is unknown or was revoked")?;
         if access.expires_at.is_over(self.now) {
             return Err("the token has expired");
@@ -99,7 +99,7 @@ impl Server {
         if !self.knows_client(&grant.client_id) {
             return Err("the client of the token is gone");
         }
-        if !self.is_user_same(grant) {
+        if self.upkeep.has_ended(id) || !self.is_user_same(grant) {
             return Err("the user is gone or has another password");
         }
         Ok((grant, &access.aud, access.scope.mcp))

@@ -239,7 +239,7 @@ impl Server {
             Outcome::Stale => {}
             Outcome::Durable(replies) => {
                 self.codes.settle(self.book.durable(), self.book.staged());
-                self.upkeep.saved();
+                self.upkeep.saved(self.book.durable());
                 for (request, reply) in replies {
                     self.reply(request, reply);
                 }

@@ -84,7 +84,7 @@ impl Server {
             self.revoke_grant(&id, "expired");
             return Err(bad_refresh("the login has expired"));
         }
-        if !self.is_user_same(&grant) {
+        if self.upkeep.has_ended(&id) || !self.is_user_same(&grant) {
             self.revoke_grant(&id, "user");
             return Err(bad_refresh("the user is gone or has another password"));
         }

@@ -48,6 +48,9 @@ pub(super) struct Upkeep {
     settled: bool,
     /// The store is still in the format of the original program.
     rewrite: bool,
+    /// Grants that ended with their user and that may still be on disk, in case a save fails. A grant is known by its
+    /// name only, so these are no more than there are grants.
+    ended: BTreeSet<GrantId>,
     users: Vec<(String, Redacted<String>)>,
     next: Option<Mono>,
     ticks: u32,
@@ -56,10 +59,16 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    /// A save was good.
-    pub(super) fn saved(&mut self) {
+    /// A save was good; this is on disk now.
+    pub(super) fn saved(&mut self, durable: &State) {
         self.rewrite = false;
         self.complained = None;
+        self.ended.retain(|id| durable.grant(id).is_some());
+    }
+
+    /// Whether a grant ended with its user, on disk or not.
+    pub(super) fn has_ended(&self, id: &GrantId) -> bool {
+        self.ended.contains(id)
     }
 }
 
@@ -209,6 +218,38 @@ impl Server {
     fn settle_users(&mut self) {
         self.users.settle(&self.book.durable().key, &self.upkeep.users);
         self.upkeep.settled = true;
+        // A file without anybody may be one that is being written: nobody may in, and the next look at the whole store
+        // ends their logins.
+        if self.users.len() > 0 {
+            self.end_with_users();
+        }
+    }
+
+    /// Ends what users allowed who are gone or have another password, for good: should they come back with the same
+    /// password, they log in anew.
+    fn end_with_users(&mut self) {
+        let users = &self.users;
+        self.codes.burn(|code| users.fingerprint(&code.user) != Some(code.cred_fp.as_str()));
+        let is_gone = |(_, grant): &(&GrantId, &Arc<Grant>)| !self.is_user_same(grant);
+        // What is being saved may be undone, so what is on disk counts as well.
+        let stored = self.book.durable().grants().chain(self.book.staged().grants());
+        let gone: BTreeSet<GrantId> = stored.filter(is_gone).map(|(id, _)| id.clone()).collect();
+        if !gone.is_empty() {
+            let count = gone.len().to_string();
+            self.event(Level::Info, "logins_ended", &[("count", &count), ("reason", "user")]);
+        }
+        self.upkeep.ended.extend(gone);
+        self.end_again();
+    }
+
+    /// Removes the grants that ended from what is wanted on disk.
+    fn end_again(&mut self) {
+        let staged = self.book.staged();
+        let left: Vec<GrantId> =
+            self.upkeep.ended.iter().filter(|id| staged.grant(id).is_some()).cloned().collect();
+        for id in left {
+            self.book.change().remove_grant(&id);
+        }
     }
 
     fn check_ready(&mut self) {
@@ -248,7 +289,9 @@ impl Server {
             if self.upkeep.rewrite {
                 self.book.change();
             }
+            self.end_again();
             if self.upkeep.ticks.is_multiple_of(COLLECT_TICKS) {
+                self.end_with_users();
                 self.collect();
             }
         }

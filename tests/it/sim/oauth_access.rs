@@ -340,3 +340,31 @@ fn a_user_who_is_gone_or_has_another_password_is_out() {
         assert_eq!(w.opens("fs", &again.access), 200);
     });
 }
+
+#[test]
+fn a_user_who_was_removed_or_had_another_password_meanwhile_gets_nothing_back() {
+    // FT-507
+    story(cast(), |w| {
+        w.until_open();
+        let app = w.app("Guest");
+        let (ann, ben) = (w.log_in(&app, "ann", &[]), w.log_in(&app, "ben", &[]));
+        let kept = w.log_in(&app, "ben", &[]);
+        w.watch.guard("another-password");
+        for users in [json!({"ann": "another-password"}), json!({"ann": ANN, "ben": BEN})] {
+            // Nobody needs to ask while they are away.
+            w.recast(|cast| cast.oauth(&json!({"users": users})));
+            w.crash_here();
+            w.until_open();
+            w.run_ms(2_000);
+        }
+        for old in [&ann, &ben, &kept] {
+            assert_eq!(w.opens("fs", &old.access), 401);
+            assert_eq!(w.refresh(&app, &old.refresh).error(), (400, "invalid_grant".to_owned()));
+        }
+        assert!(!w.disk.logins().contains("\"ben\""), "nothing of it is kept");
+        for user in ["ann", "ben"] {
+            let again = w.log_in(&app, user, &[]);
+            assert_eq!(w.opens("fs", &again.access), 200);
+        }
+    });
+}

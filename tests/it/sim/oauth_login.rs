@@ -294,6 +294,65 @@ fn a_form_of_another_site_is_refused() {
 }
 
 #[test]
+fn a_user_of_a_file_who_was_taken_out_gets_nothing_back_though_the_disk_was_full() {
+    // FT-507
+    let mut cast = cast().oauth(&json!({"users": {}, "usersFile": "users.txt"}));
+    let hash = cast.hash_of(ANN);
+    let (both, ben) = (format!("ann:{hash}\nben:{BEN}\n"), format!("ben:{BEN}\n"));
+    cast.disk.put(StoreKey::Users, both.as_str());
+    story(cast, |w| {
+        w.until_open();
+        let app = w.app("Guest");
+        let old = [w.log_in(&app, "ann", &[]), w.log_in(&app, "ann", &[])];
+        let code = w.code(&app, "ann", &[]);
+        w.disk.full = true;
+        w.disk.put(StoreKey::Users, ben.as_str());
+        w.run_ms(61_000);
+        w.disk.put(StoreKey::Users, both.as_str());
+        w.run_ms(61_000);
+        let dead = |w: &mut World, what: &str| {
+            for old in &old {
+                assert_eq!(w.opens("fs", &old.access), 401, "{what}");
+            }
+        };
+        dead(w, "what is on disk counts for nothing");
+        w.disk.full = false;
+        assert_eq!(w.refresh(&app, &old[0].refresh).error(), (400, "invalid_grant".to_owned()));
+        assert_eq!(w.redeem(&app, &code).error(), (400, "invalid_grant".to_owned()));
+        w.run_ms(121_000);
+        let again = w.log_in(&app, "ann", &[]);
+        w.crash_here();
+        w.until_open();
+        dead(w, "the end is on disk");
+        assert_eq!(w.refresh(&app, &old[1].refresh).error(), (400, "invalid_grant".to_owned()));
+        assert_eq!(w.opens("fs", &again.access), 200);
+    });
+}
+
+#[test]
+fn a_file_of_users_that_is_empty_for_a_moment_ends_no_login() {
+    // FT-507
+    let mut cast = cast().oauth(&json!({"users": {}, "usersFile": "users.txt"}));
+    cast.disk.put(StoreKey::Users, format!("ben:{BEN}\n"));
+    story(cast, |w| {
+        w.until_open();
+        let app = w.app("Guest");
+        let ben = w.log_in(&app, "ben", &[]);
+        w.disk.put(StoreKey::Users, "");
+        w.run_until("the look at the file", |w| w.watch.logged("users=0"));
+        assert_eq!(w.opens("fs", &ben.access), 401);
+        w.disk.put(StoreKey::Users, format!("ben:{BEN}\n"));
+        w.run_ms(61_000);
+        assert_eq!(w.opens("fs", &ben.access), 200);
+        w.disk.put(StoreKey::Users, "");
+        w.run_ms(400_000);
+        w.disk.put(StoreKey::Users, format!("ben:{BEN}\n"));
+        w.run_ms(61_000);
+        assert_eq!(w.opens("fs", &ben.access), 401, "empty for longer, it is meant so");
+    });
+}
+
+#[test]
 fn users_of_a_file_come_and_go_with_it() {
     // OA-158, README section 10
     let mut cast = cast().oauth(&json!({"users": {}, "usersFile": "users.txt"}));

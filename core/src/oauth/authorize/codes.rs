@@ -126,6 +126,15 @@ impl Codes {
         }
     }
 
+    /// Makes codes void whose user is not the same any more.
+    pub(crate) fn burn(&mut self, is_void: impl Fn(&Code) -> bool) {
+        for (code, fate) in self.codes.values_mut() {
+            if matches!(fate, Fate::Fresh | Fate::Pending(_)) && is_void(code) {
+                *fate = Fate::Burnt;
+            }
+        }
+    }
+
     /// Forgets what is long over.
     pub(crate) fn sweep(&mut self, now: Mono) {
         let keep = |code: &Code| now < code.expires.plus_ms(REMEMBER_MS);
