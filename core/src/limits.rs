@@ -48,6 +48,12 @@ pub struct Limits {
     pub batch_max: usize,
     /// Connections to one origin of an HTTP upstream.
     pub pool_conns_max: usize,
+    /// What a client or a server declares beyond the protocol (`extensions` and `experimental` together). Those of the
+    /// field are below 1 KiB; one is kept for each session.
+    pub declared_bytes_max: usize,
+    /// What a server says of itself to be shown (`serverInfo`, the `_meta` of its greeting), each. Room for an icon or
+    /// two that stand in it as data.
+    pub identity_bytes_max: usize,
     /// Pages read of one list.
     pub list_pages_max: usize,
     /// Items kept of one list.
@@ -173,6 +179,8 @@ impl Default for Limits {
             session_streams_max: 1_100,
             batch_max: 100,
             pool_conns_max: 1_024,
+            declared_bytes_max: 16 * 1024,
+            identity_bytes_max: 64 * 1024,
             list_pages_max: 1_000,
             list_items_max: 100_000,
             list_bytes_max: 16 * 1024 * 1024,

@@ -121,6 +121,8 @@ pub struct Mind {
     pub refuses: bool,
     /// Completes arguments.
     pub completes: bool,
+    /// What else it says in its greeting: members laid over it, also inside of its members.
+    pub greets: Value,
     /// So many requests for the list of tools fail.
     pub list_failures: usize,
     /// Everything it was told.
@@ -173,6 +175,7 @@ impl Mind {
             delay_ms: 0,
             refuses: false,
             completes: true,
+            greets: Value::Null,
             list_failures: 0,
             heard: Vec::new(),
             questions: Vec::new(),
@@ -358,8 +361,15 @@ impl Mind {
             capabilities["prompts"] = capabilities["tools"].clone();
             capabilities["resources"] = json!({"listChanged": self.list_changed, "subscribe": true});
         }
-        json!({"protocolVersion": revision, "capabilities": capabilities,
-            "serverInfo": {"name": self.name, "version": "1"}, "instructions": format!("use {}", self.name)})
+        let mut greeting = json!({"protocolVersion": revision, "capabilities": capabilities,
+            "serverInfo": {"name": self.name, "version": "1"}, "instructions": format!("use {}", self.name)});
+        for (name, more) in self.greets.as_object().into_iter().flatten() {
+            match (greeting[name].as_object_mut(), more.as_object()) {
+                (Some(object), Some(more)) => object.extend(more.clone()),
+                _ => greeting[name] = more.clone(),
+            }
+        }
+        greeting
     }
 
     fn page(&self, kind: &str, total: usize, params: &Value) -> Value {

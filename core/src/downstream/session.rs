@@ -8,7 +8,7 @@ use crate::effects::Effects;
 use crate::id::{Key, UpstreamId};
 use crate::json::Raw;
 use crate::ledger::{Charge, Ledger};
-use crate::mcp::{ListKind, LogLevel, Profile, Revision};
+use crate::mcp::{Declared, ListKind, LogLevel, Profile, Revision};
 use crate::policy::Principal;
 use crate::publish::Published;
 use crate::time::Mono;
@@ -42,6 +42,8 @@ pub(crate) struct Session {
     pub(crate) ready: bool,
     /// What the client can be asked.
     pub(crate) profile: Profile,
+    /// What else it declared.
+    pub(crate) declared: Declared,
     /// The log level it set.
     pub(crate) level: Option<LogLevel>,
     /// The connection that serves it at a server, where that is decided; the server by its shared connection.
@@ -118,6 +120,7 @@ impl Session {
             opened: false,
             ready: false,
             profile: Profile::default(),
+            declared: Declared::default(),
             level: None,
             links: BTreeMap::new(),
             shown: [const { None }; 4],
@@ -143,7 +146,17 @@ impl Session {
         let updated = self.updated.iter().map(|uri| word(uri.len()));
         let lists = self.waiting_lists.iter().map(|list| list.charge.held());
         let streams = self.streams.values().map(Stream::size);
-        watches.chain(mentions).chain(updated).chain(lists).chain(streams).sum()
+        let declared = word(self.declared.size());
+        let declared = if self.declared.is_empty() { 0 } else { declared };
+        watches.chain(mentions).chain(updated).chain(lists).chain(streams).chain([declared]).sum()
+    }
+
+    /// What it declares in its handshake, beyond what it can be asked.
+    pub(crate) fn declare(&mut self, declared: Declared) {
+        if !declared.is_empty() {
+            self.charge.add(word(declared.size()));
+        }
+        self.declared = declared;
     }
 
     /// Whether it may remember another word of this length.

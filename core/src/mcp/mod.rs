@@ -1,6 +1,7 @@
 //! Words of the Model Context Protocol: its revisions, its methods, its lists, what servers ask of clients.
 
 pub(crate) mod ask;
+pub(crate) mod declared;
 pub(crate) mod level;
 pub mod method;
 mod patch;
@@ -9,6 +10,7 @@ pub mod revision;
 pub(crate) mod url_required;
 
 pub use ask::Ask;
+pub(crate) use declared::Declared;
 pub(crate) use level::LogLevel;
 pub use method::{ListKind, Method};
 pub(crate) use profile::Profile;

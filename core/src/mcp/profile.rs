@@ -1,10 +1,10 @@
 //! What a client can be asked: the canonical form of its capabilities, small enough to be a key.
 //!
 //! Invariants: what refines a feature (`roots_changed`, the parts of sampling) is only there with the feature; whether
-//! two clients may share a connection is the equality of their profiles, so nothing else of their capabilities may
-//! come through. Deliberately absent: tasks, extensions and experimental capabilities, which are not carried.
+//! two clients may share a connection is the equality of their profiles and of what else they have [`Declared`], so
+//! nothing else of their capabilities may come through. Deliberately absent: tasks, which are not carried.
 
-use super::Revision;
+use super::{Declared, Revision};
 use crate::fault::Fault;
 use crate::json::{self, Span};
 
@@ -111,9 +111,10 @@ impl Profile {
         Self(self.0 & !lost)
     }
 
-    /// The `capabilities` object for an `initialize` of ours, in the form of the newest revision. Older servers
-    /// ignore what they do not know, except that one of 2025-06-18 takes any `elicitation` for forms.
-    pub(crate) fn encode(self) -> String {
+    /// The `capabilities` object for an `initialize` of ours, in the form of the newest revision, with what else is
+    /// declared. Older servers ignore what they do not know, except that one of 2025-06-18 takes any `elicitation` for
+    /// forms.
+    pub(crate) fn encode(self, declared: &Declared) -> String {
         let object = |parts: &[(u8, &str)]| {
             let there = parts.iter().filter(|(bit, _)| self.has(*bit));
             let there: Vec<String> = there.map(|(_, part)| (*part).to_owned()).collect();
@@ -122,11 +123,14 @@ impl Profile {
         let roots = object(&[(ROOTS_CHANGED, "\"listChanged\":true")]);
         let sampling = object(&[(SAMPLING_TOOLS, "\"tools\":{}"), (SAMPLING_CONTEXT, "\"context\":{}")]);
         let elicitation = object(&[(FORM, "\"form\":{}"), (URL, "\"url\":{}")]);
-        object(&[
-            (ROOTS, &format!("\"roots\":{roots}")),
-            (SAMPLING, &format!("\"sampling\":{sampling}")),
-            (FORM | URL, &format!("\"elicitation\":{elicitation}")),
-        ])
+        let features = [
+            (ROOTS, format!("\"roots\":{roots}")),
+            (SAMPLING, format!("\"sampling\":{sampling}")),
+            (FORM | URL, format!("\"elicitation\":{elicitation}")),
+        ];
+        let there = features.into_iter().filter(|(bit, _)| self.has(*bit)).map(|(_, feature)| feature);
+        let all: Vec<String> = there.chain(declared.encode()).collect();
+        format!("{{{}}}", all.join(","))
     }
 }
 
@@ -200,12 +204,15 @@ mod tests {
     fn what_is_encoded_reads_back() {
         assert_eq!(all().count(), 3 * 5 * 4);
         for profile in all() {
-            let text = profile.encode();
+            let text = profile.encode(&Declared::default());
             assert_eq!(parse(&text), profile, "{text}");
             assert_eq!(profile.is_empty(), text == "{}", "{text}");
         }
-        assert_eq!(parse(r#"{"roots":{"listChanged":false}}"#).encode(), r#"{"roots":{}}"#);
-        let full = all().max().unwrap().encode();
+        assert_eq!(
+            parse(r#"{"roots":{"listChanged":false}}"#).encode(&Declared::default()),
+            r#"{"roots":{}}"#
+        );
+        let full = all().max().unwrap().encode(&Declared::default());
         let expected = concat!(
             r#"{"roots":{"listChanged":true},"sampling":{"tools":{},"context":{}},"#,
             r#""elicitation":{"form":{},"url":{}}}"#

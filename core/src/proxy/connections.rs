@@ -1,13 +1,13 @@
 //! Which connection serves a session at a server, and how long a connection is kept.
 //!
-//! | `sessions` | a client that cannot be asked anything | one that can |
-//! |---|---|---|
-//! | `auto` | the shared connection | one of its own |
-//! | `shared` | the shared connection | one for clients with the same capabilities; several when calls compete |
-//! | `dedicated` | one of its own | one of its own |
+//! | `sessions` | a client that declares nothing | one with extensions that cannot be asked anything | one that can |
+//! |---|---|---|---|
+//! | `auto` | the shared connection | one for clients that declare the same | one of its own |
+//! | `shared` | the shared connection | one for clients that declare the same | the same; several when calls compete |
+//! | `dedicated` | one of its own | one of its own | one of its own |
 //!
-//! A server is told the capabilities of the clients behind a connection, so a connection is never used by clients
-//! with others (`bridging` §8). Connections beside the shared one are opened when a session first needs the server;
+//! A server is told the capabilities of the clients behind a connection, extensions included, so a connection is never
+//! used by clients with others (`bridging` §8). Connections beside the shared one are opened when a session first needs the server;
 //! those that have nothing to do fall asleep and start again with the next call. Their number is bounded: beyond it
 //! a session goes to the shared connection (`auto`, `shared`) or is told that the server is busy (`dedicated`).
 //!
@@ -18,7 +18,7 @@ use crate::config::Sharing;
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::log::Level;
-use crate::mcp::ListKind;
+use crate::mcp::{ListKind, Profile};
 use crate::timer::TimerKind;
 use crate::upstream::Phase;
 use crate::upstream::tenants::{Tenancy, Tenants};
@@ -36,10 +36,11 @@ impl Proxy {
         if let Some(id) = known.links.get(&home) {
             return Ok(*id);
         }
-        let (profile, now) = (known.profile, self.fx.mono());
+        let (profile, declared, now) = (known.profile, known.declared.clone(), self.fx.mono());
         let Some(server) = self.upstreams.get(home) else { return Ok(home) };
         let tenancy = match (server.config.options.sessions, profile.is_empty()) {
-            (Sharing::Auto | Sharing::Shared, true) => return Ok(home),
+            (Sharing::Auto | Sharing::Shared, true) if declared.is_empty() => return Ok(home),
+            (Sharing::Auto | Sharing::Shared, true) => Tenancy::Alike,
             (Sharing::Shared, false) => Tenancy::Interactive,
             (Sharing::Auto, false) | (Sharing::Dedicated, _) => Tenancy::Dedicated(session),
         };
@@ -47,10 +48,14 @@ impl Proxy {
         if !server.was_ready || (refused && server.config.options.sessions != Sharing::Dedicated) {
             return Ok(home);
         }
-        let profile = if tenancy == Tenancy::Interactive { profile.without_roots_changed() } else { profile };
-        let tenants = Tenants::new(tenancy, profile);
+        let profile = match tenancy {
+            Tenancy::Alike => Profile::default(),
+            Tenancy::Interactive => profile.without_roots_changed(),
+            Tenancy::Shared | Tenancy::Dedicated(_) => profile,
+        };
+        let tenants = Tenants::new(tenancy, profile, declared);
         let known = match tenancy {
-            Tenancy::Interactive => self.lanes_of(home, &tenants).first().copied(),
+            Tenancy::Interactive | Tenancy::Alike => self.lanes_of(home, &tenants).first().copied(),
             Tenancy::Shared | Tenancy::Dedicated(_) => None,
         };
         let id = match known {
@@ -80,7 +85,7 @@ impl Proxy {
         if upstream.is_free_for(session) {
             return Ok(id);
         }
-        let tenants = Tenants::new(upstream.tenants.tenancy, upstream.tenants.profile);
+        let tenants = upstream.tenants.like();
         let lanes = self.siblings(id);
         let mut queues = lanes.iter().filter_map(|lane| self.upstreams.get(*lane));
         if let Some(free) = queues.find(|lane| lane.is_free_for(session)) {
@@ -100,6 +105,7 @@ impl Proxy {
             self.upstreams.get(**id).is_some_and(|lane| {
                 lane.tenants.tenancy == like.tenancy
                     && lane.tenants.profile == like.profile
+                    && lane.tenants.declared == like.declared
                     && lane.phase != Phase::Stopped
             })
         };
@@ -118,8 +124,8 @@ impl Proxy {
 
     /// Opens a connection beside the shared one, unless there are enough.
     fn open_lane(&mut self, home: UpstreamId, tenants: Tenants) -> Option<UpstreamId> {
-        let shared = tenants.tenancy == Tenancy::Interactive;
         let server = self.upstreams.get(home).filter(|_| self.stage == Stage::Serving)?;
+        let shared = server.config.options.sessions == Sharing::Shared;
         let default = if shared { self.fx.limits.shared_lanes_max } else { self.fx.limits.lanes_max };
         let max = server.config.options.sessions_max.map_or(default, |max| max as usize);
         if server.lanes.len() >= max {
@@ -146,7 +152,7 @@ impl Proxy {
             let detail = format!("server {label} serves as many sessions as it may (see maxSessions)");
             return Err(Fault::local(Code::Overloaded, detail));
         }
-        let line = "as many connections as there may be (see maxSessions): a session shares one and cannot be asked anything";
+        let line = "as many connections as there may be (see maxSessions): a session shares one, whose server is not told what its client can";
         self.fx.log(Level::Warn, Some(&label), line);
         Ok(home)
     }
@@ -217,7 +223,7 @@ impl Proxy {
             match upstream.tenants.tenancy {
                 Tenancy::Shared => {}
                 Tenancy::Dedicated(_) => self.end_lane(id),
-                Tenancy::Interactive => {
+                Tenancy::Interactive | Tenancy::Alike => {
                     upstream.tenants.users = upstream.tenants.users.saturating_sub(1);
                     upstream.used_at = now;
                     if upstream.phase == Phase::Asleep && upstream.tenants.users == 0 {
@@ -297,7 +303,7 @@ impl Proxy {
         let home = self.siblings(id).into_iter().find(|sibling| *sibling != id).unwrap_or(server);
         let line = if home == server {
             format!(
-                "a second connection could not be made ({fault}): sessions share one and cannot be asked anything"
+                "a second connection could not be made ({fault}): sessions share one, whose server is not told what clients can"
             )
         } else {
             format!("one more connection could not be made ({fault})")

@@ -40,7 +40,7 @@ impl Proxy {
         let (tenancy, one_channel) = (upstream.tenants.tenancy, upstream.has_one_channel());
         let (only, present) = (upstream.running.only(), upstream.running.session());
         // Where everybody's calls run, those that lead to no question count too.
-        let only = if tenancy == Tenancy::Shared { self.alone(id) } else { only };
+        let only = if matches!(tenancy, Tenancy::Shared | Tenancy::Alike) { self.alone(id) } else { only };
         let of_task = task.and_then(|task| self.call_of_task(id, task));
         let call = call.and_then(|call| self.parent(call)).or(of_task);
         if let Some(call) = call.or_else(|| only.filter(|_| one_channel)) {
@@ -50,7 +50,7 @@ impl Proxy {
         let session = match tenancy {
             Tenancy::Dedicated(session) => session,
             Tenancy::Interactive if one_channel => present?,
-            Tenancy::Interactive | Tenancy::Shared => return None,
+            Tenancy::Interactive | Tenancy::Alike | Tenancy::Shared => return None,
         };
         let call = if one_channel { self.latest_call(session, id) } else { None };
         Some(Cause { session, call })

@@ -20,8 +20,10 @@ use crate::downstream::stream::Stream;
 use crate::fault::{Code, Fault};
 use crate::id::Key;
 use crate::json::{self, Envelope, Kind, Pieces, Raw, Span};
-use crate::mcp::{LogLevel, Method, Profile, Revision};
+use crate::log::Level;
+use crate::mcp::{Declared, LogLevel, Method, Profile, Revision};
 use crate::mux::ClientOrigin;
+use crate::upstream::link::NO_MEMORY;
 use std::sync::Arc;
 
 pub(super) const TOO_MANY_STREAMS: &str = "too many requests of this session are open";
@@ -221,13 +223,28 @@ impl Proxy {
             Some(Ok(profile)) => profile.usable(revision),
             None => Profile::default(),
         };
+        let bytes_max = self.fx.limits.declared_bytes_max;
+        let declared = match capabilities.map(|span| Declared::parse(text, span, bytes_max)) {
+            Some(Err(fault)) => return Served::Refused(fault),
+            Some(Ok(None)) => {
+                let line = "a client declares more extensions than servers are told of: none of them is";
+                self.fx.log(Level::Warn, None, line);
+                Declared::default()
+            }
+            Some(Ok(Some(declared))) => declared,
+            None => Declared::default(),
+        };
         let Some(session) = self.down.session(key) else { return Served::Later };
         if session.opened {
             return Served::Refused(Fault::peer(Code::InvalidRequest, "the session is initialized already"));
         }
+        if !session.has_room(&self.fx, declared.size()) {
+            return Served::Refused(Fault::local(Code::Overloaded, NO_MEMORY));
+        }
         session.opened = true;
         session.revision = revision;
         session.profile = profile;
+        session.declare(declared);
         let view = session.view;
         self.greeting(view, revision).map_or(Served::Later, |text| Served::Now(Body::Owned(text)))
     }
@@ -281,7 +298,7 @@ impl Proxy {
             true => self.seat_for_call(key, target.home)?,
             false => self.seat(key, target.home)?,
         };
-        let completes = self.upstreams.get(upstream).is_some_and(|server| server.peer.completions);
+        let completes = self.upstreams.get(upstream).is_some_and(|server| server.peer.may_complete());
         if method == Method::Complete && !completes {
             return Err(Fault::peer(Code::MethodNotFound, "the server completes nothing"));
         }

@@ -75,7 +75,7 @@ impl Proxy {
         let params = format!(
             ",\"params\":{{\"protocolVersion\":\"{}\",\"capabilities\":{},\"clientInfo\":{{\"name\":{},\"version\":{}}}}}",
             Revision::NEWEST.name(),
-            server.tenants.profile.encode(),
+            server.tenants.profile.encode(&server.tenants.declared),
             quote(&self.config.name),
             quote(&self.config.version),
         );
@@ -126,7 +126,7 @@ impl Proxy {
     /// An answer to something the proxy asked.
     pub(super) fn on_own_result(&mut self, id: UpstreamId, own: Own, key: Key, text: &[u8], result: Span) {
         match own {
-            Own::Initialize => match Peer::parse(text, result) {
+            Own::Initialize => match Peer::parse(text, result, &self.fx.limits) {
                 Ok(peer) => self.on_initialized(id, peer),
                 Err(fault) => self.lose(id, &fault),
             },
@@ -179,6 +179,10 @@ impl Proxy {
             return;
         }
         self.fx.log(server.level(), Some(&server.label), "Successfully initialized MCP client");
+        if peer.cut {
+            let line = "what the server says of itself is too long to be shown in full";
+            self.fx.log(Level::Warn, Some(&server.label), line);
+        }
         let revision = peer.revision;
         server.peer = peer;
         let message = Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}"]);
@@ -288,7 +292,8 @@ impl Proxy {
         if sleeps {
             server.enter(&self.fx, Phase::Asleep);
             server.disarm(&mut self.fx);
-            if server.tenants.tenancy == Tenancy::Interactive && server.tenants.users == 0 {
+            let shared = matches!(server.tenants.tenancy, Tenancy::Interactive | Tenancy::Alike);
+            if shared && server.tenants.users == 0 {
                 self.end_lane(id);
             }
             return;

@@ -13,7 +13,7 @@ use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::json::{self, Envelope, quote};
 use crate::log::Level;
-use crate::mcp::{ListKind, Revision};
+use crate::mcp::{Declared, ListKind, Revision};
 use crate::publish::Published;
 use crate::timer::TimerKind;
 use crate::upstream::peer::Peer;
@@ -39,20 +39,34 @@ impl Proxy {
         if self.offers(index, |peer| peer.logging) {
             capabilities.push("\"logging\":{}".to_owned());
         }
-        let name = match view.members() {
-            [member] if !view.is_merged() => &member.config.name,
-            _ => &self.config.name,
-        };
-        let instructions = self.instructions(index);
-        Some(format!(
-            "{{\"protocolVersion\":\"{}\",\"capabilities\":{{{}}},\"serverInfo\":{{\"name\":{},\"version\":{}}}{}{}}}",
+        // Of one server as it is; of several what they have together.
+        let alone = view.members().first().filter(|_| !view.is_merged());
+        let peers = view.members().iter().filter_map(|member| self.upstreams.get(member.home));
+        let peers = peers.map(|server| &server.peer);
+        match (alone, peers.clone().next()) {
+            (Some(_), Some(peer)) => capabilities.extend(peer.declared.encode()),
+            (Some(_), None) => {}
+            (None, _) => capabilities.extend(Declared::union(peers.clone().map(|peer| &peer.declared))),
+        }
+        let peer = alone.and(peers.clone().next());
+        let mut info = format!("\"name\":{}", quote(alone.map_or(&self.config.name, |one| &one.config.name)));
+        info.push_str(peer.map_or("", |peer| &peer.identity));
+        if peer.is_none_or(|peer| peer.version.is_none()) {
+            info.push_str(&format!(",\"version\":{}", quote(&self.config.version)));
+        }
+        let mut greeting = format!(
+            "{{\"protocolVersion\":\"{}\",\"capabilities\":{{{}}},\"serverInfo\":{{{info}}}",
             revision.name(),
             capabilities.join(","),
-            quote(name),
-            quote(&self.config.version),
-            if instructions.is_some() { ",\"instructions\":" } else { "" },
-            instructions.unwrap_or_default(),
-        ))
+        );
+        if let Some(instructions) = self.instructions(index) {
+            greeting.push_str(&format!(",\"instructions\":{instructions}"));
+        }
+        if let Some(meta) = peer.and_then(|peer| peer.meta.as_deref()) {
+            greeting.push_str(&format!(",\"_meta\":{meta}"));
+        }
+        greeting.push('}');
+        Some(greeting)
     }
 
     /// Whether a server of the view has something.

@@ -6,7 +6,7 @@
 
 use crate::id::Key;
 use crate::json::Raw;
-use crate::mcp::{LogLevel, Profile};
+use crate::mcp::{Declared, LogLevel, Profile};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Whom a connection serves.
@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, VecDeque};
 pub(crate) enum Tenancy {
     /// Everybody. The server is told of no client capability, so it cannot ask anything.
     Shared,
+    /// Sessions that declared the same and cannot be asked anything.
+    Alike,
     /// Sessions with the same capabilities, one at a time where the server has one channel for everything.
     Interactive,
     /// One session, with which it ends.
@@ -26,6 +28,8 @@ pub(crate) struct Tenants {
     pub(crate) tenancy: Tenancy,
     /// The client capabilities that the server is told.
     pub(crate) profile: Profile,
+    /// What else the server is told that they declare.
+    pub(crate) declared: Declared,
     /// Sessions that hold on to it, if they can let go.
     pub(crate) users: u32,
     /// The log level the server was told.
@@ -43,10 +47,11 @@ pub(crate) struct Tenants {
 const VISITS_MAX: usize = 64;
 
 impl Tenants {
-    pub(crate) fn new(tenancy: Tenancy, profile: Profile) -> Self {
+    pub(crate) fn new(tenancy: Tenancy, profile: Profile, declared: Declared) -> Self {
         Self {
             tenancy,
             profile,
+            declared,
             users: 0,
             level: None,
             questions: Vec::new(),
@@ -54,6 +59,11 @@ impl Tenants {
             asked: BTreeMap::new(),
             visits: VecDeque::new(),
         }
+    }
+
+    /// For another connection of the same kind.
+    pub(crate) fn like(&self) -> Self {
+        Self::new(self.tenancy, self.profile, self.declared.clone())
     }
 
     /// Whether somebody holds this URI.
@@ -154,7 +164,7 @@ mod tests {
     }
 
     fn tenants() -> Tenants {
-        Tenants::new(Tenancy::Shared, Profile::default())
+        Tenants::new(Tenancy::Shared, Profile::default(), Declared::default())
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::Upstream;
 use super::tenants::{Tenancy, Tenants};
 use crate::config::Config;
 use crate::id::UpstreamId;
-use crate::mcp::Profile;
+use crate::mcp::{Declared, Profile};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl Upstreams {
         let mut all = Self { open: BTreeMap::new(), next: 0 };
         for server in config.servers.iter().filter(|server| !server.disabled) {
             let id = all.mint();
-            let tenants = Tenants::new(Tenancy::Shared, Profile::default());
+            let tenants = Tenants::new(Tenancy::Shared, Profile::default(), Declared::default());
             all.open.insert(id, Box::new(Upstream::new(id, id, Arc::new(server.clone()), tenants)));
         }
         all

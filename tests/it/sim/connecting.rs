@@ -57,7 +57,7 @@ fn a_handshake_tells_who_the_proxy_is_and_promises_nothing() {
             });
             let State::Answered(raw) = &w.clients[c].requests.last().unwrap().state else { panic!() };
             let greeting: Value = serde_json::from_str(raw).unwrap();
-            assert_eq!(greeting["result"]["serverInfo"], json!({"name": server, "version": "7.3"}));
+            assert_eq!(greeting["result"]["serverInfo"], json!({"name": server, "version": "1"}));
             let mind = if server == "fs" { w.child("fs").mind() } else { &mut w.site(server).mind };
             let params = &mind.last("initialize").unwrap().value["params"];
             assert_eq!(params["capabilities"], json!({}), "{server}");
@@ -82,7 +82,11 @@ fn a_command_and_its_environment_come_from_the_configuration_only() {
         w.call(c, "echo", json!({"command": "evil", "args": ["evil"], "env": {"PATH": "/evil"}}));
         w.ask(c, "tools/call", json!({"name": "crash", "command": "evil", "env": {"PATH": "/evil"}}));
         w.check_echo(c);
-        assert_eq!(w.spawned.len(), 2, "before and after the crash");
+        assert_eq!(
+            w.spawned.len(),
+            3,
+            "everybody's, and that of what it declares before and after the crash"
+        );
         for spec in &w.spawned {
             assert_eq!((spec.command.as_str(), spec.cwd.as_deref()), ("sim-fs", None));
             assert_eq!(spec.args, ["--root", "a b; rm -rf $HOME"]);

@@ -7,6 +7,7 @@ mod children;
 mod connecting;
 mod credentials;
 mod crowd;
+mod declared;
 mod filters;
 mod floods;
 mod health;
