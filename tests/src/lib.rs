@@ -35,6 +35,7 @@ pub mod child;
 pub mod client;
 pub mod dice;
 pub mod disk;
+pub mod haste;
 pub mod host;
 pub mod http;
 pub mod lists;

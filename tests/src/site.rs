@@ -4,6 +4,8 @@
 //! and, from 2025-06-18 on, the negotiated revision on everything after the handshake (UP-38, UP-39), no
 //! request before the response to the one before (pipelining). Left out: TLS; `https` links are plain here.
 
+pub mod odd;
+
 use crate::http::{Head, Part, Reader, chunk, message};
 use crate::mind::{Deed, Mind, What, note};
 use crate::net::{Event, MS, Net, Who};
@@ -73,6 +75,8 @@ pub struct Site {
     pub stuck: bool,
     /// Answers everything with this status.
     pub fails_with: Option<u16>,
+    /// Answers some requests otherwise: see [`Site::set_odd`].
+    odd: Option<odd::Odd>,
     /// How long each refusal of a forgotten session takes, milliseconds, the next one last; 0 when none is left.
     pub refusals_ms: Vec<u64>,
     /// What it says to a POST to the event stream of HTTP+SSE.
@@ -137,6 +141,7 @@ impl Site {
             packs: false,
             stuck: false,
             fails_with: None,
+            odd: None,
             refusals_ms: Vec::new(),
             misdirected: 405,
             keeps_sessions: false,
@@ -251,6 +256,9 @@ impl Site {
         }
         if let Some(status) = self.fails_with {
             return self.reply(conn, status, &[], "", net);
+        }
+        if let Some(reply) = self.odd_reply(head, body) {
+            return self.send_reply(conn, &reply, net);
         }
         match (self.style, head.method()) {
             (Style::Sse, "GET") if head.target() == "/sse" => self.open_sse(conn, net),

@@ -12,6 +12,7 @@ use crate::cast::Cast;
 use crate::child::Child;
 use crate::client::{Client, State};
 use crate::disk::Disk;
+use crate::haste::Haste;
 use crate::host::SimHost;
 use crate::mind::asking::{Asked, Question};
 use crate::net::{Event, Link, MS, Net, PIPE_CAPACITY, Phase, Who};
@@ -68,6 +69,8 @@ pub struct World {
     pub dials: Vec<SocketAddr>,
     /// The most that the engine has held for its peers after an input.
     pub most_held: usize,
+    /// How often servers are contacted.
+    pub haste: Haste,
     /// Where the next clients come from.
     pub visitors_from: IpAddr,
     pub(crate) cast: Cast,
@@ -110,6 +113,7 @@ impl World {
             lookups: Vec::new(),
             dials: Vec::new(),
             most_held: 0,
+            haste: Haste::default(),
             visitors_from: IpAddr::V4(Ipv4Addr::LOCALHOST),
             cast,
             listeners: BTreeMap::new(),
@@ -321,6 +325,7 @@ impl World {
                 self.mint(conn, Who::Child(conn));
                 self.spawned.push(ChildSpec::clone(&spec));
                 self.starts.entry(spec.command.clone()).and_modify(|n| *n += 1).or_insert(1);
+                self.haste.contact(&spec.command, "a start", self.net.now, self.clients.len());
                 let starts = self.starts[&spec.command];
                 let programs = &self.cast.programs[&spec.command];
                 let program = programs[(starts - 1).min(programs.len() - 1)].clone();

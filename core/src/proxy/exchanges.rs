@@ -194,6 +194,11 @@ impl Proxy {
         let good = (200..300).contains(&status);
         if good && kind.eq_ignore_ascii_case("text/event-stream") && exchange.job != Job::Idle {
             exchange.events = Some(sse::Decoder::new(self.fx.limits.message_bytes_max));
+            if exchange.job == Job::Listen
+                && let Some(link) = http_link(&mut self.upstreams, id)
+            {
+                link.offers_listening(exchange.named_session);
+            }
             if let Job::Call(key) = exchange.job
                 && let Some(call) = self.mux.get_mut(key)
             {

@@ -2,7 +2,8 @@
 //!
 //! | what happened | what follows |
 //! |---|---|
-//! | the session is gone (404 to a request that named one) | one new handshake; the refused call is sent again |
+//! | the session is gone (404 to a request that named one) | one new handshake; the refused call is sent again; the second loss in a row waits like any other failure |
+//! | the first GET of a session is refused, however | the server offers no standalone stream |
 //! | the same over HTTP+SSE, where the event stream is the session | the stream is dead, though nobody has said so: the server counts as lost; the refused call is sent again |
 //! | the answer stream broke off after an event id | asked for again from there, after the server's `retry` |
 //! | a reused connection closed before any answer | sent again if nothing was written, or if that does no harm (notifications, our answers) |
@@ -48,7 +49,7 @@ impl Proxy {
         match answer {
             Some(envelope) if named == Some(key) => self.complete(key, &envelope, &text),
             _ if session.is_some() && is_session_loss(status, &text, answer.as_ref()) => {
-                self.on_session_lost(id, key, session, request);
+                self.on_session_lost(id, key, session, request, status);
             }
             _ if is_initialize && is_other_transport(status) => {
                 self.drop_own_calls(id);
@@ -77,16 +78,29 @@ impl Proxy {
     }
 
     /// The server forgot the session. The call was not executed: it waits for the new one.
-    fn on_session_lost(&mut self, id: UpstreamId, key: Key, session: Option<u32>, request: Vec<u8>) {
+    fn on_session_lost(
+        &mut self,
+        id: UpstreamId,
+        key: Key,
+        session: Option<u32>,
+        request: Vec<u8>,
+        status: u16,
+    ) {
         let Some(call) = self.mux.get_mut(key) else { return };
         call.resumes += 1;
-        // A resumed stream has no request to send again: its call was executed.
-        if request.is_empty() || call.resumes >= TRIES_MAX || matches!(call.origin, Origin::Own(_)) {
-            self.fail(key, &Fault::environment(Code::UpstreamLost, ANSWER_LOST));
-        } else {
-            self.park(id, key, request);
+        // What the proxy itself asked is asked anew, and forgotten with the session.
+        if matches!(call.origin, Origin::Client(_)) {
+            // A resumed stream has no request to send again: its call was executed.
+            if request.is_empty() || call.resumes >= TRIES_MAX {
+                self.fail(key, &Fault::environment(Code::UpstreamLost, ANSWER_LOST));
+            } else {
+                self.park(id, key, request);
+            }
         }
-        self.renew_session(id, session);
+        self.renew_session(id, session, status);
+        if self.mux.get(key).is_some_and(|call| matches!(call.origin, Origin::Own(_))) {
+            self.fail(key, &Fault::environment(Code::UpstreamLost, ANSWER_LOST));
+        }
     }
 
     /// The server does not know the event stream that this connection is (any more). The call was not executed.
@@ -102,25 +116,26 @@ impl Proxy {
         self.lose(id, &fault);
     }
 
-    /// One new handshake, however many requests noticed that their session is gone.
-    fn renew_session(&mut self, id: UpstreamId, session: Option<u32>) {
+    /// One new handshake, however many requests noticed that their session is gone. Where the one before did not last
+    /// either, it waits.
+    fn renew_session(&mut self, id: UpstreamId, session: Option<u32>, status: u16) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
         let Some(link) = server.link.http() else { return };
-        if server.phase != Phase::Ready {
+        if !matches!(server.phase, Phase::Ready | Phase::Listing) {
             return;
         }
         if !link.is_present(session) {
             // There is a new one already.
             return self.send_waiting(id);
         }
-        link.forget_session();
-        let unsent = link.take_queued();
-        // What it may still bring is of a session that is over: the answers would go to another.
-        let listen = link.find(Job::Listen).map(|listen| listen.conn);
-        if let Some(listen) = listen.and_then(|conn| link.take(conn)) {
-            link.drop_exchange(&mut self.fx, &listen);
+        let lost = format!("the server lost its session (HTTP {status})");
+        if !server.renews_at_once(&self.fx) {
+            return self.lose_session(id, &Fault::environment(Code::UpstreamLost, lost));
         }
-        self.fx.log(Level::Info, Some(&server.label), "the server lost its session, initializing again");
+        let Some(link) = server.link.http() else { return };
+        let unsent = link.end_session(&mut self.fx);
+        self.fx.log(Level::Info, Some(&server.label), format!("{lost}, initializing again"));
+        server.health.on_session_lost(lost, self.fx.now.unix);
         server.readings = [const { None }; 4];
         // Its questions are gone with it; another one may have the same id (BR-43).
         self.drop_questions(id);
@@ -136,7 +151,7 @@ impl Proxy {
         let line = format!("a notification was refused: {}", status_text(summary.status));
         self.fx.log(Level::Debug, Some(&server.label), line);
         if summary.status == 404 && summary.named_session.is_some() {
-            self.renew_session(id, summary.named_session);
+            self.renew_session(id, summary.named_session, summary.status);
         } else if summary.status == 404 && self.answers_on_stream(id) {
             self.lose(id, &Fault::environment(Code::UpstreamLost, status_text(summary.status)));
         }
@@ -276,14 +291,17 @@ impl Proxy {
         }
     }
 
-    /// The standalone stream ended, or the server has none, which is fine.
+    /// The standalone stream ended, or the server has none, which is fine. Servers without one say so in many ways;
+    /// once there was one, a refusal means what it says.
     pub(super) fn on_listen_ended(&mut self, id: UpstreamId, summary: &Summary) {
-        if summary.status == 404 && summary.named_session.is_some() {
-            return self.renew_session(id, summary.named_session);
-        }
         let Some(link) = http_link(&mut self.upstreams, id) else { return };
-        let broke = summary.status == 200;
-        if !summary.streamed && (summary.heard || !broke || link.listen_silences > LISTEN_TRIES) {
+        let offered = link.listened;
+        if offered && summary.status == 404 && summary.named_session.is_some() {
+            return self.renew_session(id, summary.named_session, summary.status);
+        }
+        let broke = summary.status == 200 || (offered && matches!(summary.status, 429 | 500..));
+        let tries = if offered { u32::MAX } else { LISTEN_TRIES };
+        if !summary.streamed && (!broke || link.listen_silences > tries) {
             return;
         }
         link.listen_id = summary.event_id.clone().or_else(|| link.listen_id.take());

@@ -17,6 +17,15 @@ use crate::upstream::link::Link;
 use crate::upstream::peer::Peer;
 use crate::upstream::tenants::Tenancy;
 
+/// What of a server is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// Everything.
+    Server,
+    /// Its session, over Streamable HTTP.
+    Session,
+}
+
 impl Proxy {
     /// Starts a server, for the first time or again.
     pub(super) fn start_server(&mut self, id: UpstreamId) {
@@ -221,6 +230,16 @@ impl Proxy {
     /// A server is gone. Calls in flight end with an error, those that were never sent wait, and it is started
     /// again after a while, or when it is needed.
     pub(super) fn lose(&mut self, id: UpstreamId, fault: &Fault) {
+        self.go_down(id, fault, Loss::Server);
+    }
+
+    /// The same for a server that answers, but not in a session that lasts: what runs on connections of its own goes
+    /// on.
+    pub(super) fn lose_session(&mut self, id: UpstreamId, fault: &Fault) {
+        self.go_down(id, fault, Loss::Session);
+    }
+
+    fn go_down(&mut self, id: UpstreamId, fault: &Fault, loss: Loss) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
         if matches!(server.phase, Phase::Down | Phase::Asleep | Phase::Stopped) {
             return;
@@ -238,20 +257,23 @@ impl Proxy {
                     child.stop(&mut self.fx);
                 }
             }
-            Link::Http(link) => {
-                unsent = link.close_all(&mut self.fx);
-                link.switched = false;
-            }
+            Link::Http(link) => match loss {
+                Loss::Session => unsent = link.end_session(&mut self.fx),
+                Loss::Server => {
+                    unsent = link.close_all(&mut self.fx);
+                    link.switched = false;
+                }
+            },
         }
         self.drop_questions(id);
         self.drop_own_calls(id);
         for (key, body) in unsent {
             self.park(id, key, body);
         }
-        self.fail_sent(
-            id,
-            &Fault::environment(Code::UpstreamLost, format!("server {label} was lost: {fault}")),
-        );
+        if loss == Loss::Server {
+            let lost = format!("server {label} was lost: {fault}");
+            self.fail_sent(id, &Fault::environment(Code::UpstreamLost, lost));
+        }
         if panics {
             self.fx.log(Level::Error, Some(&label), format!("panicIfInvalid is set, giving up: {fault}"));
             return self.give_up();

@@ -62,6 +62,12 @@ impl Health {
         self.is_aftermath = true;
     }
 
+    /// It lost its session, and the next one is made at once.
+    pub(crate) fn on_session_lost(&mut self, what: String, now: Unix) {
+        self.trouble = Some(Trouble { at: now, what, stderr: Vec::new() });
+        self.is_aftermath = false;
+    }
+
     /// How the child ended that was given up before.
     pub(crate) fn on_end(&mut self, how: &str) {
         if let Some(trouble) = self.trouble.as_mut().filter(|_| self.is_aftermath) {

@@ -43,6 +43,8 @@ pub(crate) struct HttpLink {
     pub(crate) listen_id: Option<Box<str>>,
     /// How often in a row it ended without an event.
     pub(crate) listen_silences: u32,
+    /// The standalone stream was offered in this session: its refusal means something from then on.
+    pub(crate) listened: bool,
     /// Rises when everything is closed: an exchange of an older one is not listened to any more.
     generation: u32,
     /// Rises with each session, so that what is said about an old one does not hit its successor.
@@ -88,6 +90,7 @@ impl HttpLink {
             endpoint: None,
             listen_id: None,
             listen_silences: 0,
+            listened: false,
             generation: 0,
             session_count: 0,
             headers,
@@ -145,7 +148,7 @@ impl HttpLink {
     }
 
     /// Takes the calls that wait for a connection, and drops what else waits: it is about a session that is over.
-    pub(crate) fn take_queued(&mut self) -> Vec<(Key, Vec<u8>)> {
+    fn take_queued(&mut self) -> Vec<(Key, Vec<u8>)> {
         self.queued_bytes = 0;
         let queue = std::mem::take(&mut self.queue);
         let calls = queue.into_iter().filter_map(|Queued { job, body }| match job {
@@ -167,7 +170,26 @@ impl HttpLink {
         self.session = None;
         self.revision = None;
         self.listen_id = None;
+        self.listened = false;
         self.session_count = self.session_count.wrapping_add(1);
+    }
+
+    /// The session is over, while what runs on connections of its own goes on. Gives back the calls that were not
+    /// sent.
+    pub(crate) fn end_session(&mut self, fx: &mut Effects) -> Vec<(Key, Vec<u8>)> {
+        self.forget_session();
+        let unsent = self.take_queued();
+        // What it may still bring is of a session that is over: the answers would go to another.
+        let listen = self.find(Job::Listen).map(|listen| listen.conn);
+        if let Some(listen) = listen.and_then(|conn| self.take(conn)) {
+            self.drop_exchange(fx, &listen);
+        }
+        unsent
+    }
+
+    /// The server offers a standalone stream.
+    pub(crate) fn offers_listening(&mut self, named_session: Option<u32>) {
+        self.listened |= named_session.is_none() || self.is_present(named_session);
     }
 
     /// The connection that is busy with this job.

@@ -110,6 +110,8 @@ pub(crate) struct Upstream {
     timer: Option<Timer>,
     /// Tries one after the other after which it was not in use for long.
     attempts: u32,
+    /// A lost session was made anew at once, and the server was not in use for long since.
+    renewed: bool,
     ready_at: Mono,
     lost_at: Mono,
     /// When it must be ready.
@@ -183,6 +185,7 @@ impl Upstream {
             waiting_bytes: 0,
             timer: None,
             attempts: 0,
+            renewed: false,
             ready_at: Mono::default(),
             lost_at: Mono::default(),
             start_by: Mono::default(),
@@ -489,12 +492,25 @@ impl Upstream {
         self.running.forget_ghosts();
     }
 
+    /// After a good while of service it has no record of failures any more.
+    fn forgive(&mut self, fx: &Effects) {
+        if self.phase == Phase::Ready && fx.mono().ms_since(self.ready_at) >= fx.limits.backoff_reset_ms {
+            self.attempts = 0;
+            self.renewed = false;
+        }
+    }
+
+    /// Its session is lost. Returns whether the next one is made at once: the first loss costs nobody time, the
+    /// second in a row is a failure like any other.
+    pub(crate) fn renews_at_once(&mut self, fx: &Effects) -> bool {
+        self.forgive(fx);
+        self.attempts == 0 && !std::mem::replace(&mut self.renewed, true)
+    }
+
     /// It went down: how long to wait before the next attempt. Doubles from try to try, with jitter of a quarter,
     /// and starts small again after a good while of service. Where nothing helps it becomes long.
     pub(crate) fn next_backoff(&mut self, fx: &mut Effects) -> u64 {
-        if self.phase == Phase::Ready && fx.mono().ms_since(self.ready_at) >= fx.limits.backoff_reset_ms {
-            self.attempts = 0;
-        }
+        self.forgive(fx);
         let factor = 1u64.checked_shl(self.attempts.min(16)).unwrap_or(u64::MAX);
         self.attempts = self.attempts.saturating_add(1);
         let ms = match self.is_suspended(fx) {

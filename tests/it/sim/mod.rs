@@ -18,6 +18,7 @@ mod limits;
 mod limits_of_time;
 mod lists;
 mod log_lines;
+mod losing_sessions;
 mod lost_sessions;
 mod merged;
 mod merged_changes;

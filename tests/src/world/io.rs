@@ -4,6 +4,7 @@
 //! while the engine does not want one, except after the half-close; a half-close only after the queue is empty.
 
 use super::World;
+use crate::haste::{own_message, own_request};
 use crate::net::{Event, MS, Phase, Who};
 use mcp_proxy_core::event::{CloseCause, Input};
 use mcp_proxy_core::id::{ConnId, ListenerId};
@@ -79,6 +80,7 @@ impl World {
         match self.sites.iter_mut().find(|site| site.addr == addr && !site.down) {
             None => {
                 link.phase = Phase::Failed;
+                self.haste.contact(&addr.to_string(), "a dial", self.net.now, self.clients.len());
                 self.turn(&Input::Failed { conn, reason: "connection refused" });
             }
             Some(site) => {
@@ -217,18 +219,37 @@ impl World {
         let bytes = self.net.take(conn, |link| &mut link.outbound);
         match peer {
             Who::Client(index) => self.clients[index].on_bytes(conn, &bytes, &mut self.net),
-            Who::Site(index) => self.sites[index].on_bytes(conn, &bytes, &mut self.net),
+            Who::Site(index) => {
+                let before = self.sites[index].hits.len();
+                self.sites[index].on_bytes(conn, &bytes, &mut self.net);
+                self.note_hits(index, before);
+            }
             Who::Publisher(index) => self.publishers[index].on_bytes(conn, &bytes, &mut self.net),
             Who::Child(_) => {
                 if let Some(child) = self.children.iter_mut().find(|child| child.conn == conn && child.alive)
                 {
+                    let before = child.program.mind.heard.len();
                     child.on_bytes(&bytes, &mut self.net);
+                    let heard = child.program.mind.heard.get(before..).unwrap_or_default();
+                    for what in heard.iter().filter_map(|heard| own_message(&heard.raw)) {
+                        self.haste.contact(&child.command, &what, self.net.now, self.clients.len());
+                    }
                 }
             }
             Who::Nobody => {}
         }
         self.net.wake_peer(conn);
         self.net.wake_writer(conn);
+    }
+
+    /// A server got requests.
+    fn note_hits(&mut self, index: usize, before: usize) {
+        let site = &self.sites[index];
+        for hit in site.hits.get(before..).unwrap_or_default() {
+            if let Some(what) = own_request(&hit.head, &hit.body) {
+                self.haste.contact(&site.addr.to_string(), &what, self.net.now, self.clients.len());
+            }
+        }
     }
 
     pub(super) fn on_reset(&mut self, conn: ConnId) {
