@@ -33,6 +33,35 @@ impl Fields {
         self.values(name).flat_map(|value| value.split(',')).map(|item| item.trim_matches([' ', '\t']))
     }
 
+    /// The value of a field that has one value. Lines of the same name and a list in one line are the same thing
+    /// (RFC 9110 §5.3), and there are clients and fronts that say a field twice: what is said again counts once.
+    ///
+    /// # Errors
+    /// `BadHead` for values that differ: two readers could take different ones.
+    pub(crate) fn single<'a>(
+        &'a self,
+        name: &str,
+        same: impl Fn(&str, &str) -> bool,
+    ) -> Result<Option<&'a str>, Fault> {
+        agreed(name, self.values(name).flat_map(elements), same)
+    }
+
+    /// The value of `Authorization`. A credential may hold commas, so only a line whose every element begins like a
+    /// credential of its own is taken for a list.
+    ///
+    /// # Errors
+    /// `BadHead` for values that differ.
+    pub(crate) fn credential(&self) -> Result<Option<&str>, Fault> {
+        let begins = |element: &str| {
+            element.split_at_checked(7).is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer "))
+        };
+        let split = |line| {
+            let is_list = elements(line).all(begins);
+            elements(line).filter(move |_| is_list).chain(Some(line).filter(|_| !is_list))
+        };
+        agreed("authorization", self.values("authorization").flat_map(split), |a, b| a == b)
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.values(name).next()
     }
@@ -59,6 +88,45 @@ impl Fields {
         self.text.clear();
         self.text.shrink_to(KEEP_BYTES);
     }
+}
+
+/// The elements of a list, without blanks around; a comma in a quoted string divides nothing. A value without any is its
+/// own element, so that an empty field is there.
+fn elements(value: &str) -> impl Iterator<Item = &str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let divides = move |c: char| {
+        let escaped = std::mem::take(&mut is_escaped);
+        match c {
+            '\\' => is_escaped = is_quoted && !escaped,
+            '"' if !escaped => is_quoted = !is_quoted,
+            ',' => return !is_quoted,
+            _ => {}
+        }
+        false
+    };
+    let is_empty = value.bytes().all(|byte| matches!(byte, b',' | b' ' | b'\t'));
+    let all = value.split(divides).map(|element| element.trim_matches([' ', '\t']));
+    all.filter(|element| !element.is_empty()).chain(is_empty.then_some(""))
+}
+
+/// The one value of all.
+fn agreed<'a>(
+    name: &str,
+    values: impl Iterator<Item = &'a str>,
+    same: impl Fn(&str, &str) -> bool,
+) -> Result<Option<&'a str>, Fault> {
+    let mut first = None;
+    for value in values {
+        match first {
+            None => first = Some(value),
+            Some(first) if same(first, value) => {}
+            Some(_) => {
+                let detail = format!("the header field `{name}` comes with different values");
+                return Err(Fault::peer(Code::BadHead, detail));
+            }
+        }
+    }
+    Ok(first)
 }
 
 #[derive(Clone, Copy)]

@@ -93,6 +93,39 @@ impl RequestHead {
         self.fields.get(name)
     }
 
+    /// The value of a field that has one, however often it is said: in one line or in several (RFC 9110 §5.3).
+    ///
+    /// # Errors
+    /// [`Code::BadHead`] when the values differ.
+    pub fn single(&self, name: &str) -> Result<Option<&str>, Fault> {
+        self.fields.single(name, |a, b| a == b)
+    }
+
+    /// `Content-Type`, however often it is said. Case and blanks make no difference (RFC 9110 §8.3.1).
+    ///
+    /// # Errors
+    /// [`Code::BadHead`] when the values differ.
+    pub fn content_type(&self) -> Result<Option<&str>, Fault> {
+        let plain = |value: &str| value.to_ascii_lowercase().replace([' ', '\t'], "");
+        self.fields.single("content-type", |a, b| a == b || plain(a) == plain(b))
+    }
+
+    /// `Origin`, however often it is said.
+    ///
+    /// # Errors
+    /// [`Code::BadHead`] when the values differ.
+    pub fn origin(&self) -> Result<Option<&str>, Fault> {
+        self.fields.single("origin", str::eq_ignore_ascii_case)
+    }
+
+    /// `Authorization`, however often it is said.
+    ///
+    /// # Errors
+    /// [`Code::BadHead`] when the values differ.
+    pub fn credential(&self) -> Result<Option<&str>, Fault> {
+        self.fields.credential()
+    }
+
     /// All fields in their order, names as sent.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields.iter()

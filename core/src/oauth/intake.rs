@@ -95,12 +95,17 @@ fn check_media_type(endpoint: Endpoint<'_>, head: &RequestHead) -> Result<(), Re
     if good && !coded {
         return Ok(());
     }
-    let reply =
-        Reply::error(415, "invalid_request", "this media type or content encoding is not accepted here");
+    let reply = match head.content_type() {
+        Err(fault) => Reply::error(400, "invalid_request", &fault.detail),
+        Ok(_) => {
+            Reply::error(415, "invalid_request", "this media type or content encoding is not accepted here")
+        }
+    };
     Err(if cors { reply.open() } else { reply })
 }
 
+/// Empty when there is none, or when several differ.
 fn media_type(head: &RequestHead) -> String {
-    let value = head.header("content-type").unwrap_or_default();
+    let value = head.content_type().ok().flatten().unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

@@ -169,10 +169,15 @@ impl Proxy {
         let head = client.http.head();
         self.gate.check_host(head.host())?;
         let route = self.routes.find(head.path());
-        if route.is_none() && self.is_oauth_path(head.path()) {
-            return self.admit_oauth(client);
+        let is_oauth = route.is_none() && self.is_oauth_path(head.path());
+        let said = head.credential().and_then(|_| head.origin());
+        if is_oauth {
+            return match said {
+                Ok(_) => self.admit_oauth(client),
+                Err(fault) => Err(as_oauth_error(&fault).into()),
+            };
         }
-        let origin = head.header("origin");
+        let origin = said?;
         self.gate.check_origin(origin)?;
         client.cors = origin.map(Into::into);
         let Some(route) = route else {
@@ -189,7 +194,9 @@ impl Proxy {
         let (view, principal) = self.enter(client, route.place)?;
         let head = client.http.head();
         check_method(route.endpoint, head.method())?;
-        if head.method() == Method::Post && !is_json(head) {
+        // What is said in two ways is refused once the request can be named.
+        let is_json = head.content_type().map_or(true, is_json);
+        if head.method() == Method::Post && !is_json {
             return Err(Fault::peer(Code::BadMediaType, "the content-type must be application/json").into());
         }
         Ok(Some(Admission::Mcp(Admitted { view, endpoint: route.endpoint, principal })))
@@ -228,15 +235,19 @@ impl Proxy {
             Some(Admission::OAuth) => return self.on_oauth_request(client),
             None => return,
         };
-        let done = match (entry.endpoint, client.http.head().method()) {
+        if let Err(refusal) = self.on_mcp_request(client, entry) {
+            self.refuse(client, &refusal);
+        }
+    }
+
+    fn on_mcp_request(&mut self, client: &mut Client, entry: Admitted) -> Result<(), Refusal> {
+        check_fields(client.http.head())?;
+        match (entry.endpoint, client.http.head().method()) {
             (Endpoint::Sse, _) => self.open_event_session(client, entry),
             (Endpoint::Message, _) => self.on_event_session_post(client, entry),
             (Endpoint::Mcp, Method::Post) => self.on_post(client, entry),
             (Endpoint::Mcp, Method::Delete) => self.on_delete(client, entry),
             (Endpoint::Mcp, _) => self.on_get(client, entry),
-        };
-        if let Err(refusal) = done {
-            self.refuse(client, &refusal);
         }
     }
 
@@ -254,7 +265,7 @@ impl Proxy {
             return Err(Fault::peer(Code::NotAcceptable, "a GET must accept text/event-stream").into());
         }
         let key = self.named_session(head, entry)?;
-        if let Some(id) = head.header("last-event-id").map(str::to_owned) {
+        if let Some(id) = head.single("last-event-id")?.map(str::to_owned) {
             let Some(()) = self.down.resume(&mut self.fx, client, key, &id) else {
                 return Err(Fault::peer(Code::BadEventId, "this event is not known (any more)").into());
             };
@@ -316,9 +327,15 @@ fn check_method(endpoint: Endpoint, method: Method) -> Result<(), Refusal> {
     Err(Refusal::Fault { fault, header: Some(("allow", header)) })
 }
 
-fn is_json(head: &RequestHead) -> bool {
-    head.header("content-type")
-        .is_some_and(|value| media_type(value).eq_ignore_ascii_case("application/json"))
+/// The fields that have one value and that all endpoints of MCP share.
+fn check_fields(head: &RequestHead) -> Result<(), Fault> {
+    head.single("mcp-session-id")?;
+    head.single("mcp-protocol-version")?;
+    head.content_type().map(|_| ())
+}
+
+fn is_json(content_type: Option<&str>) -> bool {
+    content_type.is_some_and(|value| media_type(value).eq_ignore_ascii_case("application/json"))
 }
 
 fn media_type(value: &str) -> &str {

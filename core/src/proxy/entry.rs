@@ -124,7 +124,7 @@ impl Proxy {
 
     /// Who this is, if they may in.
     fn identify(&mut self, head: &RequestHead, place: Place) -> Result<Who, Refusal> {
-        let header = head.header("authorization");
+        let header = head.credential()?;
         if self.oauth.as_ref().is_none_or(|oauth| !oauth.protects(place)) {
             return Ok(Who::Known(match place {
                 Place::Server(index) => self.keyring.enter(index, header)?,
@@ -145,7 +145,7 @@ impl Proxy {
             return Err(Fault::peer(Code::Unauthorized, "Unauthorized").into());
         };
         oauth.set_now(self.fx.now);
-        match oauth.check(place, header) {
+        match oauth.check(place, head.header("authorization")) {
             Err(refused) => Err(self.refuse_login(place, refused, head)),
             Ok(login) => Ok(Who::LoggedIn(login)),
         }

@@ -81,7 +81,7 @@ impl Proxy {
             let detail = "the answer is application/json or text/event-stream, and neither is accepted";
             return Err(Fault::peer(Code::NotAcceptable, detail).into());
         }
-        let named = head.header("mcp-session-id").is_some();
+        let named = head.single("mcp-session-id")?.is_some();
         let text = client.http.body();
         if is_array(text) {
             let key = self.named_session(head, entry)?;

@@ -15,14 +15,14 @@ use crate::view::View;
 impl Proxy {
     /// The session that a Streamable HTTP request names.
     pub(super) fn named_session(&mut self, head: &RequestHead, entry: Admitted) -> Result<Key, Fault> {
-        let Some(token) = head.header("mcp-session-id") else {
+        let Some(token) = head.single("mcp-session-id")? else {
             self.check_ready(entry)?;
             return Err(Fault::peer(Code::SessionRequired, "a session is required: send initialize first"));
         };
         let key = self.down.session_by_token(token);
         let key = key.filter(|key| self.owns(*key, entry, Transport::Streamable));
         let key = key.ok_or_else(unknown_session)?;
-        if let Some(version) = head.header("mcp-protocol-version")
+        if let Some(version) = head.single("mcp-protocol-version")?
             && Revision::from_name(version).is_none()
         {
             let detail = format!("protocol revision `{}` is not served", Fault::quoted(version.as_bytes()));

@@ -39,6 +39,7 @@ mod odd_answers;
 mod passage;
 mod policy;
 mod questions;
+mod repeated_fields;
 mod resumption;
 mod sessions;
 mod sharing;

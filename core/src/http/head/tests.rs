@@ -130,3 +130,68 @@ fn status_lines_that_are_refused() {
         assert_eq!(result.map_err(|fault| fault.code), Err(code), "{line}");
     }
 }
+
+#[test]
+fn what_is_said_again_counts_once_and_different_values_are_refused() {
+    // FT-202
+    let table: [(&str, Option<Option<&str>>); 14] = [
+        ("", Some(None)),
+        ("X: a\r\n", Some(Some("a"))),
+        ("X: a\r\nx: a\r\n", Some(Some("a"))),
+        ("X: a, a\r\n", Some(Some("a"))),
+        ("X: a,a\t, a\r\nX:a\r\n", Some(Some("a"))),
+        ("X: a,\r\n", Some(Some("a"))),
+        ("X:\r\n", Some(Some(""))),
+        ("X: ,\r\n", Some(Some(""))),
+        ("X: \"a,b\"\r\n", Some(Some("\"a,b\""))),
+        ("X: \"a\\\",b\", \"a\\\",b\"\r\n", Some(Some("\"a\\\",b\""))),
+        ("X: a\r\nX: A\r\n", None),
+        ("X: a\r\nX: b\r\n", None),
+        ("X: a, b\r\n", None),
+        ("X: a\r\nX:\r\n", None),
+    ];
+    for (fields, value) in table {
+        let head = request(&format!("GET / HTTP/1.0\r\n{fields}\r\n"));
+        assert_eq!(head.single("x").ok(), value, "{fields:?}");
+    }
+}
+
+#[test]
+fn media_types_origins_and_credentials_are_compared_by_their_own_rules() {
+    // FT-202, FT-510
+    let head = |lines: &str| request(&format!("GET / HTTP/1.0\r\n{lines}\r\n"));
+    for (one, other, same) in [
+        ("application/json", "Application/JSON", true),
+        ("application/json; charset=utf-8", "application/json;charset=UTF-8", true),
+        ("application/json", "application/json; charset=utf-8", false),
+        ("application/json", "text/plain", false),
+    ] {
+        for text in [
+            format!("Content-Type: {one}\r\nContent-Type: {other}\r\n"),
+            format!("Content-Type: {one}, {other}\r\n"),
+        ] {
+            let expected = same.then_some(Some(one));
+            assert_eq!(head(&text).content_type().ok(), expected, "{text:?}");
+        }
+    }
+    for (lines, origin) in [
+        ("Origin: http://a.example\r\nOrigin: http://A.example\r\n", Some(Some("http://a.example"))),
+        ("Origin: http://a.example, null\r\n", None),
+        ("Origin: null\r\nOrigin: http://a.example\r\n", None),
+    ] {
+        assert_eq!(head(lines).origin().ok(), origin, "{lines:?}");
+    }
+    for (lines, credential) in [
+        ("Authorization: Bearer a\r\nAuthorization: Bearer a\r\n", Some(Some("Bearer a"))),
+        ("Authorization: Bearer a, bearer a\r\n", None),
+        ("Authorization: Bearer a, Bearer a\r\n", Some(Some("Bearer a"))),
+        ("Authorization: Bearer a, Bearer b\r\n", None),
+        ("Authorization: a\r\nAuthorization: b\r\n", None),
+        ("Authorization: Bearer a\r\nAuthorization:\r\n", None),
+        ("Authorization: Bearer a\r\nAuthorization: Basic a\r\n", None),
+        ("Authorization: Digest a=1, b=2\r\n", Some(Some("Digest a=1, b=2"))),
+        ("Authorization: Bearer a,b\r\n", Some(Some("Bearer a,b"))),
+    ] {
+        assert_eq!(head(lines).credential().ok(), credential, "{lines:?}");
+    }
+}

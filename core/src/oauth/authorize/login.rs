@@ -83,7 +83,7 @@ impl Form {
             user: user.unwrap_or_default(),
             password: Redacted::new(password.unwrap_or_default()),
             token,
-            origin_is_null: head.header("origin") == Some("null"),
+            origin_is_null: head.origin().ok().flatten() == Some("null"),
         })
     }
 }
@@ -93,7 +93,8 @@ pub(super) fn is_own_form(head: &RequestHead, issuer: &Issuer) -> bool {
     if head.header("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         return false;
     }
-    let Some(origin) = head.header("origin") else { return true };
+    let Ok(origin) = head.origin() else { return false };
+    let Some(origin) = origin else { return true };
     let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
     // `null` needs a good token; that is looked at later.
     origin == issuer.origin() || origin == "null" || (host.is_some() && host == head.host())
