@@ -1,8 +1,8 @@
 //! The command line: raw arguments in, a checked [`Args`] or an [`Exit`] out.
 //!
 //! Three steps. [`normalise`] reads the spelling of Go's `flag` package, which users of the original have in their
-//! scripts (`-flag`, `--flag`, `-flag=value`, `--flag value`, `-flag=false`, `--` as the end, the last of two values
-//! wins). argh then turns text into types. [`check`] refuses what cannot be meant.
+//! scripts (`-flag`, `--flag`, `-flag=value`, `--flag value`, `-flag=false`, the last of two values wins). What follows
+//! `--` is the command of a server. argh then turns text into types. [`check`] refuses what cannot be meant.
 //!
 //! Invariants: parsing is pure (no environment, file or output is touched), never panics on any argument, and no
 //! error or `Debug` text contains the value of a request header. Every default stands once, in the table of
@@ -87,6 +87,8 @@ pub(crate) enum Action {
 pub(crate) struct Load {
     /// A path or an `http(s)` URL, as given. A path is itself subject to `expand_env`; expanding is the loader's work.
     pub(crate) location: String,
+    /// What stands after `--`: the program of one server and its arguments, in place of a configuration.
+    pub(crate) command: Vec<String>,
     /// Whether unknown keys are errors rather than warnings.
     pub(crate) strict: bool,
     /// Whether `$NAME` and `${NAME}` are replaced by environment values.
@@ -203,7 +205,7 @@ impl Args {
         I: IntoIterator<Item = S>,
         S: Into<OsString>,
     {
-        let mut given = Given { values: Vec::new(), words: Vec::new() };
+        let mut given = Given { values: Vec::new(), words: Vec::new(), command: Vec::new() };
         normalise(&mut given, args)?;
         if let Some(action) = words::hidden(&given)? {
             let log = Log { format: LogFormat::Text, level: LogLevel::Info };
@@ -233,7 +235,7 @@ impl Exit {
     }
 
     fn misuse(problem: impl fmt::Display) -> Self {
-        let text = format!("mcp-proxy: {problem}\n\n{}", usage::usage());
+        let text = format!("mcp-proxy: {problem}\n`mcp-proxy -help` lists flags, words and examples.\n");
         Self { code: 2, text, stream: Stream::Stderr }
     }
 }
@@ -310,6 +312,8 @@ impl FromArgValue for Runtime {
 struct Given {
     values: Vec<(&'static Flag, String)>,
     words: Vec<String>,
+    /// What follows a `--`.
+    command: Vec<String>,
 }
 
 impl Given {
@@ -357,7 +361,8 @@ where
         };
         let flag = flag.strip_prefix('-').unwrap_or(flag);
         if flag.is_empty() {
-            break;
+            given.command = args.collect::<Result<_, _>>()?;
+            return Ok(());
         }
         let (name, inline) = match flag.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
@@ -416,6 +421,7 @@ fn check(raw: Raw, given: &Given, command: Option<Command>) -> Result<Args, Exit
         .map_err(|problem| Exit::misuse(format_args!("invalid value for -http-headers: {problem}")))?;
     let load = Load {
         location: raw.config,
+        command: given.command.clone(),
         strict: raw.strict,
         expand_env: raw.expand_env,
         insecure: raw.insecure,
@@ -452,6 +458,17 @@ fn refuse_contradictions(raw: &Raw, given: &Given, command: Option<&Command>) ->
         return Err(Exit::misuse(
             "-demo and -config exclude each other: the demo brings its own configuration",
         ));
+    }
+    if !given.command.is_empty() {
+        let other = [("-demo", raw.demo), ("-config", given.get("config").is_some())];
+        if let Some((other, _)) = other.into_iter().find(|(_, is_given)| *is_given) {
+            return Err(Exit::misuse(format_args!("{other} and a server after -- exclude each other")));
+        }
+        if ejects || command.is_some_and(|command| !matches!(command, Command::ClientConfig)) {
+            return Err(Exit::misuse(
+                "what stands after -- is a server to be served, there is none to serve here",
+            ));
+        }
     }
     if raw.eject_templates_to.as_deref() == Some("") {
         return Err(Exit::misuse("-eject-templates-to needs the name of a directory"));

@@ -1,13 +1,18 @@
 //! A configuration from where it lies, checked.
 
 use crate::args::{Load, Log};
+use crate::bare;
 use crate::log;
 use mcp_proxy_core::config::{self, Config, Notice, Severity, Source};
 use mcp_proxy_core::log::{Level, Record};
 use mcp_proxy_core::url::Url;
+use std::io::ErrorKind;
 
 /// Reads and checks the configuration; what is wrong with it goes to the log. `None` after an error.
 pub(crate) fn load(load: &Load, log: Log) -> Option<Config> {
+    if !load.command.is_empty() {
+        return bare::config(&load.command, log);
+    }
     let text = match read(load) {
         Ok(text) => text,
         Err(reason) => {
@@ -21,6 +26,9 @@ pub(crate) fn load(load: &Load, log: Log) -> Option<Config> {
     match config::parse(&source) {
         Ok(loaded) => {
             tell(log, &loaded.warnings);
+            if loaded.of_client {
+                say(log, Level::Info, of_client(&load.location, &loaded.config));
+            }
             Some(loaded.config)
         }
         Err(notices) => {
@@ -31,6 +39,17 @@ pub(crate) fn load(load: &Load, log: Log) -> Option<Config> {
             None
         }
     }
+}
+
+/// What becomes of the file of an MCP client.
+fn of_client(location: &str, config: &Config) -> String {
+    let addr = &config.addr;
+    let count = config.servers.iter().filter(|server| !server.disabled).count();
+    let servers = if count == 1 { "1 server".to_owned() } else { format!("{count} servers") };
+    format!(
+        "{location} is the file of an MCP client (it has no `mcpProxy`): {servers} for this machine alone, together at \
+         http://{addr}/mcp and http://{addr}/sse, each at /<name>/mcp and /<name>/sse"
+    )
 }
 
 /// Warns if everybody on the network may use a server.
@@ -85,10 +104,24 @@ fn read(load: &Load) -> Result<String, String> {
             true => config::expand_env(location, variable).text,
             false => location.clone(),
         };
-        std::fs::read(&path).map_err(|error| format!("{path}: {error}"))?
+        std::fs::read(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => format!("{path}: {error}{NEXT_STEPS}"),
+            _ => format!("{path}: {error}"),
+        })?
     };
     String::from_utf8(bytes).map_err(|_| format!("{location} is not UTF-8 text"))
 }
+
+/// What to do without a configuration.
+const NEXT_STEPS: &str = concat!(
+    "\n  To see it work:       mcp-proxy --demo",
+    "\n  To serve one server:  mcp-proxy -- npx -y @modelcontextprotocol/server-everything",
+    "\n  To serve several:     mcp-proxy -config mcp.json, the file of your MCP client (mcpServers) or one of its own:",
+    "\n      {\"mcpProxy\": {\"addr\": \"127.0.0.1:9090\", \"type\": \"both\"},",
+    "\n       \"mcpServers\": {\"time\": {\"command\": \"uvx\", \"args\": [\"mcp-server-time\"]}}}",
+    "\n  All keys are in the README and templates/config.jsonc: ",
+    env!("CARGO_PKG_REPOSITORY"),
+);
 
 #[expect(clippy::disallowed_methods, reason = "the command line is what reads the environment")]
 pub(crate) fn variable(name: &str) -> Option<String> {

@@ -4,6 +4,7 @@
 //! [`load`]; [`serve`] puts the engine on its runtime.
 
 mod args;
+mod bare;
 mod check;
 mod client_config;
 mod demo;

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | `/health/live` | everybody | always: the process turns over | |
 //! | `/health/ready` | everybody | a server is up, and each was tried once | starting, stopping, or no server is up |
+//! | `/_healthz`, `/_readyz` | everybody | as `/health/live` and `/health/ready`, for probes of the original; at the root, too | |
 //! | `/health/servers` | who may use the merged endpoint, of the servers that are open to them | the [`Report`] | |
 //!
 //! Invariants: everything comes from what the engine did and saw, nothing from the configuration; the two open pages
@@ -24,7 +25,14 @@ pub(crate) enum Page {
 impl Page {
     /// The page at a path, if it is one of them.
     pub(crate) fn find(base_path: &str, path: &str) -> Option<Self> {
-        match path.strip_prefix(base_path)?.strip_prefix("/health/")? {
+        let own = path.strip_prefix(base_path);
+        // Probes of the original ask the port, not the public URL.
+        match own.unwrap_or(path) {
+            "/_healthz" => return Some(Self::Live),
+            "/_readyz" => return Some(Self::Ready),
+            _ => {}
+        }
+        match own?.strip_prefix("/health/")? {
             "live" => Some(Self::Live),
             "ready" => Some(Self::Ready),
             "servers" => Some(Self::Servers),

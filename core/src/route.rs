@@ -3,7 +3,7 @@
 //! The table is built once from the configuration; a request is one look-up of its whole path. No path is ever
 //! redirected: some clients lose their body or their credentials on the way.
 
-use crate::config::{Config, Serve};
+use crate::config::{Config, OWN_PATHS, Serve};
 use std::collections::HashMap;
 
 /// Where a path leads.
@@ -134,8 +134,7 @@ pub fn public_paths(config: &Config, name: &str) -> Vec<String> {
 
 /// Whether the proxy itself owns this first segment, so that a server of that name has no short forms.
 fn is_reserved(name: &str) -> bool {
-    const OWN: [&str; 7] = ["mcp", "sse", "message", "authorize", "token", "register", "health"];
-    OWN.contains(&name.split('/').next().unwrap_or_default())
+    OWN_PATHS.contains(&name.split('/').next().unwrap_or_default())
 }
 
 #[cfg(test)]

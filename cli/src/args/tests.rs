@@ -130,7 +130,6 @@ fn check_and_demo_choose_the_action() {
         (&["--demo=false"], Action::Serve(load())),
         (&["demo-server"], Action::DemoServer),
         (&["guard"], Action::Guard),
-        (&["--", "guard"], Action::Guard),
     ] {
         assert_eq!(parse(args).map(|args| args.action), Ok(expected), "{args:?}");
     }
@@ -146,7 +145,6 @@ fn client_config_takes_its_flags_before_and_after_the_word() {
     };
     for (args, expected) in [
         (&["client-config"][..], plain(None, None)),
-        (&["--", "client-config"], plain(None, None)),
         (&["client-config", "-for", "claude"], plain(Some(Client::Claude), None)),
         (&["client-config", "--for=claude-code"], plain(Some(Client::ClaudeCode), None)),
         (&["client-config", "--for", "cursor", "-server=a/b"], plain(Some(Client::Cursor), Some("a/b"))),
@@ -234,7 +232,7 @@ fn version_names_package_and_build_stamp() {
 
 // SEED-061
 #[test]
-fn misuse_is_explained_on_stderr_with_usage_and_code_2() {
+fn misuse_is_explained_on_stderr_in_two_lines_with_code_2() {
     for (args, problem) in [
         (&["-confg", "x"][..], "flag provided but not defined: -confg (did you mean -config?)"),
         (&["--log_level=info"], "flag provided but not defined: -log_level (did you mean -log-level?)"),
@@ -283,6 +281,11 @@ fn misuse_is_explained_on_stderr_with_usage_and_code_2() {
         (&["-eject-templates-to="], "-eject-templates-to needs the name of a directory"),
         (&["-eject-templates-to"], "flag needs an argument: -eject-templates-to"),
         (&["-force"], "-force is a flag of -eject-templates"),
+        (&["-config=a", "--", "x"], "-config and a server after -- exclude each other"),
+        (&["--demo", "--", "x"], "-demo and a server after -- exclude each other"),
+        (&["hash-password", "--", "x"], "there is none to serve here"),
+        (&["-eject-templates", "--", "x"], "there is none to serve here"),
+        (&["npx", "-y", "x"], "unexpected argument \"npx\" (the command of a server stands after --)"),
         (&["--demo", "--check"], "-demo and -check exclude each other"),
         (&["--demo", "-config", "a"], "-demo and -config exclude each other"),
         (&["-http-timeout", "soon"], "Error parsing option '--http-timeout' with value 'soon'"),
@@ -295,7 +298,8 @@ fn misuse_is_explained_on_stderr_with_usage_and_code_2() {
         let exit = refused(args);
         assert!(exit.text.starts_with("mcp-proxy: "), "{args:?}: {}", exit.text);
         assert!(exit.text.contains(problem), "{args:?}: {}", exit.text);
-        assert!(exit.text.contains("\n\nUsage of mcp-proxy:\n"), "{args:?}: {}", exit.text);
+        // FT-407
+        assert!(exit.text.ends_with("\n`mcp-proxy -help` lists flags, words and examples.\n"), "{args:?}");
     }
     assert!(!refused(&["-xyzzy"]).text.contains("did you mean"));
 }
@@ -320,10 +324,29 @@ fn template_flags_choose_where_to_write() {
     assert_eq!(named, Ok(Action::Eject { load: from, to: None, force: false }));
 }
 
+// FT-402
+#[test]
+fn what_follows_two_dashes_is_the_command_of_a_server() {
+    let command = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    for (args, expected) in [
+        (&["--", "npx", "-y", "x"][..], &["npx", "-y", "x"][..]),
+        (&["-log-level", "debug", "--", "x", "--", "-config"], &["x", "--", "-config"]),
+        (&["--", "guard"], &["guard"]),
+        (&["--"], &[]),
+    ] {
+        assert_eq!(served(args), Load { command: command(expected), ..load() }, "{args:?}");
+    }
+    let check = parse(&["--check", "--", "x"]).map(|args| args.action);
+    assert_eq!(check, Ok(Action::Check(Load { command: command(&["x"]), ..load() })));
+    let config = parse(&["client-config", "-for=cursor", "--", "x"]).map(|args| args.action);
+    let from = Load { command: command(&["x"]), ..load() };
+    let expected = Action::ClientConfig { load: from, client: Some(Client::Cursor), server: None };
+    assert_eq!(config, Ok(expected));
+}
+
 #[test]
 fn hash_password_stands_alone() {
-    for args in [&["hash-password"][..], &["--", "hash-password"], &["-version=false", "hash-password", "--"]]
-    {
+    for args in [&["hash-password"][..], &["-version=false", "hash-password", "--"]] {
         assert_eq!(parse(args).map(|args| args.action), Ok(Action::HashPassword), "{args:?}");
     }
     assert_eq!(parse(&["hash-password", "-h"]).unwrap_err().code, 0);
@@ -378,6 +401,7 @@ fn refused(args: &[&str]) -> Exit {
 fn load() -> Load {
     Load {
         location: "config.json".to_owned(),
+        command: Vec::new(),
         strict: false,
         expand_env: true,
         insecure: false,

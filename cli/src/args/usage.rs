@@ -40,8 +40,8 @@ pub(super) fn help() -> String {
     )
 }
 
-/// The list of flags, as printed after an error.
-pub(super) fn usage() -> String {
+/// The list of flags.
+fn usage() -> String {
     let mut text = "Usage of mcp-proxy:\n".to_owned();
     for (title, flags) in GROUPS {
         text.push_str(&format!("\n{title}:\n"));
@@ -53,6 +53,7 @@ pub(super) fn usage() -> String {
     for (command, help) in COMMANDS {
         text.push_str(&format!("  {command}\n        {help}\n"));
     }
+    text.push_str("  -- <program> [<argument> ...]\n        serve this one MCP server on 127.0.0.1:9090\n");
     text
 }
 
@@ -176,6 +177,8 @@ A boolean is turned off with -flag=false.
 
 Examples:
   mcp-proxy --demo
+  mcp-proxy -- npx -y @modelcontextprotocol/server-everything
+  mcp-proxy -config ~/.cursor/mcp.json
   mcp-proxy -config /etc/mcp-proxy/config.json
   mcp-proxy -config https://example.com/config.json -http-headers 'Authorization:Bearer secret'
   mcp-proxy -config config.json --check --strict

@@ -128,6 +128,8 @@ fn unexpected(word: &str, given: &Given) -> Exit {
         format!(" (did you mean {near}?)")
     } else if word.ends_with(".json") || word.starts_with("http://") || word.starts_with("https://") {
         " (a configuration is named with -config)".to_owned()
+    } else if !given.words.get(1..).unwrap_or_default().is_empty() {
+        " (the command of a server stands after --)".to_owned()
     } else {
         String::new()
     };

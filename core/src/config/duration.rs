@@ -39,6 +39,20 @@ pub(super) fn read_ms(
     ms.filter(|ms| *ms > 0).map(|value| At { at, value })
 }
 
+/// The same in the file of a client, without a remark: some count seconds there, others milliseconds. From 1000 on it
+/// is taken for milliseconds.
+pub(super) fn read_client_ms(
+    report: &mut Report<'_>,
+    fields: &mut Fields<'_>,
+    key: &'static str,
+) -> Option<At<u64>> {
+    let node = fields.node(report, key)?;
+    let Value::Number(number) = &node.value else { return read_ms(report, fields, key) };
+    let Some(value) = number.as_u64() else { return read_ms(report, fields, key) };
+    let value = if value < CLIENT_MS_MIN { value.saturating_mul(1000) } else { value };
+    Some(At { at: node.span.start, value }).filter(|ms| ms.value > 0)
+}
+
 /// Nanoseconds of a text that Go's `time.ParseDuration` would take; `None` for any other, and for negative
 /// ones.
 pub(super) fn parse_ns(text: &str) -> Option<u128> {
@@ -97,6 +111,9 @@ fn unit_ns(unit: &str) -> Option<u128> {
 
 /// The smallest number that is taken for nanoseconds: a millisecond, or eleven days of seconds.
 const NUMBER_NS_MIN: i64 = 1_000_000;
+
+/// The smallest number that is taken for milliseconds in the file of a client: a second, or a quarter of an hour.
+const CLIENT_MS_MIN: u64 = 1000;
 
 #[cfg(test)]
 mod tests {

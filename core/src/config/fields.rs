@@ -185,6 +185,31 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The same at the top of the file of another program, whose other keys are none of our business. What is ours
+    /// and restricts access belongs into `mcpProxy`.
+    pub(super) fn finish_foreign(self, report: &mut Report<'_>) {
+        for member in self.unknown().filter(|member| !matches!(member.node.value, Value::Null)) {
+            let key = member.key.as_str();
+            let is_ours = |ours: &&str| key.eq_ignore_ascii_case(ours);
+            let misplaced = ["addr", "options", "oauth2"].into_iter().find(is_ours).map(|_| "mcpProxy");
+            if let Some(guard) = misplaced.or_else(|| guards::meant(key, &["mcpProxy"], false)) {
+                report.error(member.at, unsafe_key(&shown(key), guard));
+            }
+        }
+    }
+
+    /// Every key here is the user's own.
+    pub(super) fn accept_all(&mut self) {
+        self.members = &[];
+    }
+
+    /// Whether there is a value under a key, however the key is spelled.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.members
+            .iter()
+            .any(|member| member.key.eq_ignore_ascii_case(key) && !matches!(member.node.value, Value::Null))
+    }
+
     /// The keys that no getter asked for.
     fn unknown(&self) -> impl Iterator<Item = &'a Member> {
         let is_known =

@@ -22,6 +22,7 @@ mod duration;
 mod env;
 mod fields;
 mod filter;
+mod foreign;
 mod guards;
 mod ip_range;
 mod merged;
@@ -46,6 +47,7 @@ pub use oauth2::{DefaultResource, DocumentHosts, FixedClient, OAuth2, RefreshReu
 pub use options::{Options, Sharing, Times};
 pub use overrides::ToolOverride;
 pub use proxy::{LimitOverrides, Serve};
+pub(crate) use server::OWN_PATHS;
 pub use server::{Era, Server};
 pub use transport::{HttpKind, Transport};
 pub use uri_filter::UriFilter;
@@ -54,6 +56,7 @@ use crate::url::Url;
 use fields::{At, Fields};
 use notice::Report;
 use proxy::ProxySection;
+use server::Dialect;
 use tree::Node;
 
 /// A checked configuration.
@@ -106,6 +109,8 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
+    /// It was the file of an MCP client, without `mcpProxy`: served on this machine alone, over both transports.
+    pub of_client: bool,
     /// In the order of the text.
     pub warnings: Vec<Notice>,
 }
@@ -133,14 +138,24 @@ pub fn parse(source: &Source<'_>) -> Result<Loaded, Vec<Notice>> {
         }
     };
     match (config, report.finish()) {
-        (Some(config), (warnings, false)) => Ok(Loaded { config, warnings }),
+        (Some((config, of_client)), (warnings, false)) => Ok(Loaded { config, of_client, warnings }),
         (_, (notices, _)) => Err(notices),
     }
 }
 
-/// Reads the top level. `None` only after an error.
-fn read(report: &mut Report<'_>, root: &Node) -> Option<Config> {
+/// Reads the top level; says whether it is that of a client. `None` only after an error.
+fn read(report: &mut Report<'_>, root: &Node) -> Option<(Config, bool)> {
     let mut top = Fields::open(report, root, "")?;
+    let is_ours = ["mcpProxy", "server", "clients"].into_iter().any(|key| top.has(key));
+    let found = if is_ours { None } else { foreign::find(report, &mut top) };
+    match found {
+        Some(found) => read_of_client(report, root, top, &found).map(|config| (config, true)),
+        None => read_ours(report, root, top).map(|config| (config, false)),
+    }
+}
+
+/// A configuration of this program.
+fn read_ours(report: &mut Report<'_>, root: &Node, mut top: Fields<'_>) -> Option<Config> {
     let proxy = top.object(report, "mcpProxy");
     let old_proxy = top.object(report, "server");
     let servers = top.object(report, "mcpServers");
@@ -148,7 +163,34 @@ fn read(report: &mut Report<'_>, root: &Node) -> Option<Config> {
     let section = read_proxy(report, &mut top, proxy, old_proxy);
     let servers = read_servers(report, servers, old_servers, &section.defaults);
     top.finish(report, &[("servers", "mcpServers"), ("proxy", "mcpProxy")]);
+    settle(report, root, section, servers)
+}
 
+/// The file of an MCP client.
+fn read_of_client(
+    report: &mut Report<'_>,
+    root: &Node,
+    top: Fields<'_>,
+    found: &foreign::Found<'_>,
+) -> Option<Config> {
+    let section = ProxySection::of_client();
+    top.finish_foreign(report);
+    let mut servers = Vec::with_capacity(found.members.len());
+    for member in &found.members {
+        if let Some(value) = server::read(report, found.path, member, &section.defaults, Dialect::Client) {
+            servers.push(At { at: member.at, value });
+        }
+    }
+    settle(report, root, section, servers)
+}
+
+/// Checks what has been read as a whole.
+fn settle(
+    report: &mut Report<'_>,
+    root: &Node,
+    section: ProxySection,
+    servers: Vec<At<Server>>,
+) -> Option<Config> {
     for server in &servers {
         server::check_key(report, At { at: server.at, value: &server.value.name });
     }
@@ -195,7 +237,7 @@ fn read_proxy(
         (None, None) => {
             let is_there = top.node(report, "mcpProxy").is_some() || top.node(report, "server").is_some();
             if !is_there {
-                report.error(top.at, "mcpProxy is required");
+                report.error(top.at, "mcpProxy is required, or else `mcpServers` as MCP clients have it");
             }
             ProxySection::default()
         }
@@ -216,7 +258,7 @@ fn read_servers(
     }
     let mut read = Vec::with_capacity(members.len());
     for member in members {
-        if let Some(value) = server::read(report, member, defaults) {
+        if let Some(value) = server::read(report, "mcpServers", member, defaults, Dialect::Ours) {
             read.push(At { at: member.at, value });
         }
     }

@@ -72,7 +72,7 @@ pub(super) struct Inheritable {
     sessions: Option<Sharing>,
     sessions_max: Option<u32>,
     idle_ms: Option<u64>,
-    times: Times,
+    pub(super) times: Times,
 }
 
 impl Times {
@@ -112,7 +112,16 @@ impl Inheritable {
         }
     }
 
+    /// Nothing but a time.
+    pub(super) fn silent_for(silence_ms: Option<u64>) -> Self {
+        Self { times: Times { silence_ms, ..Times::default() }, ..Self::default() }
+    }
+
     fn read(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Self {
+        // Of the original: here a lost server is always connected again.
+        for key in ["autoReconnect", "reconnectInterval"] {
+            let _known = fields.node(report, key);
+        }
         Self {
             sessions: read_sharing(report, fields),
             sessions_max: fields.bounded(report, "maxSessions", 1, 100_000),
@@ -174,11 +183,19 @@ pub(super) struct ServerOptions {
 }
 
 impl ServerOptions {
-    pub(super) fn read(report: &mut Report<'_>, server: &mut Fields<'_>, defaults: &Options) -> Self {
+    /// `silence_ms` is what the server says beside its options: less than in them, more than the default.
+    pub(super) fn read(
+        report: &mut Report<'_>,
+        server: &mut Fields<'_>,
+        defaults: &Options,
+        silence_ms: Option<u64>,
+    ) -> Self {
         let Some(mut fields) = server.object(report, "options") else {
-            return Self { options: Inheritable::default().over(defaults), ..Self::default() };
+            return Self { options: Inheritable::silent_for(silence_ms).over(defaults), ..Self::default() };
         };
-        let mut options = Inheritable::read(report, &mut fields).over(defaults);
+        let mut own = Inheritable::read(report, &mut fields);
+        own.times.silence_ms = own.times.silence_ms.or(silence_ms);
+        let mut options = own.over(defaults);
         options.oauth2_exempt = read_exemption(report, &mut fields);
         options.users = filter::read_users(report, &mut fields);
         let filters = Filters::read(report, &mut fields);

@@ -2,7 +2,9 @@
 //!
 //! Deliberately absent: `options` and `merged`, which have modules of their own.
 
-use super::addr::Addr;
+use std::net::Ipv4Addr;
+
+use super::addr::{Addr, Host};
 use super::fields::{At, Fields, nearest, shown};
 use super::merged::{self, Merged};
 use super::notice::Report;
@@ -123,6 +125,12 @@ impl ProxySection {
             &[("globalAuthTokens", "options.authTokens"), ("authTokens", "options.authTokens")],
         );
         section
+    }
+
+    /// What goes with the file of an MCP client: this machine alone, both transports.
+    pub(super) fn of_client() -> Self {
+        let addr = Addr { host: Some(Host::Ip(Ipv4Addr::LOCALHOST.into())), ..Addr::default() };
+        Self { addr, serve: Serve::Both, ..Self::default() }
     }
 
     /// The path of `baseURL` that prefixes every route: empty, or `/…` without a slash at the end.

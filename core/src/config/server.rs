@@ -7,12 +7,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::duration;
 use super::fields::{At, Fields, shown};
-use super::filter::Filters;
+use super::filter::{Filter, Filters};
+use super::foreign;
 use super::notice::Report;
 use super::options::{Options, ServerOptions};
 use super::overrides::ToolOverride;
-use super::transport::{self, Transport};
+use super::transport::{self, HttpKind, Transport};
 use super::tree::Member;
 
 /// A configured server.
@@ -66,15 +68,46 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Reads one entry of `mcpServers`.
-pub(super) fn read(report: &mut Report<'_>, member: &Member, defaults: &Options) -> Option<Server> {
-    let mut fields = Fields::open(report, &member.node, format!("mcpServers.{}", label(&member.key)))?;
-    let kind = fields.string(report, "transportType");
-    let transport = transport::read(report, &mut fields, kind);
-    let own = ServerOptions::read(report, &mut fields, defaults);
+/// Whose words a server is described in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// A configuration of this program.
+    Ours,
+    /// The file of an MCP client.
+    Client,
+}
+
+/// Reads one entry of `mcpServers`; `path` is where the entries are.
+pub(super) fn read(
+    report: &mut Report<'_>,
+    path: &str,
+    member: &Member,
+    defaults: &Options,
+    dialect: Dialect,
+) -> Option<Server> {
+    let mut fields = Fields::open(report, &member.node, format!("{path}.{}", label(&member.key)))?;
+    let kind = foreign::read_kind(report, &mut fields);
+    let default = match dialect {
+        Dialect::Ours => HttpKind::Sse,
+        Dialect::Client => HttpKind::Streamable,
+    };
+    let transport = transport::read(report, &mut fields, kind, default);
+    let timeout = match dialect {
+        Dialect::Ours => duration::read_ms(report, &mut fields, "timeout"),
+        Dialect::Client => duration::read_client_ms(report, &mut fields, "timeout"),
+    };
+    let silence_ms = timeout.map(|timeout| timeout.value);
+    let own = ServerOptions::read(report, &mut fields, defaults, silence_ms);
+    let ServerOptions { options, mut filters, tools, mut disabled } = own;
+    disabled |= foreign::read_off(report, &mut fields);
+    if let Some(filter) = foreign::read_tools(report, &mut fields).filter(|_| filters.tools == Filter::None) {
+        filters.tools = filter;
+    }
     let era = read_era(report, &mut fields);
+    if dialect == Dialect::Client {
+        foreign::skip(report, &mut fields);
+    }
     fields.finish(report, &HINTS);
-    let ServerOptions { options, filters, tools, disabled } = own;
     Some(Server { name: member.key.clone(), transport: transport?, options, filters, tools, disabled, era })
 }
 
@@ -116,7 +149,7 @@ fn check_reserved(report: &mut Report<'_>, At { at, value }: At<&str>) {
             at,
             format!("the server key `{first}` is reserved for the proxy itself, take another one"),
         );
-    } else if ["mcp", "sse", "message", "authorize", "token", "register", "health"].contains(&first) {
+    } else if OWN_PATHS.contains(&first) {
         let label = label(value);
         report.warn(
             at,
@@ -153,7 +186,13 @@ fn read_era(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Era {
     let Some(At { at, value }) = fields.string(report, "era") else { return Era::Auto };
     let name = fields.name_of("era");
     match value {
-        "legacy" => return Era::Legacy,
+        "legacy" => {
+            report.warn(
+                at,
+                format!("`{name}` has no effect: this version speaks the revisions of `legacy` alone"),
+            );
+            return Era::Legacy;
+        }
         "modern" => {
             report
                 .error(at, format!("`{name}`: `modern` is not part of this version yet, leave the key out"));
@@ -165,13 +204,12 @@ fn read_era(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Era {
     Era::Auto
 }
 
+/// First segments of the proxy's own paths, which leave a server of that name its longer forms.
+pub(crate) const OWN_PATHS: [&str; 9] =
+    ["mcp", "sse", "message", "authorize", "token", "register", "health", "_healthz", "_readyz"];
+
 /// What other programs call our keys.
-const HINTS: [(&str, &str); 11] = [
-    ("type", "transportType"),
-    ("transport", "transportType"),
-    ("serverUrl", "url"),
-    ("httpUrl", "url"),
-    ("disabled", "options.disabled"),
+const HINTS: [(&str, &str); 6] = [
     ("authTokens", "options.authTokens"),
     ("toolFilter", "options.toolFilter"),
     ("promptFilter", "options.promptFilter"),

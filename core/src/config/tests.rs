@@ -1,5 +1,6 @@
 use super::*;
 
+mod foreign;
 mod guards;
 mod merged;
 mod oauth2;
@@ -58,11 +59,11 @@ fn the_sample_loads_without_a_warning() {
     assert_eq!(loaded.config.limits.apply(defaults.clone()), defaults);
     assert_eq!(loaded.config.merged, Merged::default());
     assert!(loaded.config.servers[1].tools.values().any(|tool| tool.hidden));
-    let Transport::Http { headers, timeout_ms, .. } = &loaded.config.servers[2].transport else {
+    let Transport::Http { headers, .. } = &loaded.config.servers[2].transport else {
         panic!("remote is not http");
     };
     assert_eq!(headers[0].1.expose(), "Bearer value of REMOTE_TOKEN");
-    assert_eq!(*timeout_ms, Some(30_000));
+    assert_eq!(loaded.config.servers[2].options.times.silence_ms, Some(30_000));
 }
 
 #[test]

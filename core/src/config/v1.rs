@@ -4,12 +4,13 @@
 //! that cannot be read is skipped; what was an error in it becomes a warning.
 //! Deliberately absent: writing the converted file.
 
+use super::duration;
 use super::fields::{At, Fields};
 use super::notice::Report;
 use super::options::{Inheritable, Options, ServerOptions, read_tokens};
 use super::proxy::ProxySection;
 use super::server::{Era, Server, label};
-use super::transport::{self, KINDS};
+use super::transport::{self, HttpKind, KINDS};
 use super::tree::Member;
 
 /// `server`. There is no `type` in it: the proxy serves HTTP+SSE (SEED-056).
@@ -48,8 +49,10 @@ fn try_read_client(report: &mut Report<'_>, member: &Member, defaults: &Options)
         report.error(at, "`config` is required");
         return None;
     };
-    let transport = transport::read(report, &mut config, kind);
+    let transport = transport::read(report, &mut config, kind, HttpKind::Sse);
+    let timeout = duration::read_ms(report, &mut config, "timeout");
     config.finish(report, &[]);
+    own.times.silence_ms = timeout.map(|timeout| timeout.value);
     own.auth_tokens = own.auth_tokens.map(|own| sum(own, &defaults.auth_tokens));
     let ServerOptions { filters, tools, disabled, .. } = ServerOptions::default();
     Some(Server {

@@ -39,7 +39,7 @@ pub(crate) mod tenants;
 pub(crate) mod upstreams;
 
 use crate::catalog::{Catalog, Reading};
-use crate::config::{self, HttpKind, Transport};
+use crate::config::{self, HttpKind};
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::health::Standing;
@@ -195,11 +195,7 @@ impl Upstream {
 
     /// The time limit of one call without a sign of life.
     pub(crate) fn silence_ms(&self, fx: &Effects) -> u64 {
-        let of_transport = match &self.config.transport {
-            Transport::Http { timeout_ms, .. } => *timeout_ms,
-            Transport::Stdio { .. } => None,
-        };
-        self.config.options.times.silence_ms.or(of_transport).unwrap_or(fx.limits.call_ms)
+        self.config.options.times.silence_ms.unwrap_or(fx.limits.call_ms)
     }
 
     /// The time limit of one call altogether.

@@ -46,6 +46,35 @@ async fn a_missing_configuration_is_a_failure() {
     let run = run(&["-config", "/no/such/file.json"]).await;
     assert_eq!(run.code, Some(1));
     assert!(run.stderr.contains("/no/such/file.json"), "{}", run.stderr);
+    // FT-402
+    for next in ["--demo", "mcp-proxy -- npx", "mcpServers", "README"] {
+        assert!(run.stderr.contains(next), "no {next} in {}", run.stderr);
+    }
+    assert!(run.stderr.lines().count() < 12, "{}", run.stderr);
+}
+
+#[tokio::test]
+async fn the_file_of_a_client_is_taken_as_it_is() {
+    // FT-402
+    let text =
+        r#"{"mcpServers": {"some": {"command": "/no/such/program", "type": "stdio", "autoApprove": []}}}"#;
+    let run = run_with(text, &["--check", "--strict"]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    for words in ["http://127.0.0.1:9090/mcp", "this machine alone", "1 server"] {
+        assert!(run.stderr.contains(words), "no {words} in {}", run.stderr);
+    }
+    assert!(run.stdout.contains("listens on 127.0.0.1:9090 (both)"), "{}", run.stdout);
+}
+
+#[tokio::test]
+async fn one_server_is_served_without_a_file() {
+    // FT-402
+    let run = run(&["--check", "--", "npx", "-y", "@x/some-server@1", "--key", "$HOME"]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("serving some-server"), "{}", run.stderr);
+    for words in ["http://localhost:9090/mcp", "http://localhost:9090/some-server/sse", "with 4 arguments"] {
+        assert!(run.stdout.contains(words), "no {words} in {}", run.stdout);
+    }
 }
 
 #[tokio::test]

@@ -56,6 +56,32 @@ fn live_is_always_200_and_ready_only_when_a_server_is_up() {
 }
 
 #[test]
+fn probes_of_the_original_are_answered() {
+    // FT-403
+    let cast = one().first_program("fs", |p| p.mind.delay_ms = 4_000);
+    story(cast.with_proxy("baseURL", json!("https://mcp.example.com/deep")), |w| {
+        w.run_ms(500);
+        let probe = |w: &mut World, path: &str| w.http("GET", path, &[], "").status();
+        for (path, status) in
+            [("/_healthz", 200), ("/deep/_healthz", 200), ("/_readyz", 503), ("/deep/_readyz", 503)]
+        {
+            assert_eq!(probe(w, path), status, "{path}");
+        }
+        w.run_ms(30_000);
+        assert_eq!(probe(w, "/_readyz"), 200);
+        for path in ["/_healthz", "/_readyz"] {
+            let head = w.http("HEAD", path, &[], "");
+            assert_eq!((head.status(), head.body.as_str()), (200, ""), "{path}");
+            assert_eq!(w.http("POST", path, &[], "").status(), 405);
+        }
+        w.change_program("fs", |p| p.missing = true);
+        w.with_child("fs", |child, net| child.exit(net, ExitStatus::Code(3)));
+        w.run_ms(3_000);
+        assert_eq!((probe(w, "/_readyz"), probe(w, "/_healthz")), (503, 200));
+    });
+}
+
+#[test]
 fn head_is_answered_without_a_body_and_other_methods_are_refused() {
     story(one(), |w| {
         let c = w.client("fs", Kind::Streamable);

@@ -35,8 +35,8 @@ fn unknown_keys_warn_and_are_errors_when_strict() {
         (v2(r#""nmae": "x""#, ""), "unknown key `mcpProxy.nmae`"),
         (v2("", r#""s": {"comand": "x", "command": "y"}"#), "`mcpServers.s.comand`, did you mean `command`?"),
         (
-            v2("", r#""s": {"url": "http://h", "type": "sse"}"#),
-            "`mcpServers.s.type`, did you mean `transportType`?",
+            v2("", r#""s": {"url": "http://h", "hedaers": {}}"#),
+            "`mcpServers.s.hedaers`, did you mean `headers`?",
         ),
         (v2("", r#""s": {"command": "x", "options": {"sesions": "auto"}}"#), "did you mean `sessions`?"),
         (

@@ -92,9 +92,9 @@ fn the_full_example_loads_without_oauth() {
         ("GITHUB_PERSONAL_ACCESS_TOKEN", "<YOUR_TOKEN>")
     );
     // SEED-037, SEED-040
-    let Transport::Http { url, first, timeout_ms, headers } = &amap.transport else { panic!("amap is http") };
+    let Transport::Http { url, first, headers } = &amap.transport else { panic!("amap is http") };
     assert_eq!((url.target().as_str(), *first), ("/sse?key=<YOUR_TOKEN>", HttpKind::Sse));
-    assert_eq!((timeout_ms, headers.len()), (&None, 0));
+    assert_eq!((amap.options.times.silence_ms, headers.len()), (None, 0));
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn with_sse_oauth_is_ignored_and_every_open_server_is_named() {
 #[test]
 fn mcp_proxy_is_required() {
     // SEED-017
-    for text in ["{}", r#"{"mcpServers": {}}"#, r#"{"mcpProxy": null}"#] {
+    for text in ["{}", r#"{"clients": {}}"#, r#"{"mcpProxy": null}"#] {
         only(&refuse(text), Severity::Error, "mcpProxy is required");
     }
     // A wrong type is another problem.
@@ -299,10 +299,7 @@ fn timeouts_have_units() {
     ];
     for (value, expected, warning) in table {
         let loaded = load(&v2("", &format!(r#""s": {{"url": "http://h", "timeout": {value}}}"#)));
-        let Transport::Http { timeout_ms, .. } = loaded.config.servers[0].transport else {
-            panic!("not http")
-        };
-        assert_eq!(timeout_ms, expected, "{value}");
+        assert_eq!(loaded.config.servers[0].options.times.silence_ms, expected, "{value}");
         assert_eq!(loaded.warnings.len(), usize::from(!warning.is_empty()));
         assert!(loaded.warnings.iter().all(|notice| notice.message.contains(warning)));
     }
@@ -346,7 +343,7 @@ fn server_keys_are_paths() {
 #[test]
 fn the_first_format_is_converted() {
     // SEED-050 to SEED-052, SEED-056
-    let Loaded { config, warnings } = load(V1);
+    let Loaded { config, warnings, .. } = load(V1);
     assert_eq!((config.base_path.as_str(), config.addr.port), ("/prefix", 9091));
     assert_eq!((config.name.as_str(), config.version.as_str(), config.serve), ("old", "0.9", Serve::Sse));
     let [one, two, three] = config.servers.as_slice() else { panic!("{:?}", config.servers) };
@@ -362,10 +359,8 @@ fn the_first_format_is_converted() {
     assert!(
         matches!(&two.transport, Transport::Http { first: HttpKind::Sse, headers, .. } if headers.len() == 1)
     );
-    let streamable = |t: &Transport| {
-        matches!(t, Transport::Http { first: HttpKind::Streamable, timeout_ms: Some(30_000), .. })
-    };
-    assert!(streamable(&three.transport));
+    assert!(matches!(&three.transport, Transport::Http { first: HttpKind::Streamable, .. }));
+    assert_eq!(three.options.times.silence_ms, Some(30_000));
     // SEED-054: unreadable clients are skipped, and it is said why.
     for name in ["four", "five", "six", "seven", "eight"] {
         only(&warnings, Severity::Warning, &format!("the client `{name}` cannot be read, it is skipped"));
