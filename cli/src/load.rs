@@ -2,6 +2,7 @@
 
 use crate::args::{Load, Log};
 use crate::bare;
+use crate::home;
 use crate::log;
 use mcp_proxy_core::config::{self, Config, Notice, Severity, Source};
 use mcp_proxy_core::log::{Level, Record};
@@ -29,7 +30,9 @@ pub(crate) fn load(load: &Load, log: Log) -> Option<Config> {
             if loaded.of_client {
                 say(log, Level::Info, of_client(&load.location, &loaded.config));
             }
-            Some(loaded.config)
+            let mut config = loaded.config;
+            home::expand(&mut config, home::dir().as_deref());
+            Some(config)
         }
         Err(notices) => {
             tell(log, &notices);
@@ -65,6 +68,7 @@ pub(crate) fn tell_exposure(config: &Config, log: Log) {
 /// The file cannot be read.
 pub(crate) fn extra_roots() -> Result<Option<Vec<u8>>, String> {
     let Some(path) = variable("SSL_CERT_FILE").filter(|path| !path.is_empty()) else { return Ok(None) };
+    let path = home::path(&path, home::dir().as_deref()).unwrap_or(path);
     std::fs::read(&path).map(Some).map_err(|error| format!("cannot read SSL_CERT_FILE {path}: {error}"))
 }
 
@@ -104,6 +108,7 @@ fn read(load: &Load) -> Result<String, String> {
             true => config::expand_env(location, variable).text,
             false => location.clone(),
         };
+        let path = home::path(&path, home::dir().as_deref()).unwrap_or(path);
         std::fs::read(&path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => format!("{path}: {error}{NEXT_STEPS}"),
             _ => format!("{path}: {error}"),

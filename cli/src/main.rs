@@ -15,6 +15,7 @@ mod doctor;
 mod eject;
 mod guard;
 mod hash_password;
+mod home;
 mod load;
 mod log;
 mod nearest;

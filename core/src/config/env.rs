@@ -1,15 +1,16 @@
-//! `$NAME` and `${NAME}` in the configuration text, as Go's `os.ExpandEnv` replaces them (SEED-013).
+//! `$NAME`, `${NAME}` and `${NAME:-default}`: environment variables in a configuration (SEED-013, FT-404).
 //!
-//! The text is expanded before it is read, so a variable may stand for any piece of it, quotes included. An
-//! [`Expanded`] remembers what came from where: positions of problems stay those of the file even when a
-//! value contains line ends.
+//! A variable is a value. It is replaced within strings after the JSON was parsed, so quotes and backslashes in it
+//! arrive as they are. Outside of strings it stands for one whole number, boolean or string. It never adds a member,
+//! nor ends a string or an object.
 //!
-//! Left alone, unlike in Go, where it would only do harm: password hashes (`$argon2id$…`, `$2b$…`; they are
-//! recognised by their prefix), and in a document also comments and the key `"$schema"`.
-//! Deliberately absent: defaults (`${NAME:-x}`), escapes (`$$` is the variable `$`, as in Go), the
-//! environment itself (the look-up is an argument).
+//! Names are read as Go's `os.ExpandEnv` reads them, with the default of a shell (`:-`, for unset and empty ones) and
+//! the `${env:NAME}` of editors on top; `$$` is a dollar sign. Left alone: password hashes (`$argon2id$…`, `$2b$…`,
+//! recognised by their prefix), comments, and the key `"$schema"`.
+//! Deliberately absent: nested defaults, the environment itself (the look-up is an argument).
 
-use std::ops::Range;
+use super::Lookup;
+use super::tree::Value;
 
 /// A text after expansion.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,7 +19,6 @@ pub struct Expanded {
     pub text: String,
     /// Names without a value, in the order of the text. They were replaced by nothing.
     pub undefined: Vec<Undefined>,
-    splices: Vec<Splice>,
 }
 
 /// A name the look-up did not know.
@@ -27,115 +27,158 @@ pub struct Undefined {
     /// The name as written; empty for `${}` and for a `${` without end. Possibly a piece of a password that
     /// contains a `$`, hence no `Debug`.
     pub name: String,
-    /// Offset of its `$` in the original text, in bytes.
+    /// Offset of its `$`, in bytes.
     pub at: usize,
     /// Whether it was written with braces.
     pub braces: bool,
 }
 
-/// `text[range]` stands for `original[from]`.
-#[derive(Clone, PartialEq, Eq)]
-struct Splice {
-    range: Range<usize>,
-    from: Range<usize>,
-}
-
-/// Replaces `$NAME` and `${NAME}` by what `lookup` says, unknown names by nothing. For a path or another
-/// short text; [`parse`](super::parse) expands a configuration by itself.
+/// Replaces the variables of a path or another short text; [`parse`](super::parse) expands a configuration by
+/// itself.
 pub fn expand_env(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Expanded {
-    expand(text, false, usize::MAX, &lookup)
+    expand(text, &lookup)
 }
 
-/// The same for JSON with comments; stops when the result is longer than `bytes_max`, for the caller to
-/// refuse it.
-pub(super) fn expand_document(
-    text: &str,
-    bytes_max: usize,
-    lookup: &dyn Fn(&str) -> Option<String>,
-) -> Expanded {
-    expand(text, true, bytes_max, lookup)
+/// The environment of a configuration that is being read.
+pub(super) struct Env<'a> {
+    /// `None` leaves every `$` alone.
+    lookup: Option<Lookup<'a>>,
+    /// Bytes that values may still add.
+    bytes_left: usize,
+    /// With offsets of the whole text.
+    pub(super) undefined: Vec<Undefined>,
+    /// Where strings and other values start that came from variables in whole or in part, in the order of the text.
+    pub(super) replaced: Vec<usize>,
 }
 
-impl Expanded {
-    /// A text that is not expanded at all.
-    pub(super) fn verbatim(text: &str) -> Self {
-        Self { text: text.to_owned(), undefined: Vec::new(), splices: Vec::new() }
+/// The values make the configuration larger than it may be.
+#[derive(Debug)]
+pub(super) struct TooLarge;
+
+impl<'a> Env<'a> {
+    /// Values may add as many bytes.
+    pub(super) const fn new(lookup: Option<Lookup<'a>>, bytes_max: usize) -> Self {
+        Self { lookup, bytes_left: bytes_max, undefined: Vec::new(), replaced: Vec::new() }
     }
 
-    /// The offset in the original text that an offset in the expanded one comes from. Inside a replaced piece
-    /// it is that of the `$`.
-    pub fn origin(&self, at: usize) -> usize {
-        let before = self.splices.partition_point(|splice| splice.range.start <= at);
-        match before.checked_sub(1).and_then(|last| self.splices.get(last)) {
-            None => at,
-            Some(splice) if at < splice.range.end => splice.from.start,
-            Some(splice) => splice.from.end.saturating_add(at.saturating_sub(splice.range.end)),
+    /// Expands a string. `token` is how it stands in the text at `at`, with its quotes.
+    pub(super) fn string(&mut self, string: String, token: &str, at: usize) -> Result<String, TooLarge> {
+        let Some(lookup) = self.lookup.filter(|_| string.contains('$')) else { return Ok(string) };
+        let expanded = expand(&string, lookup);
+        if expanded.text != string {
+            self.replaced.push(at);
+        }
+        let place = |undefined: Undefined| {
+            let at = at.saturating_add(written_offset(token, undefined.at));
+            Undefined { at, ..undefined }
+        };
+        self.undefined.extend(expanded.undefined.into_iter().map(place));
+        self.spend(&expanded.text)?;
+        Ok(expanded.text)
+    }
+
+    /// The variable at the start of `rest`, outside of strings: its length and its value, which is `None` if it is
+    /// not set. `None` if no variable is there, or variables are left alone.
+    pub(super) fn scalar(
+        &mut self,
+        rest: &str,
+        at: usize,
+    ) -> Option<(usize, Result<Option<Value>, TooLarge>)> {
+        let lookup = self.lookup?;
+        let after = rest.strip_prefix('$').filter(|after| is_variable(after) && !after.starts_with('$'))?;
+        let variable = Variable::read(after);
+        let Some(value) = variable.value(lookup) else { return Some((variable.len, Ok(None))) };
+        self.replaced.push(at);
+        let spent = self.spend(&value);
+        Some((variable.len, spent.map(|()| Some(scalar(value)))))
+    }
+
+    fn spend(&mut self, value: &str) -> Result<(), TooLarge> {
+        self.bytes_left = self.bytes_left.checked_sub(value.len()).ok_or(TooLarge)?;
+        Ok(())
+    }
+}
+
+/// A number, a boolean or a string. Null is a string: it would count as absent, and the absence of a list of tokens
+/// opens the door.
+fn scalar(value: String) -> Value {
+    match serde_json::from_str(value.trim()) {
+        Ok(serde_json::Value::Bool(value)) => Value::Bool(value),
+        Ok(serde_json::Value::Number(number)) => Value::Number(number),
+        // In quotes, as it had to be written for the original.
+        Ok(serde_json::Value::String(value)) => Value::String(value),
+        Ok(serde_json::Value::Null | serde_json::Value::Array(_) | serde_json::Value::Object(_)) | Err(_) => {
+            Value::String(value)
         }
     }
+}
 
-    /// Whether an offset in the expanded text lies inside a piece that came from a variable.
-    pub(super) fn is_replaced(&self, at: usize) -> bool {
-        self.splices.iter().any(|splice| splice.range.contains(&at))
+/// The offset in a JSON string as it is written that an offset in its value comes from.
+fn written_offset(token: &str, at: usize) -> usize {
+    // Behind the quote.
+    let (mut written, mut read) = (1usize, 0usize);
+    while read < at {
+        let Some(rest) = token.get(written..).filter(|rest| !rest.is_empty()) else { break };
+        let (long, short) = written_char(rest);
+        written = written.saturating_add(long);
+        read = read.saturating_add(short);
+    }
+    written
+}
+
+/// Bytes of the first character as it is written, and of its value.
+fn written_char(rest: &str) -> (usize, usize) {
+    let unit =
+        |from: usize| rest.get(from..)?.strip_prefix("\\u")?.get(..4).map(|hex| u32::from_str_radix(hex, 16));
+    match (unit(0), unit(6)) {
+        (Some(Ok(0xd800..=0xdbff)), Some(Ok(_))) => (12, 4),
+        (Some(Ok(unit)), _) => (6, char::from_u32(unit).map_or(3, char::len_utf8)),
+        _ if rest.starts_with('\\') => (2, 1),
+        _ => {
+            let len = rest.chars().next().map_or(1, char::len_utf8);
+            (len, len)
+        }
     }
 }
 
-fn expand(text: &str, document: bool, bytes_max: usize, lookup: &dyn Fn(&str) -> Option<String>) -> Expanded {
-    let mut out =
-        Expanded { text: String::with_capacity(text.len()), undefined: Vec::new(), splices: Vec::new() };
-    let mut in_string = false;
-    let mut at = 0;
-    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty() && out.text.len() <= bytes_max) {
-        let verbatim = verbatim_len(rest, document, in_string);
+fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Expanded {
+    let mut out = Expanded { text: String::with_capacity(text.len()), undefined: Vec::new() };
+    let mut at = 0usize;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let verbatim = verbatim_len(rest);
         if verbatim > 0 {
-            in_string ^= document && rest.starts_with('"');
             out.text.push_str(rest.get(..verbatim).unwrap_or(rest));
             at = at.saturating_add(verbatim);
             continue;
         }
-        let (name, len) = variable(rest);
-        let start = out.text.len();
-        match lookup(name).filter(|_| !name.is_empty()) {
+        let after = rest.get(1..).unwrap_or_default();
+        if after.starts_with('$') {
+            out.text.push('$');
+            at = at.saturating_add(2);
+            continue;
+        }
+        let variable = Variable::read(after);
+        match variable.value(lookup) {
             Some(value) => out.text.push_str(&value),
             None => {
-                out.undefined.push(Undefined { name: name.to_owned(), at, braces: rest.starts_with("${") })
+                let name = variable.written.to_owned();
+                out.undefined.push(Undefined { name, at, braces: after.starts_with('{') });
             }
         }
-        let end = at.saturating_add(len);
-        out.splices.push(Splice { range: start..out.text.len(), from: at..end });
-        at = end;
+        at = at.saturating_add(variable.len);
     }
     out
 }
 
-/// Length of the piece at the start of `rest` that is copied as it is; 0 if a variable starts there.
-fn verbatim_len(rest: &str, document: bool, in_string: bool) -> usize {
-    // At least one character, and all that follow without a meaning of their own.
-    let first = rest.chars().next().map_or(1, char::len_utf8);
-    let plain = rest
-        .get(first..)
-        .and_then(|after| after.find(['$', '"', '\\', '/']))
-        .map_or(rest.len(), |len| first.saturating_add(len));
-    if let Some(after) = rest.strip_prefix('$') {
-        if HASH_PREFIXES.iter().any(|prefix| after.starts_with(prefix)) {
-            return rest
-                .find(|c: char| !c.is_ascii_alphanumeric() && !"$./+=,_-".contains(c))
-                .unwrap_or(rest.len());
-        }
-        if document && in_string && after.starts_with("schema\"") {
-            return "$schema".len();
-        }
-        return if is_variable(after) { 0 } else { plain };
+/// Length of the piece at the start of `rest` that is copied as it is; 0 if a variable or `$$` starts there.
+fn verbatim_len(rest: &str) -> usize {
+    let Some(after) = rest.strip_prefix('$') else { return rest.find('$').unwrap_or(rest.len()) };
+    if HASH_PREFIXES.iter().any(|prefix| after.starts_with(prefix)) {
+        return rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && !"$./+=,_-".contains(c))
+            .unwrap_or(rest.len());
     }
-    if document && in_string && (rest.starts_with("\\\"") || rest.starts_with("\\\\")) {
-        return 2;
-    }
-    if document && !in_string && rest.starts_with("//") {
-        return rest.find('\n').unwrap_or(rest.len());
-    }
-    if document && !in_string && rest.starts_with("/*") {
-        return rest.find("*/").map_or(rest.len(), |end| end.saturating_add(2));
-    }
-    plain
+    usize::from(!is_variable(after))
 }
 
 /// Whether what follows a `$` makes it more than a dollar sign.
@@ -143,23 +186,47 @@ fn is_variable(after: &str) -> bool {
     after.bytes().next().is_some_and(|byte| byte == b'{' || is_special(byte) || is_name(byte))
 }
 
-/// Name and whole length of the variable at the start of `rest`, as `getShellName` of Go's `os` package reads
-/// it.
-fn variable(rest: &str) -> (&str, usize) {
-    let after = rest.get(1..).unwrap_or_default();
-    if let Some(inner) = after.strip_prefix('{') {
-        return match inner.find('}') {
-            // `${}`, and a `${` without end, are eaten.
-            Some(0) => ("", "${}".len()),
-            Some(end) => (inner.get(..end).unwrap_or_default(), end.saturating_add("${}".len())),
-            None => ("", "${".len()),
+/// A variable as it is written.
+struct Variable<'a> {
+    /// What stands for its name.
+    written: &'a str,
+    default: Option<&'a str>,
+    /// With the `$`.
+    len: usize,
+}
+
+impl<'a> Variable<'a> {
+    /// Reads what follows the `$`, as `getShellName` of Go's `os` package does.
+    fn read(after: &'a str) -> Self {
+        if let Some(inner) = after.strip_prefix('{') {
+            let Some((inner, _)) = inner.split_once('}') else {
+                // A `${` without end is eaten, and so is `${}`.
+                return Self { written: "", default: None, len: "${".len() };
+            };
+            let len = inner.len().saturating_add("${}".len());
+            return match inner.split_once(":-") {
+                Some((written, default)) => Self { written, default: Some(default), len },
+                None => Self { written: inner, default: None, len },
+            };
+        }
+        let len = match after.bytes().next() {
+            Some(byte) if is_special(byte) => 1,
+            _ => after.bytes().take_while(|byte| is_name(*byte)).count(),
         };
+        let written = after.get(..len).unwrap_or_default();
+        Self { written, default: None, len: len.saturating_add(1) }
     }
-    let len = match after.bytes().next() {
-        Some(byte) if is_special(byte) => 1,
-        _ => after.bytes().take_while(|byte| is_name(*byte)).count(),
-    };
-    (after.get(..len).unwrap_or_default(), len.saturating_add(1))
+
+    fn value(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+        let name = self.written.strip_prefix("env:").unwrap_or(self.written);
+        let value = if name.is_empty() { None } else { lookup(name) };
+        match self.default {
+            Some(default) => {
+                Some(value.filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned()))
+            }
+            None => value,
+        }
+    }
 }
 
 const fn is_special(byte: u8) -> bool {
@@ -202,7 +269,7 @@ mod tests {
     #[test]
     fn variables_are_replaced_as_go_does() {
         // (text, expanded, undefined names), the cases of Go's os/env_test.go among them. SEED-013
-        let table: [(&str, &str, &[&str]); 23] = [
+        let table: [(&str, &str, &[&str]); 30] = [
             ("", "", &[]),
             ("$A", "alpha", &[]),
             ("${A}", "alpha", &[]),
@@ -215,7 +282,14 @@ mod tests {
             ("$12", "one2", &[]),
             ("${1}", "one", &[]),
             ("${12}", "", &["12"]),
-            ("$$", "", &["$"]),
+            ("$$", "$", &[]),
+            ("$$A $$$A", "$A $alpha", &[]),
+            ("${A:-x}", "alpha", &[]),
+            ("${B:-x y}z", "x yz", &[]),
+            ("${EMPTY:-x}", "x", &[]),
+            ("${B:-}", "", &[]),
+            ("${B:-a:-$b}", "a:-$b", &[]),
+            ("${env:A}", "alpha", &[]),
             ("$*-", "-", &["*"]),
             ("${*}", "", &["*"]),
             ("${a b}", "blank", &[]),
@@ -251,40 +325,14 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_the_schema_key_of_a_document_are_left_alone() {
-        let table = [
-            ("{ // $A\n\"$A\"}", "{ // $A\n\"alpha\"}"),
-            ("/* $A\n$B */ $A", "/* $A\n$B */ alpha"),
-            (r#"{"$schema": "https://$A//$A"}"#, r#"{"$schema": "https://alpha//alpha"}"#),
-            (r#""a\"//$A" // $A"#, r#""a\"//alpha" // $A"#),
-            (r#""\\" // $A"#, r#""\\" // $A"#),
-            (r#""\\$A""#, r#""\\alpha""#),
-            ("/* $A", "/* $A"),
-        ];
-        for (text, expanded) in table {
-            assert_eq!(expand_document(text, usize::MAX, &lookup).text, expanded, "{text}");
+    fn offsets_lead_back_to_how_a_string_is_written() {
+        let token = r#""ä\n\u0041\ud83d\ude00\"$X""#;
+        let value: String = serde_json::from_str(token).unwrap();
+        for (read, written) in [("ä", "ä"), ("\n", "\\n"), ("A", "\\u0041"), ("😀", "\\ud83d"), ("$X", "$X")]
+        {
+            let at = value.find(read).unwrap();
+            assert_eq!(Some(written_offset(token, at)), token.find(written), "{read:?}");
         }
-    }
-
-    #[test]
-    fn offsets_lead_back_to_the_original() {
-        let original = "ab $LINES cd $A$EMPTY ef";
-        let result = expand_env(original, lookup);
-        assert_eq!(result.text, "ab 1\n2\n3 cd alpha ef");
-        for (expanded, origin) in [
-            ("ab", "ab"),
-            ("1\n2", "$LINES"),
-            ("2\n3", "$LINES"),
-            ("cd", "cd"),
-            (" cd", " cd"),
-            (" ef", " ef"),
-            ("pha", "$A"),
-            ("ef", "ef"),
-        ] {
-            let at = result.text.find(expanded).unwrap();
-            assert_eq!(Some(result.origin(at)), original.find(origin), "{expanded}");
-            assert_eq!(result.is_replaced(at), origin.starts_with('$'));
-        }
-        assert_eq!(result.origin(result.text.len()), original.len());
+        assert_eq!(written_offset("\"a", 9), 2);
     }
 }

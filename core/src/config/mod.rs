@@ -5,8 +5,8 @@
 //! its position and, for an unknown key, the nearest known one.
 //!
 //! ```text
-//! text ── env (expansion) ── tree (JSON with places) ── fields (types) ── proxy · merged · options · oauth2
-//!                                                                      └─ server · transport · filter · overrides · v1
+//! text ── tree (JSON with places) · env (variables) ── fields (types) ── proxy · merged · options · oauth2
+//!                                                                    └─ server · transport · filter · overrides · v1
 //! ```
 //! `access` says in words who may in.
 //!
@@ -115,21 +115,20 @@ pub struct Loaded {
     pub warnings: Vec<Notice>,
 }
 
-/// Expands, reads and checks a configuration.
+/// Reads and checks a configuration, variables replaced by their values.
 ///
 /// # Errors
 /// All problems, warnings included, in the order of the text; at least one of them is an error.
 pub fn parse(source: &Source<'_>) -> Result<Loaded, Vec<Notice>> {
-    let expanded = match source.env {
-        Some(lookup) => env::expand_document(source.text, TEXT_BYTES_MAX, lookup),
-        None => Expanded::verbatim(source.text),
-    };
-    let mut report = Report::new(source, &expanded);
-    let config = if expanded.text.len() > TEXT_BYTES_MAX {
+    let mut report = Report::new(source);
+    let config = if source.text.len() > TEXT_BYTES_MAX {
         report.error(0, format!("a configuration of more than {TEXT_BYTES_MAX} bytes is not read"));
         None
     } else {
-        match tree::read(&expanded.text) {
+        let mut env = env::Env::new(source.env, TEXT_BYTES_MAX);
+        let root = tree::read(source.text, &mut env);
+        report.know(env);
+        match root {
             Ok(root) => read(&mut report, &root),
             Err(error) => {
                 report.error(error.at, error.message);

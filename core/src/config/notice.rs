@@ -4,14 +4,14 @@
 //! It knows nothing of the meaning of what is read.
 //!
 //! Invariants: a message never holds the value of a secret (callers name keys, never values that may be one);
-//! the position is that in the original text, before the expansion of variables.
+//! the position is that in the text as it is written.
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::Source;
-use super::env::{Expanded, Undefined};
+use super::env::{Env, Undefined};
 
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,10 +52,12 @@ impl fmt::Display for Notice {
     }
 }
 
-/// Collects problems. Offsets given to it are those of the expanded text.
+/// Collects problems.
 pub(super) struct Report<'a> {
     text: &'a str,
-    expanded: &'a Expanded,
+    undefined: Vec<Undefined>,
+    /// Where values start that came from variables, in order.
+    replaced: Vec<usize>,
     line_starts: Vec<usize>,
     source: Arc<str>,
     strict: bool,
@@ -65,11 +67,12 @@ pub(super) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(source: &Source<'a>, expanded: &'a Expanded) -> Self {
+    pub(super) fn new(source: &Source<'a>) -> Self {
         let ends = source.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         Self {
             text: source.text,
-            expanded,
+            undefined: Vec::new(),
+            replaced: Vec::new(),
             line_starts: std::iter::once(0).chain(ends.map(|(at, _)| at.saturating_add(1))).collect(),
             source: shown_source(source.name).into(),
             strict: source.strict,
@@ -79,17 +82,23 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// What reading has found out about variables.
+    pub(super) fn know(&mut self, env: Env<'_>) {
+        self.undefined = env.undefined;
+        self.replaced = env.replaced;
+    }
+
     pub(super) fn error(&mut self, at: usize, message: impl Into<String>) {
         self.errors = self.errors.saturating_add(1);
         let mut message = message.into();
-        if self.expanded.is_replaced(at) {
-            message.push_str(" (in the value of an environment variable)");
+        if self.replaced.binary_search(&at).is_ok() {
+            message.push_str(" (with the values of environment variables in it)");
         }
-        self.push(Severity::Error, self.expanded.origin(at), message);
+        self.push(Severity::Error, at, message);
     }
 
     pub(super) fn warn(&mut self, at: usize, message: impl Into<String>) {
-        self.push(Severity::Warning, self.expanded.origin(at), message.into());
+        self.push(Severity::Warning, at, message.into());
     }
 
     /// A key that nobody knows: the file may be for a newer version, so it is no error unless asked for
@@ -124,14 +133,13 @@ impl<'a> Report<'a> {
 
     /// `line 7`, for messages that point to a second place.
     pub(super) fn line_of(&self, at: usize) -> String {
-        format!("line {}", self.position(self.expanded.origin(at)).0)
+        format!("line {}", self.position(at).0)
     }
 
     /// All problems in the order of the text, and whether one of them is an error.
     pub(super) fn finish(mut self) -> (Vec<Notice>, bool) {
-        let expanded = self.expanded;
-        for undefined in &expanded.undefined {
-            let message = self.undefined_message(undefined);
+        for undefined in std::mem::take(&mut self.undefined) {
+            let message = self.undefined_message(&undefined);
             self.push(Severity::Warning, undefined.at, message);
         }
         self.notices.sort_by_key(|notice| (notice.line, notice.column));
@@ -140,15 +148,17 @@ impl<'a> Report<'a> {
 
     /// A name is repeated only where it was surely meant as one: `pass$word` names a piece of a password.
     fn undefined_message(&self, undefined: &Undefined) -> String {
-        let hidden = |span: &Range<usize>| {
-            (self.expanded.origin(span.start)..self.expanded.origin(span.end)).contains(&undefined.at)
-        };
-        if self.secrets.iter().any(hidden) {
+        if self.secrets.iter().any(|span| span.contains(&undefined.at)) {
             return "a `$` in here starts the name of an environment variable that is not set, it was replaced by \
-                    nothing; if it is part of a password or token, turn the expansion off with -expand-env=false"
+                    nothing; if it is part of a password or token, write $$"
                 .into();
         }
         let name = &undefined.name;
+        if name.starts_with("input:") {
+            return "an editor would ask for this `${input:…}`, here it was replaced by nothing: write ${NAME} and \
+                    set that environment variable"
+                .into();
+        }
         let looks_meant = name.len() <= 64
             && name.bytes().any(|byte| byte.is_ascii_alphabetic())
             && name.bytes().all(|byte| {
@@ -165,8 +175,8 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn push(&mut self, severity: Severity, origin: usize, message: String) {
-        let (line, column) = self.position(origin);
+    fn push(&mut self, severity: Severity, at: usize, message: String) {
+        let (line, column) = self.position(at);
         if self.notices.len() < NOTICES_MAX {
             self.notices.push(Notice { severity, message, source: Arc::clone(&self.source), line, column });
         }
@@ -224,8 +234,7 @@ mod tests {
     #[test]
     fn positions_count_lines_and_characters_from_one() {
         let text = "äb\n\ncd";
-        let expanded = Expanded::verbatim(text);
-        let report = Report::new(&Source { text, name: "x", strict: false, env: None }, &expanded);
+        let report = Report::new(&Source { text, name: "x", strict: false, env: None });
         for (at, position) in
             [(0, (1, 1)), (2, (1, 2)), (3, (1, 3)), (4, (2, 1)), (5, (3, 1)), (7, (3, 3)), (99, (3, 3))]
         {

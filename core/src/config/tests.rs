@@ -7,6 +7,7 @@ mod oauth2;
 mod problems;
 mod seed;
 mod tools;
+mod variables;
 
 const SAMPLE: &str = include_str!("../../../templates/config.jsonc");
 

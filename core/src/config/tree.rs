@@ -1,7 +1,7 @@
 //! JSON with comments and trailing commas, read into a tree in which every key and value knows its place.
 //!
 //! Comments (`//` and `/* */`) count as blanks, so offsets are simply those of the text. Everything else is
-//! RFC 8259, strings and numbers being decoded by serde_json.
+//! RFC 8259, strings and numbers being decoded by serde_json, but for variables (see [`env`](super::env)).
 //!
 //! Invariants: no recursion (an explicit stack, at most [`DEPTH_MAX`] deep, so that dropping the tree is safe
 //! as well); an error never repeats text, which may be a secret.
@@ -10,6 +10,8 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+
+use super::env::{Env, TooLarge};
 
 /// A value and where it stands.
 pub(super) struct Node {
@@ -55,9 +57,9 @@ impl Value {
     }
 }
 
-/// Reads a whole document.
-pub(super) fn read(text: &str) -> Result<Node, SyntaxError> {
-    let mut reader = Reader { text, at: 0 };
+/// Reads a whole document, with the values of variables.
+pub(super) fn read(text: &str, env: &mut Env<'_>) -> Result<Node, SyntaxError> {
+    let mut reader = Reader { text, at: 0, env };
     reader.eat("\u{feff}");
     let root = reader.read_value()?;
     reader.skip_blanks()?;
@@ -67,9 +69,10 @@ pub(super) fn read(text: &str) -> Result<Node, SyntaxError> {
     }
 }
 
-struct Reader<'a> {
+struct Reader<'a, 'e, 'l> {
     text: &'a str,
     at: usize,
+    env: &'e mut Env<'l>,
 }
 
 /// A list or object that is still open.
@@ -102,7 +105,7 @@ impl Frame {
     }
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Reader<'a, '_, '_> {
     fn read_value(&mut self) -> Result<Node, SyntaxError> {
         let mut open: Vec<Frame> = Vec::new();
         loop {
@@ -175,6 +178,7 @@ impl<'a> Reader<'a> {
     fn read_scalar(&mut self) -> Result<Value, SyntaxError> {
         match self.peek() {
             Some(b'"') => self.read_string().map(Value::String),
+            Some(b'$') => self.read_variable(),
             Some(b'-' | b'0'..=b'9') => {
                 let at = self.at;
                 let number = self
@@ -194,6 +198,22 @@ impl<'a> Reader<'a> {
             }
             _ => Err(self.unexpected("a value")),
         }
+    }
+
+    /// Reads a variable that stands for a whole value.
+    fn read_variable(&mut self) -> Result<Value, SyntaxError> {
+        let at = self.at;
+        let rest = self.text.get(at..).unwrap_or_default();
+        let Some((len, value)) = self.env.scalar(rest, at) else { return Err(self.unexpected("a value")) };
+        self.at = at.saturating_add(len);
+        if self
+            .peek()
+            .is_some_and(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b']' | b'}' | b'/'))
+        {
+            return Err(error(at, "a variable outside of quotes stands for a whole value"));
+        }
+        let value = value.map_err(|TooLarge| too_large(at))?;
+        value.ok_or_else(|| error(at, "this variable is not set, and there is no default as in ${NAME:-1}"))
     }
 
     /// Reads a string, the opening quote being next.
@@ -216,11 +236,15 @@ impl<'a> Reader<'a> {
         }
         self.at = end.saturating_add(1);
         let token = self.text.get(start..self.at).unwrap_or_default();
-        serde_json::from_str(token).map_err(|cause| {
+        let string: String = serde_json::from_str(token).map_err(|cause| {
             // The column is that of the last byte serde_json looked at, from 1.
             let at = start.saturating_add(cause.column().saturating_sub(1)).min(end);
             error(at, "this string has an escape sequence that JSON does not know")
-        })
+        })?;
+        if string == "$schema" {
+            return Ok(string);
+        }
+        self.env.string(string, token, start).map_err(|TooLarge| too_large(start))
     }
 
     fn skip_blanks(&mut self) -> Result<(), SyntaxError> {
@@ -273,6 +297,10 @@ impl<'a> Reader<'a> {
 
 fn error(at: usize, message: impl Into<Cow<'static, str>>) -> SyntaxError {
     SyntaxError { at, message: message.into() }
+}
+
+fn too_large(at: usize) -> SyntaxError {
+    error(at, "with the value of this variable the configuration is larger than what is read")
 }
 
 /// The deepest key of the format is at depth 5.

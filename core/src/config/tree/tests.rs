@@ -1,5 +1,10 @@
 use super::*;
 
+/// The tree of a text without variables.
+fn read(text: &str) -> Result<Node, SyntaxError> {
+    super::read(text, &mut Env::new(None, 0))
+}
+
 /// The tree as compact JSON, with the offset of every value in front of it.
 fn show(node: &Node, out: &mut String) {
     out.push_str(&format!("{}:", node.span.start));
