@@ -57,9 +57,15 @@ impl Routes {
         }
     }
 
-    /// The route of a request path. Escapes are resolved, since clients escape what browsers would, unless the path is
-    /// one as it stands: that of `baseURL` may hold escapes.
+    /// The route of a request path. A slash at its end makes no difference: users write it, and so do the addresses of
+    /// well-known servers.
     pub(crate) fn find(&self, path: &str) -> Option<Route> {
+        self.look_up(path).or_else(|| self.look_up(path.strip_suffix('/')?))
+    }
+
+    /// Escapes are resolved, since clients escape what browsers would, unless the path is one as it stands: that of
+    /// `baseURL` may hold escapes.
+    fn look_up(&self, path: &str) -> Option<Route> {
         match self.table.get(path) {
             None if path.contains('%') => self.table.get(&unescape(path)?).copied(),
             found => found.copied(),
@@ -176,7 +182,7 @@ mod tests {
     #[test]
     fn streamable_http_has_three_spellings_and_no_redirect() {
         let routes = routes("streamable-http", &["a", "fetch/secret"]); // SEED-003, SEED-042, SEED-081
-        for path in ["/pre/a", "/pre/a/", "/pre/a/mcp"] {
+        for path in ["/pre/a", "/pre/a/", "/pre/a/mcp", "/pre/a/mcp/"] {
             assert_eq!(endpoint(&routes, path), Some((0, Endpoint::Mcp)), "{path}");
         }
         assert_eq!(endpoint(&routes, "/pre/fetch/secret/mcp"), Some((1, Endpoint::Mcp)));
@@ -188,9 +194,30 @@ mod tests {
             "/pre/fetch",
             "/",
             "/pre",
-            "/pre/a/mcp/",
+            "/pre/",
+            "/pre/a/mcp//",
+            "/pre/a//mcp",
         ] {
             assert_eq!(endpoint(&routes, path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_makes_no_difference() {
+        let routes = routes("both", &["a", "my server", "mcp"]); // FT-203
+        for path in [
+            "/pre/mcp",
+            "/pre/sse",
+            "/pre/message",
+            "/pre/a/mcp",
+            "/pre/a/sse",
+            "/pre/a/message",
+            "/pre/my%20server/mcp",
+            "/pre/mcp/mcp",
+        ] {
+            let found = endpoint(&routes, path);
+            assert!(found.is_some(), "{path}");
+            assert_eq!(endpoint(&routes, &format!("{path}/")), found, "{path}/");
         }
     }
 

@@ -53,8 +53,7 @@ impl Server {
 
     /// Protected resource metadata (RFC 9728 §2) of what is at `path`. Nothing is told apart that is not protected.
     pub(super) fn resource_metadata(&self, issuer: &Issuer, path: &str) -> Reply {
-        let bare = path.strip_suffix('/').unwrap_or(path);
-        let Some((resource, name)) = self.described(issuer, bare) else { return Reply::not_found().open() };
+        let Some((resource, name)) = self.described(issuer, path) else { return Reply::not_found().open() };
         let document = json!({
             "resource": resource,
             "authorization_servers": [issuer.text()],
@@ -68,16 +67,18 @@ impl Server {
     /// The resource at a path, and what it is called.
     fn described(&self, issuer: &Issuer, path: &str) -> Option<(String, String)> {
         let proxy = &self.settings.name;
-        if path.is_empty() || path == issuer.path() {
+        let bare = path.strip_suffix('/').unwrap_or(path);
+        if bare.is_empty() || bare == issuer.path() {
             // A client that cannot tell paths apart: the only server there is, or all of them.
             let mut protected = self.settings.resources.iter().filter(|resource| resource.protected);
             return match (protected.next(), protected.next()) {
                 (None, _) => None,
-                (Some(only), None) if path.is_empty() => {
+                (Some(only), None) if bare.is_empty() => {
                     let resource = issuer.endpoint(&format!("/{}/mcp", only.key));
                     Some((resource, format!("{} ({proxy})", only.label)))
                 }
-                (Some(_), _) => Some((issuer.text(), proxy.clone())),
+                (Some(_), _) if bare.is_empty() => Some((issuer.text(), proxy.clone())),
+                (Some(_), _) => Some((format!("{}{path}", issuer.origin()), proxy.clone())),
             };
         }
         let resource = format!("{}{path}", issuer.origin());

@@ -286,6 +286,7 @@ impl Proxy {
         self.check_ready(entry)?;
         let key = self.new_session(Transport::Sse, entry)?;
         let path = client.http.head().path();
+        let path = path.strip_suffix('/').unwrap_or(path);
         let message = format!("{}/message", path.strip_suffix("/sse").unwrap_or(path));
         let stream = Stream::standalone(&self.fx, false);
         self.down.attach(&mut self.fx, client, key, stream, true);

@@ -1,6 +1,7 @@
 //! Scenarios over the simulated world. Each name says the behaviour; each story runs under several seeds, that is
 //! several weathers of the network, with all checkers of the simulator on.
 
+mod addresses;
 mod batches;
 mod calls;
 mod children;

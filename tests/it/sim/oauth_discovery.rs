@@ -88,8 +88,14 @@ fn each_resource_is_described_under_the_name_it_was_asked_for() {
                 assert_eq!(json["scopes_supported"], json!(["mcp"]));
                 assert!(no_null(&json));
             }
-            let slash = w.get(&format!("{RESOURCE}{base}/fs/")).json();
-            assert_eq!(slash["resource"], json!(format!("http://localhost:9090{base}/fs")));
+            // FT-203: also with a slash at the end, in the challenge as in the document (RFC 9728 §3.3).
+            for path in ["/fs/", "/fs/mcp/", "/web/sse/", "/mcp/", "/sse/"] {
+                let resource = w.get(&format!("{RESOURCE}{base}{path}")).json()["resource"].clone();
+                assert_eq!(resource, json!(format!("http://localhost:9090{base}{path}")));
+                let refused = w.knock(path, "");
+                let named = format!("resource_metadata=\"http://localhost:9090{RESOURCE}{base}{path}\"");
+                assert!(refused.field("www-authenticate").unwrap().contains(&named), "{path}: {refused:?}");
+            }
             let root = w.get(RESOURCE).json();
             assert_eq!(root["resource"], json!(format!("http://localhost:9090{base}")));
             let unknown = w.get(&format!("{RESOURCE}{base}/nobody/mcp"));
