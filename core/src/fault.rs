@@ -161,7 +161,17 @@ impl Code {
             | Self::InvalidRequest => -32600,
         }
     }
+
+    /// The `data` of the JSON-RPC error, for clients that decide by words whether to begin a new session: some look for
+    /// the status in the text of an error.
+    pub const fn data(self) -> Option<&'static str> {
+        if matches!(self, Self::UnknownSession) { Some(SESSION_GONE) } else { None }
+    }
 }
+
+/// What a client with an unknown session has to do.
+const SESSION_GONE: &str =
+    "HTTP 404 Not Found: this session is not known (any more), send initialize to begin a new one";
 
 /// Something that went wrong with one connection or one call.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -166,13 +166,19 @@ impl Client {
         self.respond(fx, 200, &[("content-type", "text/event-stream")], &Pieces::of(&[]));
     }
 
-    /// A fault as the whole response: a JSON-RPC error without a request to name.
-    pub(crate) fn answer_fault(&mut self, fx: &mut Effects, fault: &Fault, extra: &[(&str, &str)]) {
+    /// A fault as the whole response: a JSON-RPC error for the request of this id.
+    pub(crate) fn answer_fault(
+        &mut self,
+        fx: &mut Effects,
+        fault: &Fault,
+        id: &[u8],
+        extra: &[(&str, &str)],
+    ) {
         if fault.code == Code::Unauthorized {
             let headers = [("content-type", "text/plain; charset=utf-8"), ("www-authenticate", "Bearer")];
             return self.respond_bytes(fx, 401, &headers, b"Unauthorized\n");
         }
-        let body = error_body(b"null", fault);
+        let body = error_body(id, fault);
         let mut headers = vec![("content-type", "application/json")];
         headers.extend_from_slice(extra);
         self.respond(fx, fault.code.status(), &headers, &Pieces::of(&[body.as_bytes()]));
@@ -360,11 +366,15 @@ impl Client {
     }
 }
 
+/// The id of an error for a request whose id could not be read (JSON-RPC 2.0 §5).
+pub(crate) const NO_ID: &[u8] = b"null";
+
 /// A JSON-RPC error response.
 pub(crate) fn error_body(id: &[u8], fault: &Fault) -> String {
     let id = std::str::from_utf8(id).unwrap_or("null");
     let (code, message) = (fault.code.json_rpc(), quote(&fault.detail));
-    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":{message}}}}}")
+    let data = fault.code.data().map(|data| format!(",\"data\":{}", quote(data))).unwrap_or_default();
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":{message}{data}}}}}")
 }
 
 /// The headers that let a page of `origin` read the response.

@@ -5,7 +5,9 @@
 //! count only at the outermost level, so that an `id` inside a result is never taken for that of the answer. Nothing is
 //! decided here about text that looks like a line of a log: without `jsonrpc` it is none of ours.
 
-use super::scan::{Span, place_of, skip_blanks, skip_string};
+use super::number::is_integer;
+use super::scan::{Span, check, place_of, skip_blanks, skip_string};
+use crate::fault::Code;
 
 /// What was found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -89,6 +91,21 @@ impl Salvage {
         self.versioned && !self.method && (self.outcome || self.closed)
     }
 
+    /// The raw id of a message that is meant as a request and is whole, however it may be unfit. What is no JSON has no
+    /// id that could be trusted (JSON-RPC 2.0 §5).
+    pub fn id_of_request(text: &[u8]) -> Option<Span> {
+        match check(text, 0, usize::MAX) {
+            Ok(whole) if text.get(whole.end..)?.trim_ascii().is_empty() => {}
+            // What nests too deeply is JSON all the same.
+            Err(fault) if fault.code == Code::InvalidRequest => {}
+            Ok(_) | Err(_) => return None,
+        }
+        let found = Self::of(text);
+        let id = found.id.filter(|_| found.method && found.closed)?;
+        let raw = id.of(text);
+        (std::str::from_utf8(text).is_ok() && (raw.starts_with(b"\"") || is_integer(raw))).then_some(id)
+    }
+
     /// The raw id of an answer of which only both ends are left.
     pub fn id_of_ends<'a>(head: &'a [u8], tail: &'a [u8]) -> Option<&'a [u8]> {
         let begun = Self::of(head);
@@ -170,6 +187,38 @@ mod tests {
         ];
         for (text, id) in table {
             assert_eq!(named(text), id, "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_served_is_named_if_its_id_is_one() {
+        // FT-204
+        let deep = format!(r#"{{"id":5,"method":"m","params":{}1{}}}"#, "[".repeat(5_000), "]".repeat(5_000));
+        let table: [(&[u8], Option<&str>); 20] = [
+            (br#"{"jsonrpc":"2.0","id":4,"method":"server/discover"}"#, Some("4")),
+            (br#" {"id":"a\u0062","method":7}"#, Some(r#""a\u0062""#)),
+            (br#"{"jsonrpc":"1.0","id":8.0,"method":"m","params":[{"id":1}]}"#, Some("8.0")),
+            (br#"{"method":"m","id":-3,"result":{}}"#, Some("-3")),
+            (deep.as_bytes(), Some("5")),
+            (br#"{"id":1,"method":"m"} x"#, None),
+            (br#"{"id":1.5,"method":"m"}"#, None),
+            (br#"{"id":01,"method":"m"}"#, None),
+            (br#"{"id":null,"method":"m"}"#, None),
+            (br#"{"id":true,"method":"m"}"#, None),
+            (br#"{"id":{},"method":"m"}"#, None),
+            (br#"{"id":"\x","method":"m"}"#, None),
+            (br#"{"id":1,"id":2,"method":"m"}"#, None),
+            (br#"{"method":"m"}"#, None),
+            (br#"{"id":1,"result":{}}"#, None),
+            (br#"{"id":1,"method":"m","params":{"a":NaN}}"#, None),
+            (br#"{"id":1,"method":"m","params":{"#, None),
+            (br#"[{"id":1,"method":"m"}]"#, None),
+            (b"{\"id\":\"\xff\",\"method\":\"m\"}", None),
+            (b"", None),
+        ];
+        for (text, id) in table {
+            let found = Salvage::id_of_request(text).map(|id| std::str::from_utf8(id.of(text)).unwrap());
+            assert_eq!(found, id, "{}", String::from_utf8_lossy(text));
         }
     }
 

@@ -83,7 +83,7 @@ impl Proxy {
     ) -> Option<Vec<u8>> {
         let envelope = match parsed {
             Ok(envelope) => envelope,
-            Err(fault) => return Some(error_body(b"null", &fault).into_bytes()),
+            Err(fault) => return Some(error_body(self.id_of_request(text), &fault).into_bytes()),
         };
         if envelope.kind != Kind::Request {
             self.on_client_note(key, &envelope, text);

@@ -6,14 +6,14 @@
 use super::logins::as_oauth_error;
 use super::sessions::unknown_session;
 use super::{Proxy, Stage};
-use crate::downstream::client::{Admission, Admitted, Client, Task};
+use crate::downstream::client::{Admission, Admitted, Client, NO_ID, Task};
 use crate::downstream::session::Transport;
 use crate::downstream::stream::Stream;
 use crate::fault::{Code, Fault};
 use crate::health::Page;
 use crate::http::{CONTINUE, Method, RequestHead, ServerEvent};
 use crate::id::{ConnId, UpstreamId};
-use crate::json::Pieces;
+use crate::json::{Pieces, Raw};
 use crate::log::Level;
 use crate::oauth::Reply;
 use crate::route::{Endpoint, Place, Route};
@@ -108,7 +108,9 @@ impl Proxy {
                     self.fx.log(Level::Debug, None, format!("bad request from {}: {fault}", client.peer()));
                     match client.admitted {
                         Some(Admission::OAuth) => client.answer_reply(&mut self.fx, &as_oauth_error(&fault)),
-                        Some(Admission::Mcp(_)) | None => client.answer_fault(&mut self.fx, &fault, &[]),
+                        Some(Admission::Mcp(_)) | None => {
+                            client.answer_fault(&mut self.fx, &fault, NO_ID, &[]);
+                        }
                     }
                 }
             }
@@ -130,7 +132,7 @@ impl Proxy {
         if client.task == Task::Reading && client.http.is_mid_request() {
             let fault = Fault::peer(Code::PeerTimeout, "the request did not arrive in time");
             client.http.abort();
-            client.answer_fault(&mut self.fx, &fault, &[]);
+            client.answer_fault(&mut self.fx, &fault, NO_ID, &[]);
         } else {
             self.drop_client(conn);
         }
@@ -157,9 +159,13 @@ impl Proxy {
         }
     }
 
+    /// Refuses a request: under its id, if it came so far that it has one to read.
     fn refuse(&mut self, client: &mut Client, refusal: &Refusal) {
         match refusal {
-            Refusal::Fault { fault, header } => client.answer_fault(&mut self.fx, fault, header.as_slice()),
+            Refusal::Fault { fault, header } => {
+                let id = Raw::new(self.id_of_request(client.http.body()));
+                client.answer_fault(&mut self.fx, fault, id.as_bytes(), header.as_slice());
+            }
             Refusal::Reply(reply) => client.answer_reply(&mut self.fx, reply),
         }
     }

@@ -13,7 +13,7 @@
 //! ([`crate::ledger`]). Messages of the usual size go on.
 
 use super::Proxy;
-use crate::downstream::client::{Client, Task};
+use crate::downstream::client::{Client, NO_ID, Task};
 use crate::fault::{Code, Fault};
 use crate::id::{ConnId, UpstreamId};
 use crate::log::Level;
@@ -100,7 +100,7 @@ impl Proxy {
         }
         client.http.abort();
         let fault = Fault::local(Code::Overloaded, NO_MEMORY_FOR_REQUEST);
-        client.answer_fault(&mut self.fx, &fault, &[("retry-after", "2")]);
+        client.answer_fault(&mut self.fx, &fault, NO_ID, &[("retry-after", "2")]);
     }
 
     /// Whether the answer that an exchange is receiving may go on.

@@ -14,12 +14,12 @@ use super::clients::{Refusal, accepts};
 use super::pressure::NO_MEMORY_FOR_ANSWER;
 use super::targets::Subject;
 use crate::downstream::Role;
-use crate::downstream::client::{Admitted, Client, error_body};
+use crate::downstream::client::{Admitted, Client, NO_ID, error_body};
 use crate::downstream::session::Transport;
 use crate::downstream::stream::Stream;
 use crate::fault::{Code, Fault};
 use crate::id::Key;
-use crate::json::{self, Envelope, Kind, Pieces, Raw, Span};
+use crate::json::{self, Envelope, Kind, Pieces, Raw, Salvage, Span};
 use crate::log::Level;
 use crate::mcp::{Declared, LogLevel, Method, Profile, Revision};
 use crate::mux::ClientOrigin;
@@ -374,6 +374,12 @@ impl Proxy {
         } else if method == Method::Progress {
             self.on_client_progress(key, envelope, text);
         }
+    }
+
+    /// The raw id of what is meant as a request, also if it is not fit to be served; `null` if there is none to read.
+    pub(super) fn id_of_request<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        let id = Salvage::id_of_request(text).map(|span| span.of(text));
+        id.filter(|id| id.len() <= self.fx.limits.id_bytes_max).unwrap_or(NO_ID)
     }
 
     pub(super) fn parse(&self, text: &[u8]) -> Result<Envelope, Fault> {

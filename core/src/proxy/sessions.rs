@@ -1,6 +1,12 @@
 //! Sessions: which one a request belongs to, how one begins and what ends with it.
 //!
 //! A session belongs to the principal and the view that it was opened with; named by anybody else it is unknown.
+//!
+//! Deliberately absent: sessions that outlive the process. An id could carry what `initialize` agreed, but it is given
+//! out before the session does anything: nobody could see in it that its client has watched a resource since, has set a
+//! log level, has a child of its own with a state, or has ended it. Going on without that would lose updates in silence.
+//! And a proxy without logins keeps nothing on disk that such an id could be sealed with. So the client is told in the
+//! words on which hosts begin a new session.
 
 use super::Proxy;
 use crate::downstream::client::Admitted;
@@ -110,6 +116,7 @@ impl Proxy {
     }
 }
 
+/// The words are those of the official SDKs: there are hosts that begin a new session only if they read exactly these.
 pub(super) fn unknown_session() -> Fault {
-    Fault::peer(Code::UnknownSession, "this session is not known (any more)")
+    Fault::peer(Code::UnknownSession, "Session terminated")
 }

@@ -25,6 +25,7 @@ mod merged;
 mod merged_changes;
 mod merged_lanes;
 mod merged_names;
+mod named_errors;
 mod negotiation;
 mod oauth_access;
 mod oauth_authorize;
