@@ -18,6 +18,7 @@ use super::authorize::Visit;
 use super::client::Lookup;
 use super::registration::clean_name;
 use super::store::{Document, State, unix};
+use crate::config::DocumentHosts;
 use crate::log::Level;
 use crate::time::Mono;
 use crate::url::Url;
@@ -36,6 +37,8 @@ const FRESH_MS_MAX: u64 = 24 * 3_600_000;
 const STALE_SECONDS_MAX: u64 = 7 * 24 * 3600;
 /// A document that could not be read is not asked for again for this long.
 const FAILED_MS: u64 = 60_000;
+/// Documents are not offered for this long after one could not be fetched at all: clients then register.
+const NOT_OFFERED_MS: u64 = 10 * 60_000;
 /// Copies and failures that are remembered.
 const ENTRIES_MAX: usize = 100;
 /// Visitors who wait for documents.
@@ -65,6 +68,8 @@ pub(super) struct Documents {
     failed: BTreeMap<String, Mono>,
     waiting: BTreeMap<u64, (String, Vec<Visit>)>,
     last_job: u64,
+    /// Nothing can be fetched, it seems, until then at least.
+    unreachable: Option<Mono>,
 }
 
 impl Documents {
@@ -85,6 +90,7 @@ impl Documents {
     pub(super) fn sweep(&mut self, now: Mono) {
         self.fresh.retain(|_, until| now < *until);
         self.failed.retain(|_, until| now < *until);
+        self.unreachable = self.unreachable.filter(|until| now < *until);
     }
 }
 
@@ -92,6 +98,16 @@ impl Server {
     /// Whether documents at the host of this id are read.
     pub(super) fn admits_document(&self, id: &str) -> bool {
         document_url(id).is_some_and(|url| self.settings.options.document_hosts.admit(url.host()))
+    }
+
+    /// Whether clients are told that they may come with a document: one that could not be fetched leaves its client
+    /// with an error page, while registering works. Where documents of any host are read it could be anybody's own host
+    /// that is away, and without registration there is no other way.
+    pub(super) fn offers_documents(&self) -> bool {
+        let options = &self.settings.options;
+        let is_down = self.documents.unreachable.is_some_and(|until| self.now.mono < until);
+        let counts = options.registration && !matches!(options.document_hosts, DocumentHosts::Any);
+        options.document_hosts.is_on() && !(is_down && counts)
     }
 
     /// Looks for the client of an authorization request.
@@ -144,6 +160,12 @@ impl Server {
     pub(super) fn on_document(&mut self, job: u64, result: Result<Fetched, String>) {
         let Some((id, visits)) = self.documents.waiting.remove(&job) else { return };
         let now = self.now.mono;
+        let has_copy = self.documents.has_copy(&id, self.book.staged());
+        match &result {
+            Ok(_) => self.documents.unreachable = None,
+            Err(_) if !has_copy => self.documents.unreachable = Some(now.plus_ms(NOT_OFFERED_MS)),
+            Err(_) => {}
+        }
         match result.and_then(|fetched| Ok((read(&id, &fetched)?, fresh_ms(&fetched.cache_control)))) {
             Ok((document, fresh_ms)) => {
                 self.event(Level::Info, "cimd_fetch", &[("client", &id), ("result", "ok")]);
@@ -152,10 +174,11 @@ impl Server {
                 self.keep_document(&id, document);
             }
             Err(reason) => {
+                let hint = if has_copy { COPY } else { WITHOUT };
                 self.event(
                     Level::Warn,
                     "cimd_fetch",
-                    &[("client", &id), ("result", "failed"), ("reason", &reason)],
+                    &[("client", &id), ("result", "failed"), ("reason", &reason), ("hint", hint)],
                 );
                 insert(&mut self.documents.failed, &id, now.plus_ms(FAILED_MS));
             }
@@ -200,7 +223,14 @@ impl Server {
     }
 }
 
-const UNREADABLE: &str = "The description of this application cannot be read at the moment.";
+const UNREADABLE: &str = "The description of this application cannot be read at the moment, because this proxy gets no \
+                          good answer from its site. Whoever runs the proxy can set clientIdMetadata.allowedHosts to \
+                          [], so that the application registers instead.";
+
+/// For the log: how clients get in without documents.
+const WITHOUT: &str = "clientIdMetadata.allowedHosts [] lets clients register instead";
+/// For the log: nobody is kept out.
+const COPY: &str = "an earlier copy is used";
 
 /// The URL that an id is, if it may be one (draft §3).
 fn document_url(id: &str) -> Option<Url> {
@@ -281,19 +311,32 @@ fn insert(map: &mut BTreeMap<String, Mono>, id: &str, until: Mono) {
     map.insert(id.to_owned(), until);
 }
 
-/// Copies that come with the program: these documents have been out of reach for servers in data centres.
-const PINNED: [(&str, &str, &[&str]); 2] = [
+/// Copies that come with the program: these documents have been out of reach for servers in data centres, and are for a
+/// proxy without a way out. Loopback targets fit any port. Who is let in is for the policy of redirect targets to say.
+const PINNED: [(&str, &str, &[&str]); 7] = [
     (
         "https://claude.ai/oauth/mcp-oauth-client-metadata",
         "Claude",
         &["https://claude.ai/api/mcp/auth_callback", "https://claude.com/api/mcp/auth_callback"],
     ),
+    ("https://claude.ai/oauth/claude-code-client-metadata", "Claude Code", &LOOPBACK),
+    ("https://chatgpt.com/oauth/codex/client.json", "Codex", &LOOPBACK),
     (
-        "https://claude.ai/oauth/claude-code-client-metadata",
-        "Claude Code",
-        &["http://localhost/callback", "http://127.0.0.1/callback"],
+        "https://chatgpt.com/oauth/client.json",
+        "ChatGPT",
+        &["https://chatgpt.com/connector_platform_oauth_redirect"],
     ),
+    (
+        "https://vscode.dev/oauth/client-metadata.json",
+        "Visual Studio Code",
+        &["http://127.0.0.1:33418/", "https://vscode.dev/redirect"],
+    ),
+    ("https://opencode.ai/oauth/opencode/client.json", "opencode", &LOOPBACK),
+    ("https://zed.dev/oauth/client-metadata.json", "Zed", &["http://127.0.0.1/callback"]),
 ];
+
+/// Where programs wait that choose a port anew each time.
+const LOOPBACK: [&str; 2] = ["http://localhost/callback", "http://127.0.0.1/callback"];
 
 #[cfg(test)]
 mod tests {

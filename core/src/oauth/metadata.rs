@@ -45,7 +45,7 @@ impl Server {
         set("revocation_endpoint_auth_methods_supported", methods);
         set("code_challenge_methods_supported", json!(["S256"]));
         set("authorization_response_iss_parameter_supported", json!(true));
-        if options.document_hosts.is_on() {
+        if self.offers_documents() {
             set("client_id_metadata_document_supported", json!(true));
         }
         members
