@@ -2,7 +2,7 @@
 
 use crate::args::{Load, Log};
 use crate::load::{load, tell_exposure};
-use mcp_proxy_core::config::{Config, Filter, Server, Transport};
+use mcp_proxy_core::config::{Config, Filter, OAuth2, Server, Transport};
 use mcp_proxy_core::route::{merged_paths, public_paths};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -48,7 +48,23 @@ fn report(config: &Config) -> String {
     if config.oauth2.as_ref().is_some_and(|oauth2| oauth2.enabled) {
         let _ = writeln!(out, "\nlogin at {}{}/oauth/authorize", base(config), config.base_path);
     }
+    if let Some(oauth2) = config.oauth2.as_ref().filter(|oauth2| oauth2.enabled) {
+        let _ = writeln!(out, "addresses of clients: {}", addresses(oauth2));
+    }
     out
+}
+
+/// Whose word counts about the address of a client, and what that asks of a reverse proxy.
+fn addresses(oauth2: &OAuth2) -> String {
+    if oauth2.trust.proxies.is_empty() {
+        return "those of their connections (trustedProxies)".to_owned();
+    }
+    match &oauth2.trust.header {
+        Some(header) => format!("from {header}, which the reverse proxy must replace, not only pass on"),
+        None => "from any known header. A reverse proxy that adds none leaves it to clients, allowedIPs included: let it \
+                 set X-Forwarded-For (templates/fronts) and name that in clientIPHeader"
+            .to_owned(),
+    }
 }
 
 /// The public URL without its path, which the routes repeat.

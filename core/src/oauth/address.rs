@@ -52,6 +52,11 @@ impl Trust {
         ClientAddress { shown, disagree: known.any(|other| *other != shown), claims }
     }
 
+    /// Whether a proxy whose word counts says nothing about the client.
+    pub fn is_silent(&self, peer: IpAddr, head: &RequestHead) -> bool {
+        self.trusts(peer.to_canonical()) && claims::read(self, head).is_empty()
+    }
+
     /// Whether this is a proxy whose word counts.
     pub fn trusts(&self, ip: IpAddr) -> bool {
         self.proxies.iter().any(|range| range.contains(ip))

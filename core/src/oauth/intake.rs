@@ -22,6 +22,7 @@ impl Server {
     /// The answer, if the head says enough.
     pub fn admit(&mut self, head: &RequestHead, peer: IpAddr) -> Result<usize, Reply> {
         let Some(endpoint) = self.endpoint(head.path()) else { return Err(Reply::not_found()) };
+        self.hint_about_address(head, peer);
         let (methods, max) = match endpoint {
             // A browser that may not ask would not see that there is nothing.
             Endpoint::Unknown if head.method() == Method::Options => {

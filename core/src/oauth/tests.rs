@@ -99,10 +99,14 @@ impl Desk {
     }
 
     fn send(&mut self, text: &str) -> Reply {
+        self.send_from([203, 0, 113, 9], text)
+    }
+
+    fn send_from(&mut self, peer: [u8; 4], text: &str) -> Reply {
         let mut http = crate::http::Server::new(Limits::default());
         http.push(text.as_bytes());
         assert_eq!(http.next(), Ok(Some(ServerEvent::Head)), "{text}");
-        let peer = IpAddr::from([203, 0, 113, 9]);
+        let peer = IpAddr::from(peer);
         self.server.set_now(self.now);
         if let Err(reply) = self.server.admit(http.head(), peer) {
             self.work();
@@ -446,4 +450,116 @@ fn whatever_comes_in_there_is_one_answer_and_no_panic() {
             assert!(!value.contains(['\r', '\n']), "{name}: {value:?}"); // OA-203
         }
     }
+}
+
+/// The address of the login page for a client with a document.
+fn page_of(id: &str, redirect: &str) -> String {
+    let query = [("client_id", id), ("redirect_uri", redirect), ("code_challenge", CHALLENGE)]
+        .map(|(name, value)| format!("{name}={}", form::encode_component(value)))
+        .join("&");
+    format!("/oauth/authorize?response_type=code&code_challenge_method=S256&resource={BASE}/fs/mcp&{query}")
+}
+
+#[test]
+fn documents_that_hosts_ship_are_known_without_a_way_out() {
+    // FT-704
+    let mut desk = Desk::new(json!({"allowedRedirectURIs": ["claude", "loopback", "vscode", "chatgpt"]}));
+    for (id, redirect, name) in [
+        ("https://claude.ai/oauth/mcp-oauth-client-metadata", CALLBACK, "Claude"),
+        (
+            "https://claude.ai/oauth/claude-code-client-metadata",
+            "http://localhost:3118/callback",
+            "Claude Code",
+        ),
+        ("https://chatgpt.com/oauth/codex/client.json", "http://127.0.0.1:41000/callback", "Codex"),
+        ("https://chatgpt.com/oauth/codex/client.json", "http://localhost:41000/callback", "Codex"),
+        (
+            "https://chatgpt.com/oauth/client.json",
+            "https://chatgpt.com/connector_platform_oauth_redirect",
+            "ChatGPT",
+        ),
+        ("https://vscode.dev/oauth/client-metadata.json", "http://127.0.0.1:33418/", "Visual Studio Code"),
+        (
+            "https://vscode.dev/oauth/client-metadata.json",
+            "https://vscode.dev/redirect",
+            "Visual Studio Code",
+        ),
+        ("https://opencode.ai/oauth/opencode/client.json", "http://127.0.0.1:19876/callback", "opencode"),
+        ("https://zed.dev/oauth/client-metadata.json", "http://127.0.0.1:5000/callback", "Zed"),
+    ] {
+        let page = desk.get(&page_of(id, redirect));
+        assert_eq!(page.status, 200, "{id}: {page:?}");
+        assert!(page.body.contains(name), "{id}: {page:?}");
+    }
+    assert!(desk.log.contains("an earlier copy is used"), "{}", desk.log);
+    assert_eq!(is_offered(&mut desk), Some(true), "nobody was kept out");
+    let strange = page_of("https://chatgpt.com/oauth/codex/client.json", "https://evil.example/callback");
+    assert_eq!(desk.get(&strange).status, 400);
+}
+
+fn is_offered(desk: &mut Desk) -> Option<bool> {
+    let metadata = desk.get("/.well-known/oauth-authorization-server");
+    let members: Value = serde_json::from_str(&metadata.body).unwrap();
+    members.get("client_id_metadata_document_supported").and_then(Value::as_bool)
+}
+
+#[test]
+fn documents_that_cannot_be_fetched_are_not_offered_for_a_while() {
+    // FT-704
+    let unknown = page_of("https://opencode.ai/oauth/other.json", "http://127.0.0.1:4000/callback");
+    let mut desk = Desk::new(json!({"allowedRedirectURIs": ["loopback"]}));
+    assert_eq!(is_offered(&mut desk), Some(true));
+    let page = desk.get(&unknown);
+    assert_eq!(page.status, 400);
+    assert!(page.body.contains("clientIdMetadata.allowedHosts"), "{page:?}");
+    assert!(
+        desk.log.contains("reason=\"no network\" hint=\"clientIdMetadata.allowedHosts []"),
+        "{}",
+        desk.log
+    );
+    assert_eq!(is_offered(&mut desk), None, "clients register now");
+    desk.pass(599);
+    assert_eq!(is_offered(&mut desk), None);
+    desk.pass(1);
+    assert_eq!(is_offered(&mut desk), Some(true));
+
+    // Without registration there is no other way in; of any host, anybody can name one that is away.
+    for oauth2 in [
+        json!({"allowedRedirectURIs": ["loopback"], "registration": false}),
+        json!({"allowedRedirectURIs": ["loopback"], "clientIdMetadata": {"allowedHosts": ["*"]}}),
+    ] {
+        let mut desk = Desk::new(oauth2);
+        assert_eq!(desk.get(&unknown).status, 400);
+        assert_eq!(is_offered(&mut desk), Some(true));
+    }
+}
+
+#[test]
+fn a_front_that_adds_no_address_is_told_once() {
+    // FT-602
+    let get = |fields: &str| {
+        format!(
+            "GET /.well-known/oauth-authorization-server HTTP/1.1\r\nHost: mcp.example.com\r\n{fields}\r\n"
+        )
+    };
+    let told = |desk: &Desk| desk.log.matches("event=no_client_address").count();
+    let mut desk = Desk::new(json!({}));
+    desk.send_from([127, 0, 0, 1], &get("X-Forwarded-For: 203.0.113.7\r\n"));
+    desk.send(&get(""));
+    assert_eq!(told(&desk), 0, "an address was added, or there is no front");
+    desk.send_from([127, 0, 0, 1], &get(""));
+    desk.send_from([10, 0, 0, 1], &get(""));
+    assert_eq!(told(&desk), 1);
+    for part in ["peer=127.0.0.1", "X-Forwarded-For", "trustedProxies"] {
+        assert!(desk.log.contains(part), "{}", desk.log);
+    }
+
+    let mut named = Desk::new(json!({"clientIPHeader": "X-Real-IP"}));
+    named.send_from([127, 0, 0, 1], &get("X-Forwarded-For: 203.0.113.7\r\n"));
+    assert_eq!(told(&named), 1, "another header than the one that is read");
+    assert!(named.log.contains("has to set x-real-ip"), "{}", named.log);
+
+    let mut none = Desk::new(json!({"trustedProxies": ["none"]}));
+    none.send_from([127, 0, 0, 1], &get(""));
+    assert_eq!(told(&none), 0);
 }

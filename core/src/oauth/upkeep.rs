@@ -17,6 +17,7 @@ use crate::log::Level;
 use crate::redacted::Redacted;
 use crate::time::Mono;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Between two looks at what is over.
@@ -56,6 +57,8 @@ pub(super) struct Upkeep {
     ticks: u32,
     hosts: BTreeSet<String>,
     complained: Option<Mono>,
+    /// It was told that the reverse proxy adds no address.
+    told_silence: bool,
 }
 
 impl Upkeep {
@@ -363,6 +366,24 @@ impl Server {
         self.upkeep.hosts.insert(host.clone());
         let hint = "some clients cannot log in unless they use the host of baseURL";
         self.event(Level::Info, "other_host", &[("host", &host), ("baseURL", &base), ("hint", hint)]);
+    }
+
+    /// Behind a front that says nothing about the address of clients, they can say what they like (FT-602). Only with an
+    /// https address there must be a front: the proxy itself speaks plain HTTP.
+    pub(super) fn hint_about_address(&mut self, head: &RequestHead, peer: IpAddr) {
+        let trust = &self.settings.options.trust;
+        let has_front = self.issuer.as_ref().is_some_and(|issuer| issuer.origin().starts_with("https://"));
+        if self.upkeep.told_silence || !has_front || !trust.is_silent(peer, head) {
+            return;
+        }
+        let header = trust.header.clone().unwrap_or_else(|| "X-Forwarded-For".to_owned());
+        self.upkeep.told_silence = true;
+        let so = "allowedIPs, limits of logins and this log take all clients for one, or for whom they say they are";
+        let hint = format!(
+            "the reverse proxy has to set {header}, see templates/fronts; where it cannot: \"trustedProxies\": [\"none\"]"
+        );
+        let peer = peer.to_canonical().to_string();
+        self.event(Level::Warn, "no_client_address", &[("peer", &peer), ("so", so), ("hint", &hint)]);
     }
 
     /// A password was compared.

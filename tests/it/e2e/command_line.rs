@@ -152,6 +152,27 @@ async fn check_warns_about_a_listener_that_is_open_to_everybody() {
 }
 
 #[tokio::test]
+async fn check_says_whose_word_counts_about_addresses() {
+    // FT-602
+    for (option, part) in [
+        (r#""enabled": true"#, "A reverse proxy that adds none leaves it to clients"),
+        (
+            r#""enabled": true, "clientIPHeader": "X-Forwarded-For""#,
+            "from x-forwarded-for, which the reverse proxy must",
+        ),
+        (r#""enabled": true, "trustedProxies": ["none"]"#, "those of their connections"),
+    ] {
+        let text = format!(
+            r#"{{"mcpProxy": {{"addr": "127.0.0.1:0", "type": "streamable-http", "baseURL": "https://a.example",
+                "options": {{"oauth2": {{"users": {{"ann": "x"}}, {option}}}}}}}, "mcpServers": {{"a": {{"command": "x"}}}}}}"#
+        );
+        let run = run_with(&text, &["--check"]).await;
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        assert!(run.stdout.contains(part), "{}", run.stdout);
+    }
+}
+
+#[tokio::test]
 async fn a_taken_port_is_a_failure() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = config(json!({"everything": stdio()}));
