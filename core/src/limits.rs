@@ -32,6 +32,9 @@ pub struct Limits {
     pub upstream_queue_max: usize,
     /// Bytes of calls that wait for one upstream to come back.
     pub upstream_queue_bytes_max: usize,
+    /// Notifications of clients that wait until one upstream has started. The field has few, and one that is lost is no
+    /// error.
+    pub upstream_notes_max: usize,
     /// Bytes queued for one downstream connection before droppable messages are dropped and a new request waits.
     pub send_high_bytes: usize,
     /// Bytes queued for one connection before it is closed.
@@ -171,6 +174,7 @@ impl Default for Limits {
             views_max: 256,
             upstream_queue_max: 1_000,
             upstream_queue_bytes_max: 32 * 1024 * 1024,
+            upstream_notes_max: 100,
             send_high_bytes: 1024 * 1024,
             send_cap_bytes: 64 * 1024 * 1024,
             upstream_send_cap_bytes: 64 * 1024 * 1024,

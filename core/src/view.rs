@@ -79,6 +79,12 @@ impl View {
         self.naming.is_some()
     }
 
+    /// The server, if this is its own endpoint.
+    pub(crate) fn alone(&self) -> Option<UpstreamId> {
+        let [member] = self.members.as_slice() else { return None };
+        self.naming.is_none().then_some(member.home)
+    }
+
     /// The server, if every name of this kind leads to the same one and none is changed or refused.
     pub(crate) fn passes(&self, kind: ListKind) -> Option<UpstreamId> {
         let [member] = self.members.as_slice() else { return None };

@@ -23,6 +23,8 @@
 //! | `url` | sends its client to a URL (-32042, `id`), which is visited after `ms` |
 //! | `task` | asks or works as a task, if it is one of its tools: see [`tasks`] |
 //!
+//! The method `com.example/NAME` does what a call of that tool does.
+//!
 //! Tags: the client plants `_meta."sim/tag"`; answers, progress, log messages and questions carry it back, so nobody
 //! can take another's.
 
@@ -244,6 +246,10 @@ impl Mind {
         }
         let mut deeds = if method == "tools/call" {
             self.call(&id, raw, &value["params"], session)
+        } else if let Some(name) = method.strip_prefix("com.example/") {
+            let mut params = value["params"].clone();
+            params["name"] = json!(name);
+            self.call(&id, raw, &params, session)
         } else if method.starts_with("tasks/") {
             self.on_task_request(&id, &method, &value["params"])
         } else {

@@ -31,15 +31,18 @@ pub enum Ask {
     Elicitation,
     /// The folders that may be worked in.
     Roots,
+    /// Something that only the two know: a request of a method of an extension.
+    Other,
 }
 
 impl Ask {
-    /// Its method.
+    /// Its method, as far as it has one of its own.
     pub(crate) const fn method(self) -> &'static str {
         match self {
             Self::Sampling => "sampling/createMessage",
             Self::Elicitation => "elicitation/create",
             Self::Roots => "roots/list",
+            Self::Other => "a request of an extension",
         }
     }
 
@@ -104,12 +107,19 @@ pub(crate) fn check(ask: Ask, profile: Profile) -> Result<(), Refusal> {
         Ask::Sampling => profile.sampling(),
         Ask::Elicitation => profile.form() || profile.url(),
         Ask::Roots => profile.roots(),
+        // It is the client's to know.
+        Ask::Other => true,
     };
     if can {
         return Ok(());
     }
     let message = format!("the client does not support {}", ask.method());
     Err(Refusal::error(Code::MethodNotFound, message))
+}
+
+/// What a server is told of a method that its client is not asked.
+pub(crate) fn unknown() -> Refusal {
+    Refusal::error(Code::MethodNotFound, "method not found")
 }
 
 /// What a server is told that has too many questions open.
@@ -137,8 +147,15 @@ pub(crate) fn question(
         return match ask {
             Ask::Roots => Ok(b"{}".to_vec()),
             Ask::Sampling | Ask::Elicitation => Err(Refusal::invalid("`params` are missing")),
+            Ask::Other => Ok(Vec::new()),
         };
     };
+    if ask == Ask::Other {
+        let (mut patch, mut gone) = (Patch::new(text, params), Vec::new());
+        hide_token(&mut patch, &mut gone, text, params, token)?;
+        patch.remove(params, &gone);
+        return Ok(patch.finish().into_owned());
+    }
     for member in each_member(text, params) {
         // To a client written in Go these would decide what the exact names decide here.
         json::refuse_look_alike(member.key.of(text), &["mode", "tools"]).map_err(unclear)?;
@@ -149,7 +166,7 @@ pub(crate) fn question(
     match ask {
         Ask::Sampling => sampling::question(&mut patch, &mut gone, text, params, to, profile)?,
         Ask::Elicitation => elicitation::question(&mut patch, &mut gone, text, params, to, profile)?,
-        Ask::Roots => {}
+        Ask::Roots | Ask::Other => {}
     }
     patch.remove(params, &gone);
     Ok(patch.finish().into_owned())
@@ -211,13 +228,13 @@ pub(super) fn elicitation_id_of(text: &[u8], elicitation: Span) -> Option<Span> 
 /// # Errors
 /// -32603 when it cannot be said in the words of that revision, or is no result at all.
 pub(crate) fn answer(ask: Ask, text: &[u8], result: Span, from: Revision) -> Result<Cow<'_, [u8]>, Refusal> {
-    if result.of(text).first() != Some(&b'{') {
+    if ask != Ask::Other && result.of(text).first() != Some(&b'{') {
         return Err(Refusal::error(Code::Internal, "the client gave an answer that is no object"));
     }
     let mut patch = Patch::new(text, result);
     match ask {
         Ask::Sampling => sampling::answer(&mut patch, text, result, from)?,
-        Ask::Elicitation | Ask::Roots => {}
+        Ask::Elicitation | Ask::Roots | Ask::Other => {}
     }
     Ok(patch.finish())
 }
@@ -226,7 +243,9 @@ pub(crate) fn answer(ask: Ask, text: &[u8], result: Span, from: Revision) -> Res
 pub(crate) fn fallback(ask: Ask) -> Refusal {
     match ask {
         Ask::Elicitation => CANCEL,
-        Ask::Sampling | Ask::Roots => Refusal::error(Code::Internal, "the client did not answer"),
+        Ask::Sampling | Ask::Roots | Ask::Other => {
+            Refusal::error(Code::Internal, "the client did not answer")
+        }
     }
 }
 
@@ -234,6 +253,7 @@ pub(crate) fn fallback(ask: Ask) -> Refusal {
 pub(crate) fn unattributed(ask: Ask) -> Refusal {
     match ask {
         Ask::Roots => Refusal::Answer("{\"roots\":[]}"),
+        Ask::Other => unknown(),
         Ask::Sampling | Ask::Elicitation => Refusal::invalid("there is no call to attach it to"),
     }
 }

@@ -1,4 +1,5 @@
-//! The methods the proxy knows, and what it does with each: this table is the whole policy of forwarding.
+//! The methods the proxy knows, and what it does with each: this table is the whole policy of forwarding. What it does
+//! not know at all belongs to an extension, and passes between a server and the clients of its own endpoint.
 
 use super::Ask;
 
@@ -43,7 +44,10 @@ pub enum Method {
     ResourceUpdated,
     /// What a user was to do at a URL is done.
     Elicited,
-    /// Anything else.
+    /// Known and not carried, in either direction: tasks (DL-14), the first methods of the modern revision, and other
+    /// spellings of the methods above, which a peer could take for these although filters have not seen them.
+    NotCarried,
+    /// Anything else: a method of an extension.
     Other,
 }
 
@@ -154,13 +158,18 @@ impl Method {
             "notifications/tools/list_changed" => Self::ListChanged(ListKind::Tools),
             "notifications/prompts/list_changed" => Self::ListChanged(ListKind::Prompts),
             "notifications/resources/list_changed" => Self::ListChanged(ListKind::Resources),
-            _ => Ask::from_method(name).map_or(Self::Other, Self::Ask),
+            _ => match Ask::from_method(name) {
+                Some(ask) => Self::Ask(ask),
+                None if is_not_carried(name) => Self::NotCarried,
+                None => Self::Other,
+            },
         }
     }
 
-    /// Whether the server may ask its client something before it answers (2026-07-28 server/mrtr names the same three).
+    /// Whether the server may ask its client something before it answers (2026-07-28 server/mrtr names the first three;
+    /// of an extension nobody knows).
     pub const fn may_ask(self) -> bool {
-        matches!(self, Self::ToolsCall | Self::PromptsGet | Self::ResourcesRead)
+        matches!(self, Self::ToolsCall | Self::PromptsGet | Self::ResourcesRead | Self::Other)
     }
 
     /// Whether asking twice does no harm, so that a request that may have been lost can be sent again.
@@ -185,14 +194,74 @@ impl Method {
             | Self::Cancelled
             | Self::Progress
             | Self::ListChanged(_)
+            | Self::NotCarried
             | Self::Other => false,
         }
     }
 }
 
+fn is_not_carried(name: &str) -> bool {
+    const MODERN: [&str; 3] =
+        ["server/discover", "subscriptions/listen", "notifications/subscriptions/acknowledged"];
+    let plain = name.trim().to_ascii_lowercase();
+    let is = |known: &&str| known.eq_ignore_ascii_case(&plain);
+    plain.starts_with("tasks/")
+        || plain.starts_with("notifications/tasks")
+        || MODERN.iter().any(|known| is(known))
+        || KNOWN.iter().any(|known| is(known))
+}
+
+/// All names that [`Method::from_name`] knows.
+const KNOWN: [&str; 26] = [
+    "initialize",
+    "ping",
+    "tools/list",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+    "tools/call",
+    "prompts/get",
+    "resources/read",
+    "completion/complete",
+    "logging/setLevel",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "sampling/createMessage",
+    "elicitation/create",
+    "roots/list",
+    "notifications/initialized",
+    "notifications/cancelled",
+    "notifications/progress",
+    "notifications/message",
+    "notifications/tools/list_changed",
+    "notifications/prompts/list_changed",
+    "notifications/resources/list_changed",
+    "notifications/resources/updated",
+    "notifications/roots/list_changed",
+    "notifications/elicitation/complete",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_looks_like_a_known_method_is_not_carried() {
+        // FT-302
+        for name in KNOWN {
+            let known = Method::from_name(name);
+            assert!(!matches!(known, Method::Other | Method::NotCarried), "{name}");
+            for odd in [name.to_uppercase(), format!(" {name}"), format!("{name}\t")] {
+                assert_eq!(Method::from_name(&odd), Method::NotCarried, "{odd}");
+            }
+        }
+        for name in ["tasks/get", "Tasks/list", "notifications/tasks/status", "server/discover"] {
+            assert_eq!(Method::from_name(name), Method::NotCarried, "{name}");
+        }
+        for name in ["com.example/x", "skills/list", "resources/directory/read", "", "notifications/x"] {
+            assert_eq!(Method::from_name(name), Method::Other, "{name}");
+        }
+    }
 
     #[test]
     fn lists_are_consistent_with_their_names() {
@@ -201,7 +270,7 @@ mod tests {
             let changed = Method::from_name(kind.changed());
             assert!(matches!(changed, Method::ListChanged(of) if of.capability() == kind.capability()));
         }
-        assert_eq!(Method::from_name("Tools/Call"), Method::Other);
+        assert_eq!(Method::from_name("Tools/Call"), Method::NotCarried);
     }
 
     #[test]

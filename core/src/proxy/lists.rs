@@ -178,6 +178,9 @@ impl Proxy {
         let (name, label) = (server.name.clone(), server.label.clone());
         self.set_listed(id, true);
         self.restore(id);
+        if let Some(server) = self.upstreams.get_mut(id) {
+            server.send_notes(&mut self.fx);
+        }
         self.send_waiting(id);
         if !shared {
             self.count_started(id);

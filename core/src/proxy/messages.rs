@@ -11,7 +11,7 @@ use crate::fault::{Code, Fault};
 use crate::id::{ConnId, Key, UpstreamId};
 use crate::json::{self, Envelope, Kind, Pieces, Salvage};
 use crate::log::Level;
-use crate::mcp::Method;
+use crate::mcp::{Ask, Method};
 use crate::upstream::exchange::Job;
 use crate::upstream::health::printable;
 use crate::upstream::link::Link;
@@ -105,6 +105,7 @@ impl Proxy {
                 Method::LogMessage => self.on_log_message(id, call, envelope, text),
                 Method::ResourceUpdated => self.on_resource_updated(id, envelope, text),
                 Method::Elicited => self.on_elicited(id, envelope, text),
+                Method::Other => self.on_foreign_note(id, call, envelope, text),
                 Method::Cancelled => {
                     if let Some(params) = envelope.params {
                         self.on_server_cancelled(id, params, text);
@@ -123,7 +124,7 @@ impl Proxy {
                 | Method::Ask(_)
                 | Method::Initialized
                 | Method::RootsChanged
-                | Method::Other => {}
+                | Method::NotCarried => {}
             },
         }
     }
@@ -156,7 +157,7 @@ impl Proxy {
         }
     }
 
-    /// A request of a server: `ping` is answered here, what clients have to answer goes to them.
+    /// A request of a server: `ping` is answered here, what clients have to answer, or may know, goes to them.
     fn on_server_request(&mut self, id: UpstreamId, call: Option<Key>, envelope: &Envelope, text: &[u8]) {
         // In the next session an answer could be taken for that to another question.
         if self.is_of_lost_session(id, call) {
@@ -166,6 +167,8 @@ impl Proxy {
         let method = Method::from_name(&envelope.method_name(text));
         if let Method::Ask(ask) = method {
             return self.on_question(id, call, ask, envelope, text);
+        } else if method == Method::Other {
+            return self.on_question(id, call, Ask::Other, envelope, text);
         }
         let rest: &[u8] = match method == Method::Ping {
             true => b",\"result\":{}}",

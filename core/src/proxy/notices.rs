@@ -1,9 +1,10 @@
-//! What a server says without being asked: log messages, changed resources, a finished errand at a URL; and what a
-//! client says of its roots.
+//! What a server says without being asked: log messages, changed resources, a finished errand at a URL; what a client
+//! says of its roots; and what both say in the words of an extension.
 //!
 //! Each goes to those it concerns and nobody else (`bridging` §6): a log message to the session whose call caused it,
 //! if that session wants its level; an update to who watches the resource; the end of an elicitation to who was sent
-//! to its URL. What concerns nobody for certain ends here.
+//! to its URL; a notification of an extension to the session of its call, or to all clients of the server's own endpoint
+//! when no call runs that it could belong to. What concerns nobody for certain ends here.
 
 use super::Proxy;
 use super::questions::{Cause, related_task};
@@ -15,6 +16,7 @@ use crate::mcp::{LogLevel, Revision};
 use crate::mux::Own;
 use crate::upstream::Phase;
 use crate::upstream::exchange::Job;
+use crate::view::View;
 
 /// What is let through where nobody has said what is wanted, but the server was told a level for others.
 const DEFAULT_LEVEL: LogLevel = LogLevel::Info;
@@ -96,6 +98,59 @@ impl Proxy {
         if self.down.session(session).is_some_and(|known| known.revision >= Revision::V2025_11_25) {
             self.pass_on(Cause { session, call: None }, envelope, text);
         }
+    }
+
+    /// A notification of an extension.
+    pub(super) fn on_foreign_note(
+        &mut self,
+        id: UpstreamId,
+        call: Option<Key>,
+        envelope: &Envelope,
+        text: &[u8],
+    ) {
+        let task = envelope.params.and_then(|params| related_task(text, params));
+        let cause = self.cause(id, call, task.map(|span| span.of(text)));
+        let Some(upstream) = self.upstreams.get(id) else { return };
+        if !matches!(upstream.phase, Phase::Listing | Phase::Ready) {
+            return;
+        }
+        let named = call.is_some() || task.is_some();
+        // On a channel of many nothing tells whose it is while calls of several run.
+        let quiet = upstream.running.is_idle() || !upstream.has_one_channel();
+        let label = upstream.label.clone();
+        let sessions = self.sessions_on(id);
+        let alone = match sessions.as_slice() {
+            [one] => self.upstreams.get(id).is_some_and(|up| !up.running.is_haunted_by_others(*one)),
+            _ => false,
+        };
+        let causes: Vec<Cause> = match cause {
+            Some(cause) => vec![cause],
+            None if !named && (quiet || alone) => {
+                sessions.into_iter().map(|session| Cause { session, call: None }).collect()
+            }
+            None => {
+                self.fx.log(Level::Debug, Some(&label), "a notification belongs to no single call");
+                return;
+            }
+        };
+        for cause in causes {
+            let ready = self.down.session(cause.session).filter(|session| session.ready);
+            let view = ready.map(|session| session.view);
+            if view.and_then(|view| self.views.get(view)).is_some_and(|view| !view.is_merged()) {
+                self.pass_on(cause, envelope, text);
+            }
+        }
+    }
+
+    /// The same of a client: for the server of its endpoint.
+    pub(super) fn on_client_foreign_note(&mut self, session: Key, envelope: &Envelope, text: &[u8]) {
+        let Some(known) = self.down.session(session).filter(|session| session.opened) else { return };
+        let Some(home) = self.views.get(known.view).and_then(View::alone) else { return };
+        let Ok(id) = self.seat(session, home) else { return };
+        if let Some(upstream) = self.upstreams.get_mut(id) {
+            upstream.submit_note(&mut self.fx, &Pieces::splice(text, envelope.newlines, &[]));
+        }
+        self.wake(id);
     }
 
     /// `notifications/roots/list_changed` of a client: for the servers that have it to themselves.

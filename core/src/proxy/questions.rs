@@ -1,4 +1,4 @@
-//! What a server asks a client: sampling, elicitation, roots (2025-11-25 client features).
+//! What a server asks a client: sampling, elicitation, roots (2025-11-25 client features), and requests of extensions.
 //!
 //! ```text
 //! server ─ request ─▶ whose is it? ─▶ question on a stream of that session ─▶ client
@@ -24,6 +24,8 @@ use crate::timer::TimerKind;
 use crate::upstream::Phase;
 use crate::upstream::exchange::Job;
 use crate::upstream::tenants::Tenancy;
+use crate::view::View;
+use std::borrow::Cow;
 
 /// Whom something concerns that a server says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,9 +130,13 @@ impl Proxy {
         }
         let session = self.down.session(cause.session).ok_or_else(gone)?;
         let (revision, profile) = (session.revision, session.profile);
+        if ask == Ask::Other && self.views.get(session.view).is_none_or(View::is_merged) {
+            return Err(ask::unknown());
+        }
         let token = ask::progress_token(text, envelope.params).map(|span| span.of(text));
         let token = token.filter(|token| token.len() <= self.fx.limits.id_bytes_max).map(Raw::new);
-        let url = ask::elicitation_id(text, envelope.params).map(|span| Raw::new(span.of(text)));
+        let url = ask::elicitation_id(text, envelope.params).filter(|_| ask == Ask::Elicitation);
+        let url = url.map(|span| Raw::new(span.of(text)));
         let question = Question {
             upstream: id,
             id: Raw::new(envelope.id.map_or(b"null".as_slice(), |span| span.of(text))),
@@ -152,7 +158,11 @@ impl Proxy {
                 return Err(refusal);
             }
         };
-        let message = message(ask, &wire, &params);
+        let method = match ask {
+            Ask::Other => Cow::Borrowed(envelope.method.map_or(b"\"\"".as_slice(), |span| span.of(text))),
+            Ask::Sampling | Ask::Elicitation | Ask::Roots => Cow::Owned(quote(ask.method()).into_bytes()),
+        };
+        let message = message(&method, &wire, &params);
         let long = message.len() > self.fx.limits.held_question_bytes_max;
         self.register(key, cause, url, message);
         self.send_question(key);
@@ -368,14 +378,16 @@ impl Proxy {
     }
 }
 
-fn message(ask: Ask, wire: &Decimal, params: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(params.len().saturating_add(96));
-    for part in [b"{\"jsonrpc\":\"2.0\",\"id\":", wire.as_bytes(), b",\"method\":\"", ask.method().as_bytes()]
-    {
+/// A question: `method` is a JSON string, `params` are empty where there are none.
+fn message(method: &[u8], wire: &Decimal, params: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(params.len().saturating_add(method.len()).saturating_add(96));
+    for part in [b"{\"jsonrpc\":\"2.0\",\"id\":", wire.as_bytes(), b",\"method\":", method] {
         text.extend_from_slice(part);
     }
-    text.extend_from_slice(b"\",\"params\":");
-    text.extend_from_slice(params);
+    if !params.is_empty() {
+        text.extend_from_slice(b",\"params\":");
+        text.extend_from_slice(params);
+    }
     text.push(b'}');
     text
 }

@@ -6,6 +6,7 @@
 //! | `tools/call`, `prompts/get`, `resources/read`, `completion/complete` | by the server |
 //! | `resources/subscribe`, `resources/unsubscribe` | by the server for the first and the last, else here |
 //! | notifications, responses | none |
+//! | what the proxy does not know, on a view of one server | by the server |
 //! | anything else | method not found |
 
 use super::Proxy;
@@ -261,7 +262,8 @@ impl Proxy {
             | Method::ResourcesRead
             | Method::Complete
             | Method::Subscribe
-            | Method::Unsubscribe => self.forward(key, number, method, envelope, text),
+            | Method::Unsubscribe
+            | Method::Other => self.forward(key, number, method, envelope, text),
             Method::Initialize
             | Method::Initialized
             | Method::Cancelled
@@ -272,7 +274,7 @@ impl Proxy {
             | Method::LogMessage
             | Method::ResourceUpdated
             | Method::Elicited
-            | Method::Other => Err(Fault::peer(Code::MethodNotFound, "method not found")),
+            | Method::NotCarried => Err(Fault::peer(Code::MethodNotFound, "method not found")),
         };
         served.unwrap_or_else(Served::Refused)
     }
@@ -291,8 +293,12 @@ impl Proxy {
             return Err(Fault::local(Code::Overloaded, "too many calls of this session are in flight"));
         }
         let params = envelope.params.unwrap_or_default();
-        let names = ["_meta", "name", "uri", "ref", "task"];
-        let [meta, name, uri, reference, task] = json::members(text, params, names)?;
+        let [meta, name, uri, reference, task] = if method == Method::Other {
+            // Of an extension's members nothing is known.
+            [json::member(text, params, "_meta")?, None, None, None, None]
+        } else {
+            json::members(text, params, ["_meta", "name", "uri", "ref", "task"])?
+        };
         let target = self.target(key, method, text, params, Subject { name, uri, reference })?;
         let upstream = match method.may_ask() {
             true => self.seat_for_call(key, target.home)?,
@@ -373,6 +379,8 @@ impl Proxy {
             self.on_roots_changed(key);
         } else if method == Method::Progress {
             self.on_client_progress(key, envelope, text);
+        } else if method == Method::Other {
+            self.on_client_foreign_note(key, envelope, text);
         }
     }
 

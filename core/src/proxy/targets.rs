@@ -9,6 +9,7 @@ use crate::id::{Key, UpstreamId};
 use crate::json::{self, Envelope, Kind, Span};
 use crate::mcp::{ListKind, Method};
 use crate::mux::Task;
+use crate::view::View;
 
 /// Where a request goes.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl Proxy {
     ///
     /// # Errors
     /// [`Code::InvalidParams`] for a tool or prompt that does not exist or is not served, [`Code::NoResource`] for such
-    /// a resource.
+    /// a resource, [`Code::MethodNotFound`] for what only one server could know on a view of several.
     pub(super) fn target(
         &mut self,
         session: Key,
@@ -44,6 +45,11 @@ impl Proxy {
         subject: Subject,
     ) -> Result<Target, Fault> {
         let index = self.down.session(session).map(|session| session.view).unwrap_or_default();
+        if method == Method::Other {
+            let home = self.views.get(index).and_then(View::alone);
+            let home = home.ok_or_else(|| Fault::peer(Code::MethodNotFound, "method not found"))?;
+            return Ok(Target { home, rename: None, own: None });
+        }
         let kinds: &[ListKind] = if method == Method::ToolsCall {
             &[ListKind::Tools]
         } else if method == Method::PromptsGet {

@@ -51,6 +51,7 @@ use crate::log::Level;
 use crate::mcp::ListKind;
 use crate::time::Mono;
 use crate::timer::{Timer, TimerKind};
+use exchange::Job;
 use health::Health;
 use link::{Link, NO_MEMORY};
 use noise::Noise;
@@ -106,6 +107,9 @@ pub(crate) struct Upstream {
     pub(crate) pulse: Pulse,
     pub(crate) noise: Noise,
     waiting: VecDeque<Waiting>,
+    /// Notifications of clients that wait until it has started.
+    notes: VecDeque<Held>,
+    /// Of both.
     waiting_bytes: usize,
     timer: Option<Timer>,
     /// Tries one after the other after which it was not in use for long.
@@ -182,6 +186,7 @@ impl Upstream {
             pulse: Pulse::default(),
             noise: Noise::default(),
             waiting: VecDeque::new(),
+            notes: VecDeque::new(),
             waiting_bytes: 0,
             timer: None,
             attempts: 0,
@@ -295,6 +300,36 @@ impl Upstream {
         Ok(false)
     }
 
+    /// Sends a notification of a client, or keeps it while the server starts. One that comes while it is away, or for
+    /// which there is no room, is lost, as notifications may be.
+    pub(crate) fn submit_note(&mut self, fx: &mut Effects, message: &Pieces<'_>) {
+        self.used_at = fx.mono();
+        match self.phase {
+            Phase::Ready => return self.link.send_note(fx, Job::Note, message),
+            Phase::Starting | Phase::Handshake | Phase::Listing | Phase::Asleep => {}
+            Phase::Down | Phase::Stopped => return,
+        }
+        // Calls are worth more: half of the room is theirs alone.
+        let full = self.notes.len() >= fx.limits.upstream_notes_max
+            || self.waiting_bytes.saturating_add(message.len()) > fx.limits.upstream_queue_bytes_max / 2;
+        if full || !fx.ledger.has_room(0, message.len()) {
+            return;
+        }
+        let mut body = Vec::with_capacity(message.len());
+        message.write(&mut body);
+        self.waiting_bytes = self.waiting_bytes.saturating_add(body.len());
+        self.notes.push_back(fx.ledger.hold(body));
+    }
+
+    /// It has started: what was to be told is told.
+    pub(crate) fn send_notes(&mut self, fx: &mut Effects) {
+        while let Some(note) = self.notes.pop_front() {
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(note.len());
+            let body = note.into_bytes();
+            self.link.send_note(fx, Job::Note, &Pieces::of(&[&body]));
+        }
+    }
+
     /// Keeps a call that was refused unexecuted, ahead of nothing: order among waiting calls does not matter.
     pub(crate) fn wait(&mut self, call: Key, asks: Option<Key>, body: Held) {
         self.waiting_bytes = self.waiting_bytes.saturating_add(body.len());
@@ -323,7 +358,9 @@ impl Upstream {
 
     /// Storage of what waits for it and of what is coming from it. For tests and rare events only.
     pub(crate) fn recount(&self) -> usize {
+        let notes: usize = self.notes.iter().map(Held::size).sum();
         let waiting: usize = self.waiting.iter().map(|waiting| waiting.body.size()).sum();
+        let waiting = waiting.saturating_add(notes);
         waiting.saturating_add(match &self.link {
             Link::Child(link) => link.pipes.as_ref().map_or(0, |pipes| pipes.capacity()),
             Link::Http(link) => link.recount(),
@@ -486,6 +523,9 @@ impl Upstream {
         self.has_served = false;
         self.tenants.level = None;
         self.running.forget_ghosts();
+        let lost = std::mem::take(&mut self.notes);
+        let bytes = lost.iter().map(|note| note.len()).fold(0, usize::saturating_add);
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
     }
 
     /// After a good while of service it has no record of failures any more.

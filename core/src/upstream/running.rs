@@ -123,6 +123,11 @@ impl Running {
         self.others == 0 && !full && self.ghosts.iter().all(|ghost| ghost.session == session)
     }
 
+    /// Whether a cancelled call of another session than this may run on.
+    pub(crate) fn is_haunted_by_others(&self, session: Key) -> bool {
+        self.ghosts.len() == GHOSTS_MAX || self.ghosts.iter().any(|ghost| ghost.session != session)
+    }
+
     /// The session of the calls that run, on a connection that lets one session in at a time.
     pub(crate) fn session(&self) -> Option<Key> {
         self.session

@@ -11,6 +11,7 @@ mod crowd;
 mod declared;
 mod filters;
 mod floods;
+mod foreign;
 mod health;
 mod hostile;
 mod http_upstreams;

@@ -152,14 +152,18 @@ fn unusable_bodies_are_refused_with_the_right_code() {
 }
 
 #[test]
-fn ping_is_answered_by_the_proxy_and_unknown_methods_are_32601_with_200() {
+fn ping_is_answered_by_the_proxy_and_what_nobody_knows_is_32601_with_200() {
     // DL-07, DL-08
     story(one(), |w| {
         for kind in KINDS {
             let c = w.client("fs", kind);
             assert_eq!(w.ask(c, "ping", json!({}))["result"], json!({}));
-            assert_eq!(w.ask(c, "tasks/list", json!({}))["error"]["code"], -32601);
-            assert_eq!(w.ask(c, "no/such", json!({}))["error"]["code"], -32601);
+            for method in ["tasks/list", "tasks/get", "server/discover", "Tools/Call", "roots/list"] {
+                assert_eq!(w.ask(c, method, json!({}))["error"]["code"], -32601, "{method}");
+                assert!(w.heard("fs", method).is_empty(), "{method} is not for servers");
+            }
+            // What the proxy does not know the server may: this one does not.
+            assert_eq!(w.ask(c, "no/such", json!({}))["error"]["message"], "no such method");
             w.check_echo(c);
         }
     });

@@ -93,7 +93,7 @@ impl Author {
     /// The members of a question that needs no change.
     fn members(&mut self, ask: Ask) -> Vec<(&'static str, String)> {
         let mut members = match ask {
-            Ask::Roots => Vec::new(),
+            Ask::Roots | Ask::Other => Vec::new(),
             Ask::Sampling => {
                 let context = self.pick(&[r#""none""#, r#""thisServer""#]).to_owned();
                 let tool = self.object(&[("name", r#""t""#.to_owned()), ("inputSchema", "{}".to_owned())]);
@@ -178,7 +178,7 @@ fn only_what_must_go_goes() {
 fn downgraded(ask: Ask, mut value: Value) -> Value {
     let members = value.as_object_mut().unwrap();
     match ask {
-        Ask::Roots => {}
+        Ask::Roots | Ask::Other => {}
         Ask::Elicitation => {
             members.remove("mode");
             for (_, field) in members["requestedSchema"]["properties"].as_object_mut().unwrap() {
