@@ -9,6 +9,7 @@ use crate::fault::{Code, Fault};
 use crate::json::{self, Pieces, Span};
 use crate::limits::Limits;
 use crate::mcp::ListKind;
+use crate::publish::pages::{self, Named};
 use crate::time::Mono;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
@@ -32,6 +33,8 @@ pub(crate) struct List {
     pub(crate) digest: Digest,
     /// Names of the tools that their server only runs as tasks.
     pub(crate) tasks: Arc<BTreeSet<String>>,
+    /// Pages of apps that it names.
+    pub(crate) pages: Named,
     /// When it was read.
     pub(crate) read_at: Mono,
 }
@@ -78,6 +81,7 @@ impl Catalog {
             list.digest = digest;
             let tasks = items.iter().filter(|item| item.needs_task);
             list.tasks = Arc::new(tasks.map(|item| item.name.clone()).collect());
+            list.pages = pages::named(kind, &items);
             list.items = items.into();
         }
         changed
@@ -95,6 +99,7 @@ impl Catalog {
         if list.digest == other.digest {
             list.items = other.items.clone();
             list.tasks = other.tasks.clone();
+            list.pages = other.pages.clone();
         }
     }
 }

@@ -7,10 +7,11 @@
 //!
 //! Deliberately absent: naming itself (see [`publish`]), and connections.
 
-use crate::catalog::{Digest, List};
+use crate::catalog::{Catalog, Digest, List};
 use crate::config::{self, Merged};
 use crate::id::UpstreamId;
 use crate::mcp::ListKind;
+use crate::publish::pages::{Pages, PartPages};
 use crate::publish::{self, Naming, Override, Part, Published, Rules};
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ pub(crate) struct Member {
 struct Made {
     kind: ListKind,
     of: Vec<(Digest, bool)>,
+    pages: Option<Arc<Pages>>,
     published: Arc<Published>,
 }
 
@@ -91,11 +93,35 @@ impl View {
         (self.naming.is_none() && member.config.passes(kind)).then_some(member.home)
     }
 
-    /// The list that is shown of these lists, one for each member, with whether the server is there. The second value
-    /// says that it was not made before.
-    pub(crate) fn publish(&mut self, kind: ListKind, lists: &[(&List, bool)]) -> (Arc<Published>, bool) {
+    /// The pages of apps on a view of several servers, of what each member offers.
+    pub(crate) fn pages(&self, catalogs: &[&Catalog]) -> Option<Arc<Pages>> {
+        let separator = &self.naming.as_ref()?.separator;
+        let named = |catalog: &'_ Catalog| -> bool {
+            [ListKind::Tools, ListKind::Resources].iter().any(|kind| !catalog.list(*kind).pages.is_empty())
+        };
+        if !catalogs.iter().any(|catalog| named(catalog)) {
+            return None;
+        }
+        let parts = self.members.iter().zip(catalogs).map(|(member, catalog)| PartPages {
+            prefix: &member.prefix,
+            rules: &*member.config,
+            named: [ListKind::Tools, ListKind::Resources].map(|kind| &catalog.list(kind).pages),
+        });
+        Pages::new(&parts.collect::<Vec<_>>(), separator).map(Arc::new)
+    }
+
+    /// The list that is shown of these lists, one for each member, with whether the server is there; `pages` are those
+    /// of all of them. The second value says that it was not made before.
+    pub(crate) fn publish(
+        &mut self,
+        kind: ListKind,
+        lists: &[(&List, bool)],
+        pages: Option<Arc<Pages>>,
+    ) -> (Arc<Published>, bool) {
+        let pages = pages.filter(|_| kind.shares_pages().is_some());
         let of: Vec<(Digest, bool)> = lists.iter().map(|(list, listed)| (list.digest, *listed)).collect();
-        if let Some(known) = self.made.iter().find(|made| made.kind == kind && made.of == of) {
+        let is_this = |made: &&Made| made.kind == kind && made.of == of && made.pages == pages;
+        if let Some(known) = self.made.iter().find(is_this) {
             return (known.published.clone(), false);
         }
         let parts: Vec<Part<'_>> = self
@@ -109,12 +135,12 @@ impl View {
                 rules: &*member.config,
             })
             .collect();
-        let published = Arc::new(publish::publish(kind, &parts, self.naming.as_ref()));
+        let published = Arc::new(publish::publish(kind, &parts, self.naming.as_ref(), pages.clone()));
         let is_used = |made: &Made| Arc::strong_count(&made.published) > 1;
         if self.made.iter().filter(|made| !is_used(made)).count() >= SPARE_MAX {
             self.made.retain(is_used);
         }
-        self.made.push(Made { kind, of, published: published.clone() });
+        self.made.push(Made { kind, of, pages, published: published.clone() });
         (published, true)
     }
 }

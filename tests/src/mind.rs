@@ -18,6 +18,7 @@
 //! | `crash` | exits with code 3 |
 //! | `cut` | breaks the stream the answer belongs to (HTTP only), answers after `ms` |
 //! | `change` | says that its tools changed, then answers |
+//! | any | names `page` as the page of an app in the `_meta` of its result |
 //! | `link` | the text, then a link to the resource `uri`; no server has it unless told so |
 //! | `ask` | asks its client, answers with what it was told: see [`asking`] |
 //! | `url` | sends its client to a URL (-32042, `id`), which is visited after `ms` |
@@ -121,6 +122,8 @@ pub struct Mind {
     pub delay_ms: u64,
     /// Refuses `initialize` with an error.
     pub refuses: bool,
+    /// The `_meta` of tools, by name.
+    pub metas: BTreeMap<String, Value>,
     /// Completes arguments.
     pub completes: bool,
     /// What else it says in its greeting: members laid over it, also inside of its members.
@@ -176,6 +179,7 @@ impl Mind {
             ping_mute: false,
             delay_ms: 0,
             refuses: false,
+            metas: BTreeMap::new(),
             completes: true,
             greets: Value::Null,
             list_failures: 0,
@@ -407,8 +411,13 @@ impl Mind {
         match kind {
             "tools" => {
                 let support = if self.tools[n] == "task" { "required" } else { "optional" };
-                json!({"name": self.tools[n], "description": format!("{name} {n}"), "x-unknown": [n, 1.0],
-                "inputSchema": {"type": "object"}, "execution": {"taskSupport": support}})
+                let mut tool = json!({"name": self.tools[n], "description": format!("{name} {n}"),
+                    "x-unknown": [n, 1.0], "inputSchema": {"type": "object"},
+                    "execution": {"taskSupport": support}});
+                if let Some(meta) = self.metas.get(&self.tools[n]) {
+                    tool["_meta"] = meta.clone();
+                }
+                tool
             }
             "prompts" => json!({"name": format!("prompt{n}"), "arguments": []}),
             "resources" => json!({"uri": format!("sim://{name}/{n}"), "name": format!("res{n}")}),
@@ -422,7 +431,10 @@ impl Mind {
         let raw_arguments = raw_arguments.as_ref().map_or("{}", |a| a.get());
         let arguments = &params["arguments"];
         let (ms, n) = (arguments["ms"].as_u64().unwrap_or(0), arguments["n"].as_u64().unwrap_or(3));
-        let meta = json!({"sim/tag": params["_meta"]["sim/tag"], "sim/uid": self.unique()});
+        let mut meta = json!({"sim/tag": params["_meta"]["sim/tag"], "sim/uid": self.unique()});
+        if arguments["page"].is_string() {
+            meta["ui"] = json!({"resourceUri": arguments["page"]});
+        }
         let text = match params["name"].as_str() {
             Some("big") => "x".repeat(arguments["bytes"].as_u64().unwrap_or(1) as usize),
             _ => arguments["text"].as_str().unwrap_or("done").to_owned(),

@@ -125,6 +125,15 @@ impl ListKind {
         }
     }
 
+    /// The other of the two lists that name pages of apps: what one shows may depend on both.
+    pub(crate) const fn shares_pages(self) -> Option<Self> {
+        match self {
+            Self::Tools => Some(Self::Resources),
+            Self::Resources => Some(Self::Tools),
+            Self::Prompts | Self::Templates => None,
+        }
+    }
+
     /// Its place in arrays of four.
     pub const fn index(self) -> usize {
         self as usize

@@ -310,6 +310,11 @@ impl Proxy {
         }
         let mut about = None;
         if matches!(method, Method::Subscribe | Method::Unsubscribe) {
+            if target.rename.is_some() {
+                // Updates would come under a URI that leads to the page of another server.
+                let detail = "a page that goes by the URI of another server's cannot be subscribed to here";
+                return Err(Fault::peer(Code::InvalidParams, detail));
+            }
             let uri = target.own.clone().or_else(|| json::unquote(uri?.of(text)));
             let uri = uri.ok_or_else(|| Fault::peer(Code::InvalidParams, "a `uri` is needed"))?;
             if self.is_settled_here(key, upstream, method, &uri)? {

@@ -187,16 +187,15 @@ impl Proxy {
         let view = self.views.get_mut(session.view)?;
         let merged = view.is_merged();
         let upstreams = &self.upstreams;
-        let lists: Option<Vec<_>> = view
-            .members()
-            .iter()
-            .map(|member| {
-                let home = upstreams.get(member.home)?;
-                let link = session.links.get(&member.home).and_then(|id| upstreams.get(*id));
-                Some((link.unwrap_or(home).catalog.list(kind), home.listed || !merged))
-            })
-            .collect();
-        let (published, fresh) = view.publish(kind, &lists?);
+        let catalogs = view.members().iter().map(|member| {
+            let home = upstreams.get(member.home)?;
+            let link = session.links.get(&member.home).and_then(|id| upstreams.get(*id));
+            Some((&link.unwrap_or(home).catalog, home.listed || !merged))
+        });
+        let catalogs = catalogs.collect::<Option<Vec<_>>>()?;
+        let lists: Vec<_> = catalogs.iter().map(|(catalog, listed)| (catalog.list(kind), *listed)).collect();
+        let pages = view.pages(&catalogs.iter().map(|(catalog, _)| *catalog).collect::<Vec<_>>());
+        let (published, fresh) = view.publish(kind, &lists, pages);
         if let Some(slot) = session.shown.get_mut(kind.index()) {
             *slot = Some(published.clone());
         }
@@ -212,7 +211,15 @@ impl Proxy {
     pub(super) fn before_relist(&mut self, id: UpstreamId, kind: ListKind) {
         for key in self.sessions_on(id) {
             self.remember_shown(key, kind);
+            if let Some(other) = kind.shares_pages().filter(|_| self.is_merged(key)) {
+                self.remember_shown(key, other);
+            }
         }
+    }
+
+    fn is_merged(&mut self, key: Key) -> bool {
+        let view = self.down.session(key).map(|session| session.view);
+        view.and_then(|view| self.views.get(view)).is_some_and(View::is_merged)
     }
 
     /// A server is about to come or go.
@@ -232,8 +239,12 @@ impl Proxy {
 
     /// What a connection offers has changed: the sessions it serves are told if that changes what they are shown.
     pub(super) fn relist(&mut self, id: UpstreamId, kind: ListKind) {
-        let sessions = self.sessions_on(id);
+        let mut sessions = self.sessions_on(id);
         self.relist_for(&sessions, kind);
+        if let Some(other) = kind.shares_pages() {
+            sessions.retain(|key| self.is_merged(*key));
+            self.relist_for(&sessions, other);
+        }
     }
 
     /// A server came or went, which changes merged lists, whatever connection a session has to it.

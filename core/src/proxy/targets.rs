@@ -9,6 +9,7 @@ use crate::id::{Key, UpstreamId};
 use crate::json::{self, Envelope, Kind, Span};
 use crate::mcp::{ListKind, Method};
 use crate::mux::Task;
+use crate::publish::pages;
 use crate::view::View;
 
 /// Where a request goes.
@@ -97,25 +98,39 @@ impl Proxy {
     /// A resource: listed, mentioned in an answer before, or made from a template. A mention counts more than a
     /// template, because those of file servers take in each other's files (`bridging` §3.4).
     fn located(&mut self, session: Key, text: &[u8], uri: Option<Span>) -> Result<Target, Fault> {
-        let uri = uri.and_then(|span| json::unquote(span.of(text)));
-        let uri = uri.ok_or_else(|| Fault::peer(Code::InvalidParams, "a resource needs a `uri`"))?;
-        let home = self.owner_of(session, &uri).ok_or_else(|| {
+        let missing = || Fault::peer(Code::InvalidParams, "a resource needs a `uri`");
+        let span = uri.ok_or_else(missing)?;
+        let uri = json::unquote(span.of(text)).ok_or_else(missing)?;
+        let (home, own) = self.owner_of(session, &uri).ok_or_else(|| {
             Fault::peer(Code::NoResource, format!("resource not found: {}", Fault::quoted(uri.as_bytes())))
         })?;
-        Ok(Target { home, rename: None, own: Some(uri) })
+        let rename = (own != uri).then(|| (span, json::quote(&own)));
+        Ok(Target { home, rename, own: Some(own) })
     }
 
-    fn owner_of(&mut self, session: Key, uri: &str) -> Option<UpstreamId> {
-        let listed = self.find(session, ListKind::Resources, uri).map(|(home, _)| home);
+    /// The server that has a resource, and its own URI for it.
+    fn owner_of(&mut self, session: Key, uri: &str) -> Option<(UpstreamId, String)> {
+        let page = pages::is_page(uri).then(|| self.page(session, uri)).flatten();
+        let listed = |proxy: &mut Self| proxy.find(session, ListKind::Resources, uri);
         let made = |proxy: &mut Self| {
             let templates = proxy.shown(session, ListKind::Templates)?;
             let part = templates.find_matching(uri)?.part;
             proxy.member(session, part)
         };
         let mentioned = |proxy: &mut Self| proxy.down.session(session)?.mentioned(uri);
-        let home = listed.or_else(|| mentioned(self)).or_else(|| made(self))?;
+        let (home, own) = match page.or_else(|| listed(self)) {
+            Some(found) => found,
+            None => (mentioned(self).or_else(|| made(self))?, uri.to_owned()),
+        };
         let server = self.upstreams.get(home)?;
-        server.config.filters.resources.admits(uri).then_some(home)
+        server.config.filters.resources.admits(&own).then_some((home, own))
+    }
+
+    /// A page of an app that a tool names or a server lists.
+    fn page(&mut self, session: Key, uri: &str) -> Option<(UpstreamId, String)> {
+        let tools = self.shown(session, ListKind::Tools)?;
+        let found = tools.find_page(uri)?;
+        Some((self.member(session, found.part)?, found.own.to_owned()))
     }
 
     /// What is completed: an argument of a prompt or of a template. The `type` says of which, as it does to servers.
@@ -148,7 +163,7 @@ impl Proxy {
         let published = self.shown(session, kind)?;
         let view = self.down.session(session)?.view;
         let members = self.views.get(view)?.members();
-        let found = published.find(name, &*members.first()?.config)?;
+        let found = published.find(name, &*members.first()?.config).or_else(|| published.find_own(name))?;
         Some((members.get(found.part)?.home, found.own.to_owned()))
     }
 
@@ -177,11 +192,12 @@ impl Proxy {
 
     /// On a view of several servers: remembers which one mentioned resources that it may not list (BR-04).
     pub(super) fn note_mentions(&mut self, session: Key, id: UpstreamId, envelope: &Envelope, text: &[u8]) {
-        const LINK: &[u8] = b"resource_link";
+        // Of links, and of pages of apps: their scheme, whatever is escaped behind it.
+        const LINKS: [&[u8]; 2] = [b"resource_link", b"ui:"];
         let Some(known) = self.down.session(session) else { return };
         let merged = self.views.get(known.view).is_some_and(|view| view.is_merged());
-        if !merged || envelope.kind != Kind::Result || !text.windows(LINK.len()).any(|window| window == LINK)
-        {
+        let says = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
+        if !merged || envelope.kind != Kind::Result || !LINKS.into_iter().any(says) {
             return;
         }
         let Some(home) = self.upstreams.get(id).map(|upstream| upstream.home) else { return };
@@ -193,14 +209,20 @@ impl Proxy {
         let content = member(result, "content").filter(array).into_iter().flat_map(elements);
         let messages = member(result, "messages").filter(array).into_iter().flat_map(elements);
         let content = content.chain(messages.filter_map(|message| member(message, "content")));
-        for block in content {
-            let Ok([Some(kind), Some(uri)]) = json::members(text, block, ["type", "uri"]) else { continue };
-            let uri = json::unquote(uri.of(text)).filter(|uri| uri.len() <= URI_MAX);
-            if kind.of(text) == b"\"resource_link\""
-                && let Some(uri) = uri
-            {
-                known.note_mention(&uri, home);
+        let links = content.filter_map(|block| {
+            let [kind, uri, resource] = json::members(text, block, ["type", "uri", "resource"]).ok()?;
+            match json::unquote(kind?.of(text))?.as_str() {
+                "resource_link" => json::unquote(uri?.of(text)),
+                // What is embedded need not be read, but a page may be read again by its URI.
+                "resource" => {
+                    json::unquote(member(resource?, "uri")?.of(text)).filter(|uri| pages::is_page(uri))
+                }
+                _ => None,
             }
+        });
+        let named = pages::pages_of(text, result);
+        for uri in links.chain(named).filter(|uri| uri.len() <= URI_MAX) {
+            known.note_mention(&uri, home);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`publish`] is a pure function, to be called again whenever something it was given changed. Tools and prompts of
 //! several servers get names by a [`Naming`]; resources and templates keep theirs, because a URI also stands where
-//! no proxy could change it.
+//! no proxy could change it, but for the [`pages`] of apps that two servers have under one URI.
 //!
 //! Invariants: a published name is looked up, never taken apart (BR-02); what tells servers apart comes from the
 //! configuration, never from what a server says of itself (BR-03); order is that of the parts, then that of each
@@ -13,6 +13,7 @@
 mod item;
 mod names;
 mod offer;
+pub(crate) mod pages;
 mod report;
 mod template;
 
@@ -21,7 +22,9 @@ pub(crate) use names::{Naming, prefixes};
 use crate::catalog::Item;
 use crate::mcp::ListKind;
 use names::Names;
+use pages::Pages;
 use report::Report;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -75,6 +78,10 @@ pub(crate) struct Published {
     /// One server, names unchanged: it also has what it does not list.
     alone: bool,
     table: HashMap<Box<str>, Place>,
+    /// Of tools of several servers: the part that has one of this own name, `None` if there are more.
+    own: HashMap<Box<str>, Option<usize>>,
+    /// Pages of apps on a view of several servers.
+    pages: Option<Arc<Pages>>,
     /// Those of a list of templates in order, with their parts.
     templates: Vec<(Box<str>, usize)>,
 }
@@ -99,6 +106,19 @@ impl Published {
         same.then_some(Target { part: 0, own: name })
     }
 
+    /// Finds a tool of several servers by its server's own name for it, if it is the only one of that name: the view of
+    /// an app knows no other.
+    pub(crate) fn find_own<'a>(&self, name: &'a str) -> Option<Target<'a>> {
+        let part = (*self.own.get(name)?)?;
+        Some(Target { part, own: name })
+    }
+
+    /// Finds a page of an app by the URI that stands in this list.
+    pub(crate) fn find_page<'a>(&'a self, uri: &'a str) -> Option<Target<'a>> {
+        let (part, own) = self.pages.as_ref()?.find(uri)?;
+        Some(Target { part, own })
+    }
+
     /// In a list of templates, finds the first one that a URI may have been made from.
     pub(crate) fn find_matching(&self, uri: &str) -> Option<Target<'_>> {
         self.templates
@@ -110,12 +130,18 @@ impl Published {
     }
 }
 
-/// Makes one list out of those of some servers. Without a [`Naming`] there is one server, whose names stay.
-pub(crate) fn publish(kind: ListKind, parts: &[Part<'_>], naming: Option<&Naming>) -> Published {
+/// Makes one list out of those of some servers. Without a [`Naming`] there is one server, whose names stay. `pages` are
+/// those of all parts, if there are any.
+pub(crate) fn publish(
+    kind: ListKind,
+    parts: &[Part<'_>],
+    naming: Option<&Naming>,
+    pages: Option<Arc<Pages>>,
+) -> Published {
     debug_assert!(naming.is_some() || parts.len() <= 1, "names of several servers are told apart");
     match (naming, parts) {
         (None, [part]) if offer::is_unchanged(kind, part) => publish_unchanged(kind, part),
-        _ => publish_changed(kind, parts, naming),
+        _ => publish_changed(kind, parts, naming, pages),
     }
 }
 
@@ -132,20 +158,34 @@ fn publish_unchanged(kind: ListKind, part: &Part<'_>) -> Published {
         kind,
         alone: true,
         table: HashMap::new(),
+        own: HashMap::new(),
+        pages: None,
         templates: part.items.iter().filter(|_| kind == ListKind::Templates).map(own).collect(),
     }
 }
 
-fn publish_changed(kind: ListKind, parts: &[Part<'_>], naming: Option<&Naming>) -> Published {
+fn publish_changed(
+    kind: ListKind,
+    parts: &[Part<'_>],
+    naming: Option<&Naming>,
+    pages: Option<Arc<Pages>>,
+) -> Published {
     let mut report = Report::new(kind, naming.is_some());
     let offers = offer::gather(kind, parts, &mut report);
     let names = Names::new(kind, naming, &offers);
     let mut list = Encoder::new(kind);
     let mut table = HashMap::with_capacity(offers.len());
     let mut templates = Vec::new();
+    let mut own_names: HashMap<Box<str>, Option<usize>> = HashMap::new();
     for offer in &offers {
         let own = offer.item.name.as_str();
-        let name = match names.of(offer) {
+        if naming.is_some() && kind == ListKind::Tools {
+            let only = own_names.entry(own.into()).or_insert(Some(offer.index));
+            *only = only.filter(|part| *part == offer.index);
+        }
+        let page = pages.as_ref().filter(|_| kind == ListKind::Resources);
+        let page = page.and_then(|pages| pages.renamed(offer.index, own));
+        let name = match page.map_or_else(|| names.of(offer), |uri| Ok(uri.into())) {
             Ok(name) => name,
             Err(winner) => {
                 report.other_server(offer, offer.base, winner);
@@ -166,8 +206,10 @@ fn publish_changed(kind: ListKind, parts: &[Part<'_>], naming: Option<&Naming>) 
             templates.push((own.into(), offer.index));
         }
         if offer.part.listed {
-            let name = (name != own).then_some(name.as_ref());
-            item::write_changed(&offer.item.raw, &Override { name, ..offer.change }, list.item());
+            let name = (name != own && page.is_none()).then_some(name.as_ref());
+            let raw = Cow::Borrowed(&*offer.item.raw);
+            let raw = pages.as_ref().map_or(raw, |pages| pages.rewrite(kind, offer.index, &offer.item.raw));
+            item::write_changed(&raw, &Override { name, ..offer.change }, list.item());
         }
     }
     Published {
@@ -176,6 +218,8 @@ fn publish_changed(kind: ListKind, parts: &[Part<'_>], naming: Option<&Naming>) 
         kind,
         alone: naming.is_none() && parts.len() == 1,
         table,
+        own: own_names,
+        pages,
         templates,
     }
 }

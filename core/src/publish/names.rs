@@ -146,7 +146,7 @@ fn plain(c: char) -> char {
 }
 
 /// `_` and eight hexadecimal digits that stand for these words.
-fn mark(words: &[&str]) -> String {
+pub(super) fn mark(words: &[&str]) -> String {
     let mut digest = Sha256::new();
     for word in words {
         digest.update(word);

@@ -65,11 +65,11 @@ fn parts(servers: &[Server]) -> Vec<Part<'_>> {
 }
 
 fn merged(kind: ListKind, servers: &[Server], prefix: Prefix) -> Published {
-    publish(kind, &parts(servers), Some(&Naming { prefix, ..Naming::default() }))
+    publish(kind, &parts(servers), Some(&Naming { prefix, ..Naming::default() }), None)
 }
 
 fn alone(kind: ListKind, server: Server) -> Published {
-    publish(kind, &parts(&[server]), None)
+    publish(kind, &parts(&[server]), None, None)
 }
 
 /// The listed names with the server each is of.
@@ -193,7 +193,7 @@ fn any_bound_of_names_is_kept() {
         for separator in ["__", "", ".", "¶"] {
             let naming = Naming { name_max, separator: separator.to_owned(), ..Naming::default() };
             let servers = [server(ListKind::Tools, "p", &own)];
-            let published = publish(ListKind::Tools, &parts(&servers), Some(&naming));
+            let published = publish(ListKind::Tools, &parts(&servers), Some(&naming), None);
             let names = names(&published);
             assert!(names.iter().all(|name| is_valid(name) && name.len() <= name_max), "{names:?}");
             assert_eq!(names.len() + published.hidden.len(), own.len());
@@ -271,7 +271,7 @@ fn one_server_without_rules_is_published_as_it_is() {
     let published = alone(ListKind::Prompts, away);
     assert_eq!(&*published.encoded, br#"{"prompts":[]}"#);
     assert_eq!(find(&published, "a"), Some((0, "a")));
-    let empty = publish(ListKind::Templates, &[], None);
+    let empty = publish(ListKind::Templates, &[], None, None);
     assert_eq!(&*empty.encoded, br#"{"resourceTemplates":[]}"#);
     assert_eq!(find(&empty, "a"), None);
 }
@@ -287,7 +287,7 @@ fn a_renamed_tool_has_only_its_new_name() {
         ("stays", Override { name: Some("stays"), ..words }),
     ];
     one.rules = rules(&[], &changes);
-    let published = publish(ListKind::Tools, &parts(std::slice::from_ref(&one)), None);
+    let published = publish(ListKind::Tools, &parts(std::slice::from_ref(&one)), None, None);
     let expected = concat!(
         r#"{"tools":[{"name":"taken","of":"p"},{"name":"swap-b","of":"p"},{"name":"swap-a","of":"p"},"#,
         r#"{"title":"T","description":"D","name":"stays","of":"p"}]}"#

@@ -35,7 +35,7 @@ fn a_filtered_tool_is_neither_listed_nor_found() {
     assert_eq!(view.passes(ListKind::Tools), None);
     assert_eq!(view.passes(ListKind::Prompts), Some(home));
     let list = tools(&["a", "b1", "c"]);
-    let (published, _) = view.publish(ListKind::Tools, &[(list.list(ListKind::Tools), true)]);
+    let (published, _) = view.publish(ListKind::Tools, &[(list.list(ListKind::Tools), true)], None);
     assert_eq!(text(&published), r#"{"tools":[{"name":"a"},{"name":"c"}]}"#);
     assert!(published.find("b1", &*config).is_none());
     assert!(published.find("a", &*config).is_some());
@@ -46,12 +46,12 @@ fn the_same_lists_are_published_once_for_all_sessions() {
     let (home, config) = servers(r#""a": {"command": "x"}"#).remove(0);
     let mut view = View::single(home, config);
     let (one, other) = (tools(&["a"]), tools(&["a"]));
-    let (first, fresh) = view.publish(ListKind::Tools, &[(one.list(ListKind::Tools), true)]);
+    let (first, fresh) = view.publish(ListKind::Tools, &[(one.list(ListKind::Tools), true)], None);
     assert!(fresh);
-    let (second, fresh) = view.publish(ListKind::Tools, &[(other.list(ListKind::Tools), true)]);
+    let (second, fresh) = view.publish(ListKind::Tools, &[(other.list(ListKind::Tools), true)], None);
     assert!(!fresh && Arc::ptr_eq(&first, &second));
     let changed = tools(&["b"]);
-    let (third, _) = view.publish(ListKind::Tools, &[(changed.list(ListKind::Tools), true)]);
+    let (third, _) = view.publish(ListKind::Tools, &[(changed.list(ListKind::Tools), true)], None);
     assert_eq!(text(&third), r#"{"tools":[{"name":"b"}]}"#);
 }
 
@@ -61,7 +61,7 @@ fn what_nobody_is_shown_any_more_is_forgotten() {
     let mut view = View::single(home, config);
     for n in 0..100 {
         let list = tools(&[&format!("tool{n}")]);
-        view.publish(ListKind::Tools, &[(list.list(ListKind::Tools), true)]);
+        view.publish(ListKind::Tools, &[(list.list(ListKind::Tools), true)], None);
     }
     assert!(view.made.len() <= SPARE_MAX + 1);
 }
@@ -72,7 +72,7 @@ fn a_server_that_is_away_is_not_listed_but_found() {
     let mut view = View::merged(&all, &Merged::default());
     let (one, other) = (tools(&["x"]), tools(&["x"]));
     let lists = [(one.list(ListKind::Tools), true), (other.list(ListKind::Tools), false)];
-    let (published, _) = view.publish(ListKind::Tools, &lists);
+    let (published, _) = view.publish(ListKind::Tools, &lists, None);
     assert_eq!(text(&published), r#"{"tools":[{"name":"a__x"}]}"#);
     assert_eq!(published.find("b__x", &*all[1].1).map(|target| (target.part, target.own)), Some((1, "x")));
 }

@@ -2,6 +2,7 @@
 //! several weathers of the network, with all checkers of the simulator on.
 
 mod addresses;
+mod apps;
 mod batches;
 mod calls;
 mod children;
