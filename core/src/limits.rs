@@ -67,6 +67,12 @@ pub struct Limits {
     pub stderr_line_bytes_max: usize,
     /// Time for a request head and body to arrive.
     pub request_ms: u64,
+    /// When all seats are taken: how long a connection may be silent, or in the middle of a head, before it counts as
+    /// slow. A few round trips of a bad network.
+    pub newcomer_ms: u64,
+    /// When all seats are taken: how long a request body may take before its connection counts as slow. 16 MiB at
+    /// 14 Mbit/s.
+    pub slow_body_ms: u64,
     /// How long a downstream connection may idle between requests. Longer than the usual 60 s of reverse proxies.
     pub conn_idle_ms: u64,
     /// How long we wait for the peer's close after ours.
@@ -190,6 +196,8 @@ impl Default for Limits {
             list_bytes_max: 16 * 1024 * 1024,
             stderr_line_bytes_max: 8 * 1024,
             request_ms: 30_000,
+            newcomer_ms: 2_000,
+            slow_body_ms: 10_000,
             conn_idle_ms: 75_000,
             linger_ms: 2_000,
             sse_after_ms: 200,

@@ -51,6 +51,8 @@ pub enum TimerKind {
     Document,
     /// Some connection may have taken nothing for too long.
     Stall,
+    /// All seats are taken by connections that may have become slow meanwhile.
+    Seats,
     /// A child was asked to end: time for the next, firmer step.
     ChildStop,
     /// The grace period of the whole process is over.

@@ -39,6 +39,8 @@ pub(crate) struct Client {
     last_write: Mono,
     chunked: bool,
     charge: Charge,
+    /// A request of it was answered.
+    served: bool,
     seat: Option<Seat>,
 }
 
@@ -92,6 +94,7 @@ impl Client {
             last_write: fx.mono(),
             chunked: true,
             charge: fx.ledger.open(),
+            served: false,
             seat: None,
         }
     }
@@ -110,16 +113,17 @@ impl Client {
     pub(crate) fn change_seat(&mut self, now: Mono) -> (Option<Seat>, Option<Seat>) {
         let before = self.seat;
         let wait = match self.task {
-            Task::Reading if self.http.is_idle() => Some(Wait::Request),
+            Task::Reading if self.http.is_idle() && self.served => Some(Wait::Request),
+            Task::Reading if self.http.is_idle() => Some(Wait::First),
             Task::Reading if self.http.is_mid_head() => Some(Wait::Head),
-            Task::Reading
-            | Task::Deciding
-            | Task::Waiting { .. }
-            | Task::Streaming { .. }
-            | Task::Closing => None,
+            Task::Reading if self.http.is_mid_request() => Some(Wait::Body),
+            Task::Closing => Some(Wait::Close),
+            Task::Reading | Task::Deciding | Task::Waiting { .. } | Task::Streaming { .. } => None,
         };
         self.seat = match (wait, before) {
             (Some(wait), Some((same, since))) if wait == same => Some((wait, since)),
+            (Some(Wait::Head), Some((Wait::First, since))) => Some((Wait::Head, since)),
+            (Some(Wait::Body), Some((Wait::First | Wait::Head, since))) => Some((Wait::Body, since)),
             (Some(wait), _) => Some((wait, now)),
             (None, _) => None,
         };
@@ -308,6 +312,7 @@ impl Client {
         }
         self.admitted = None;
         self.login = None;
+        self.served = true;
         self.http.finish();
         self.settle();
         if close {

@@ -416,6 +416,7 @@ impl Proxy {
                 TimerKind::Upkeep => self.on_upkeep_timer(),
                 TimerKind::Document => self.on_fetch_timer(conn),
                 TimerKind::Stall => self.on_stall_timer(),
+                TimerKind::Seats => self.on_seats_timer(),
                 TimerKind::ChildStop => self.with_owner(conn, |proxy, id| proxy.on_child_timer(id)),
                 TimerKind::Shutdown => self.on_shutdown_timer(),
             }

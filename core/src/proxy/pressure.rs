@@ -7,7 +7,7 @@
 //! | a request that grows | 503 with `Retry-After`, and closed |
 //! | a call, or its answer, that is larger than a share | an error, to that call alone |
 //! | a line of a child, an answer over HTTP | dropped, with an error to its call |
-//! | when all seats are taken: a connection that waits for its client | closed, the one that waits longest |
+//! | when all seats are taken: a connection that waits for its client | closed, the slowest ([`crate::downstream::seats`]) |
 //!
 //! Nobody is touched for what others do: whoever is refused holds more than its share or wants to
 //! ([`crate::ledger`]). Messages of the usual size go on.
@@ -19,6 +19,7 @@ use crate::id::{ConnId, UpstreamId};
 use crate::log::Level;
 use crate::oauth::address::is_global;
 use crate::time::Mono;
+use crate::timer::TimerKind;
 use crate::upstream::exchange::{Exchange, Job};
 use std::net::IpAddr;
 
@@ -33,6 +34,9 @@ const NO_MEMORY_FOR_REQUEST: &str = "the proxy holds too much for others to take
 /// sent again a few times.
 const STILL_MS: u64 = 3_000;
 
+/// From one look for a slow connection to the next while all seats are taken.
+const SEATS_MS: u64 = 1_000;
+
 /// From one line of the log about memory to the next.
 const TOLD_MS: u64 = 60_000;
 
@@ -40,6 +44,8 @@ const TOLD_MS: u64 = 60_000;
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
     told: Option<Mono>,
+    /// A timer is armed for when all seats are taken.
+    looks_again: bool,
 }
 
 impl Proxy {
@@ -81,14 +87,37 @@ impl Proxy {
         self.down.seats.enter(address, max)
     }
 
-    /// Keeps a seat free as long as somebody only sits there.
+    /// Keeps a seat free as long as somebody only sits there, or is slow.
     pub(super) fn make_room(&mut self, newcomer: ConnId) {
         if self.down.clients_len() < self.fx.limits.downstream_conns_max {
             return;
         }
-        if let Some(conn) = self.down.seats.makes_room_for(newcomer) {
-            self.fx.log(Level::Debug, None, format!("client {conn:?} makes room for another"));
-            self.drop_client(conn);
+        match self.down.seats.makes_room_for(newcomer, self.fx.mono(), &self.fx.limits) {
+            Some(conn) => self.give_seat(conn),
+            None => self.look_again_for_seats(),
+        }
+    }
+
+    /// All seats were taken by connections in use a moment ago. Nobody is accepted meanwhile, so nobody else would ask.
+    pub(super) fn on_seats_timer(&mut self) {
+        self.pressure.looks_again = false;
+        if self.down.clients_len() < self.fx.limits.downstream_conns_max {
+            return;
+        }
+        match self.down.seats.slowest(self.fx.mono(), &self.fx.limits) {
+            Some(conn) => self.give_seat(conn),
+            None => self.look_again_for_seats(),
+        }
+    }
+
+    fn give_seat(&mut self, conn: ConnId) {
+        self.fx.log(Level::Debug, None, format!("client {conn:?} makes room for another"));
+        self.drop_client(conn);
+    }
+
+    fn look_again_for_seats(&mut self) {
+        if !std::mem::replace(&mut self.pressure.looks_again, true) {
+            let _fires_once = self.fx.after(SEATS_MS, TimerKind::Seats, 0);
         }
     }
 

@@ -305,6 +305,91 @@ fn a_thousand_heads_that_do_not_come_to_their_end_lock_nobody_out() {
     });
 }
 
+/// What a stranger asks whose request is whole.
+const ASKS: &str = "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+/// A crowd that takes all seats and keeps coming, `each_ms` one of them, with these bytes. Among them strangers who ask
+/// `after_ms` after they came. Gives how many of them asked and how many were answered.
+fn among(w: &mut World, crowd: &str, each_ms: u64, after_ms: &[u64], rounds: usize) -> (usize, usize) {
+    let mut asked = Vec::new();
+    for _ in 0..rounds {
+        for after in after_ms {
+            let guest = w.raw("");
+            for _ in 0..after.div_ceil(each_ms) {
+                w.raw(crowd);
+                w.run_ms(each_ms.min(*after));
+            }
+            w.net.send(w.exchange(guest).conn, ASKS.as_bytes());
+            asked.push(guest);
+            w.run_ms(1);
+        }
+    }
+    w.run_ms(1_000);
+    let served =
+        |xid: &&Xid| w.exchange(**xid).progress == Progress::Complete && w.exchange(**xid).status() == 200;
+    (asked.len(), asked.iter().filter(served).count())
+}
+
+#[test]
+fn newcomers_are_served_among_ten_thousand_half_heads() {
+    // FT-502
+    story_of([0], cast(Limits::default().memory_bytes_max), |w| {
+        let bystander = Bystander::of(w, "fs");
+        for _ in 0..10_000 {
+            w.raw("POST /fs/mcp HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n");
+        }
+        w.run_ms(200);
+        let half = "POST /fs/mcp HTTP/1.1\r\nhost: ";
+        let (asked, served) = among(w, half, 5, &[20, 5, 100, 300, 1_500], 10);
+        assert!(served * 100 >= asked * 99, "{served} of {asked}");
+        bystander.notices_nothing(w);
+    });
+}
+
+#[test]
+fn whatever_the_crowd_does_not_finish_newcomers_are_served() {
+    // FT-502
+    let body = half_a_post(100, 50);
+    for crowd in
+        ["", "G", "GET / HTTP/1.1\r\nhost", "GET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n", "?\r\n\r\n"]
+    {
+        story_of([0], one().calm().limits(|l| l.downstream_conns_max = 200), |w| {
+            w.client("fs", Kind::Streamable);
+            (0..200).for_each(|_| {
+                w.raw(crowd);
+            });
+            w.run_ms(1_000);
+            let (asked, served) = among(w, crowd, 5, &[20, 100, 500], 10);
+            assert_eq!(served, asked, "{crowd:?}");
+        });
+    }
+    story_of([0], one().calm().limits(|l| l.downstream_conns_max = 200), |w| {
+        w.client("fs", Kind::Streamable);
+        (0..200).for_each(|_| {
+            w.raw(&body);
+        });
+        w.run_ms(11_000);
+        let (asked, served) = among(w, &body, 100, &[200, 300], 10);
+        assert_eq!(served, asked, "bodies that take longer than ten seconds");
+    });
+}
+
+#[test]
+fn who_behaved_keeps_a_seat_among_half_heads() {
+    // FT-502
+    story_of([0], one().calm().limits(|l| l.downstream_conns_max = 100), |w| {
+        w.client("fs", Kind::Streamable);
+        let known: Vec<Xid> = (0..20).map(|_| w.raw(ASKS)).collect();
+        w.run_ms(5_000);
+        for _ in 0..1_000 {
+            w.raw("GET / HTTP/1.1\r\nhost");
+            w.run_ms(5);
+        }
+        let open = |xid: &&Xid| w.net.links.contains_key(&w.exchange(**xid).conn);
+        assert_eq!(known.iter().filter(open).count(), 20);
+    });
+}
+
 #[test]
 fn a_seat_is_taken_from_nobody_who_uses_it() {
     // limit: downstream_conns_max
