@@ -14,7 +14,7 @@ use mcp_proxy_core::http::{Limits, Server, ServerEvent};
 use mcp_proxy_core::oauth::address::{Trust, is_global};
 use mcp_proxy_core::oauth::password::{self, Kind};
 use mcp_proxy_core::oauth::redirect::{self, Policy};
-use mcp_proxy_core::oauth::throttle::{LoginRate, Throttle};
+use mcp_proxy_core::oauth::throttle::{LoginRate, Network, Throttle};
 use mcp_proxy_core::time::Mono;
 use mcp_proxy_core::url::Url;
 use std::net::IpAddr;
@@ -141,15 +141,16 @@ fn check_throttle(tape: &mut Tape<'_>) {
         } else {
             IpAddr::from([0x2001, 0xdb8, 0, u16::from(host & 0xe), 0, 0, 0, host.into()])
         };
-        match throttle.admit(now, user, address) {
-            Ok(()) if tape.one_in(4) => throttle.succeeded(now, user, address),
+        let from = [Network::of(address)];
+        match throttle.admit(now, user, &from) {
+            Ok(()) if tape.one_in(4) => throttle.succeeded(now, user, &from),
             Ok(()) => {}
             Err(seconds) => {
                 let longest = u64::from(rate.delay_max_seconds).max(60);
                 assert!((1..=longest).contains(&seconds), "{rate:?}: wait {seconds} s");
                 let mut later = throttle.clone();
                 let then = now.plus_ms(seconds * 1_000);
-                assert_eq!(later.admit(then, user, address), Ok(()), "{rate:?}: the wait was {seconds} s");
+                assert_eq!(later.admit(then, user, &from), Ok(()), "{rate:?}: the wait was {seconds} s");
             }
         }
         now = now.plus_ms([0, 1, 900, 1_000, 60_000, 3_600_000][tape.below(6)]);

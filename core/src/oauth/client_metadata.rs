@@ -147,7 +147,7 @@ impl Server {
         if let Some((_, visits)) = self.documents.waiting.values_mut().find(|(known, _)| *known == id) {
             return visits.push(visit);
         }
-        if self.throttle.documents.admit(self.now.mono, visit.address.shown).is_err() {
+        if self.throttle.documents.admit(self.now.mono, &visit.address.networks()).is_err() {
             return self.refuse_unread(visit);
         }
         self.documents.last_job = self.documents.last_job.wrapping_add(1);

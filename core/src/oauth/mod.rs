@@ -278,8 +278,12 @@ impl Server {
         self.issuer.clone().or_else(|| Issuer::of_host(head))
     }
 
-    fn address(&self, request: &Request<'_>) -> ClientAddress {
-        self.settings.options.trust.client(request.peer, request.head)
+    fn address(&mut self, request: &Request<'_>) -> ClientAddress {
+        let address = self.settings.options.trust.client(request.peer, request.head);
+        if address.is_doubtful() {
+            self.tell_doubt(&address);
+        }
+        address
     }
 
     fn effect(&mut self, effect: Effect) {

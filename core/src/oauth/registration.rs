@@ -42,7 +42,7 @@ impl Server {
         if !self.settings.options.registration {
             return self.reply(id, Reply::not_found().open());
         }
-        let wait = self.throttle.registrations.admit(self.now.mono, address.shown);
+        let wait = self.throttle.registrations.admit(self.now.mono, &address.networks());
         if let Err(seconds) = wait {
             self.event(
                 Level::Info,

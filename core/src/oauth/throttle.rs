@@ -2,14 +2,18 @@
 //!
 //! ```text
 //!  a try ── pair (user, address): quick tries, then 1, 2, 4 … seconds apart, up to the longest delay
-//!        ── address:              30 a minute
-//!        ── user:                 one a second, wherever from      ┐ not for a pair
-//!        ── all:                  300 a minute                     ┘ that has logged in
+//!        ── address:              30 a minute                      ┐ not for a pair
+//!        ── user:                 one a second, wherever from      │ that has logged in:
+//!        ── all:                  300 a minute                     ┘ 30 a minute of its own
 //! ```
 //! A try is let in when all of these let it in, and only then it counts for any of them: whoever is refused uses
 //! nothing up and does not lengthen the wait. So nobody is ever locked out. A flood from one address is stopped at its
 //! pair and its address and does not reach what others need; one from very many addresses can use up the limits of a
-//! user and of all, but not for those who come from where they have logged in before.
+//! user and of all, but not for those who come from where they have logged in before. What a pair that has logged in
+//! may guess is bounded by its own delays.
+//!
+//! Where claims about an address contradict each other, each of them counts, and the peer: whatever a client writes into
+//! a field, one of them is not its choice.
 //!
 //! Invariants: nothing depends on whether a user exists. Every table is bounded, and names are kept as digests, so
 //! memory is bounded whatever is sent. A full table forgets what is nearest to being as good as new. Since each entry
@@ -22,7 +26,6 @@
 use self::table::Table;
 use crate::time::Mono;
 use sha2::{Digest, Sha256};
-use std::net::IpAddr;
 
 mod bucket;
 mod network;
@@ -56,7 +59,7 @@ pub struct Throttle {
     rate: LoginRate,
     pairs: Table<Pair, Tries>,
     /// Pairs that have logged in, a table of their own so that they cannot push out those that have not.
-    known: Table<Pair, ()>,
+    known: Table<Pair, Known>,
     addresses: Buckets,
     users: Table<User, Bucket>,
     all: Bucket,
@@ -76,48 +79,73 @@ impl Throttle {
     }
 
     /// Lets a try in and counts it as one that failed, until [`Self::succeeded`] says otherwise. To be asked before
-    /// the password is looked at.
+    /// the password is looked at. It counts for each of `from`.
     ///
     /// # Errors
     /// How many seconds to wait, at least 1.
-    pub fn admit(&mut self, now: Mono, user: &str, address: IpAddr) -> Result<(), u64> {
-        let network = Network::of(address);
+    pub fn admit(&mut self, now: Mono, user: &str, from: &[Network]) -> Result<(), u64> {
         let user = User::of(user);
-        let pair = (user, network);
-        let tries = self.pairs.get(now, &pair).unwrap_or_default();
-        let spared = self.known.get(now, &pair).is_some();
+        let pairs: Vec<Pair> = from.iter().map(|network| (user, *network)).collect();
+        let tries = |pair: &Pair| self.pairs.get(now, pair).unwrap_or_default();
+        let known: Option<Vec<Known>> = pairs.iter().map(|pair| self.known.get(now, pair)).collect();
+        let known = known.filter(|known| !known.is_empty());
         let of_user = self.users.get(now, &user).unwrap_or_default();
         let all = Rate::new(self.rate.global_per_minute, self.rate.global_per_minute);
+        let own = Rate::new(self.rate.address_per_minute, self.rate.address_per_minute);
 
-        let waits = [
-            tries.wait(now),
-            self.addresses.wait(now, network),
-            if spared { 0 } else { of_user.wait(now, OF_USER) },
-            if spared { 0 } else { self.all.wait(now, all) },
-        ];
-        let wait = waits.into_iter().max().unwrap_or_default();
+        let apart = pairs.iter().map(|pair| tries(pair).wait(now)).max().unwrap_or_default();
+        let shared = match &known {
+            Some(known) => known.iter().map(|known| known.bucket.wait(now, own)).max(),
+            None => {
+                let addresses = from.iter().map(|network| self.addresses.wait(now, *network));
+                addresses.chain([of_user.wait(now, OF_USER), self.all.wait(now, all)]).max()
+            }
+        };
+        let wait = apart.max(shared.unwrap_or_default());
         if wait > 0 {
             return Err(wait.div_ceil(1_000_000_000));
         }
 
-        let tries = tries.after(now, self.rate);
-        self.pairs.put(now, pair, tries, tries.forgotten(now, self.rate));
-        self.addresses.take(now, network);
-        if !spared {
-            let of_user = of_user.taken(now, OF_USER);
-            self.users.put(now, user, of_user, of_user.full_at());
-            self.all = self.all.taken(now, all);
+        for pair in &pairs {
+            let tries = self.pairs.get(now, pair).unwrap_or_default().after(now, self.rate);
+            self.pairs.put(now, *pair, tries, tries.forgotten(now, self.rate));
+        }
+        match known {
+            Some(known) => {
+                for (pair, known) in pairs.into_iter().zip(known) {
+                    let taken = Known { bucket: known.bucket.taken(now, own), ..known };
+                    self.known.put(now, pair, taken, taken.until);
+                }
+            }
+            None => {
+                from.iter().for_each(|network| self.addresses.take(now, *network));
+                let of_user = of_user.taken(now, OF_USER);
+                self.users.put(now, user, of_user, of_user.full_at());
+                self.all = self.all.taken(now, all);
+            }
         }
         Ok(())
     }
 
     /// A try that was let in had the right password: its user has all quick tries again from there, and is spared the
     /// limits that are shared with others.
-    pub fn succeeded(&mut self, now: Mono, user: &str, address: IpAddr) {
-        let pair = (User::of(user), Network::of(address));
-        self.pairs.remove(&pair);
-        self.known.put(now, pair, (), now.plus_ms(KNOWN_MS));
+    pub fn succeeded(&mut self, now: Mono, user: &str, from: &[Network]) {
+        for network in from {
+            let pair = (User::of(user), *network);
+            self.pairs.remove(&pair);
+            let bucket = self.known.get(now, &pair).map(|known| known.bucket).unwrap_or_default();
+            let until = now.plus_ms(KNOWN_MS);
+            self.known.put(now, pair, Known { bucket, until }, until);
+        }
     }
+}
+
+/// A pair that has logged in.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// In place of what is shared with others.
+    bucket: Bucket,
+    until: Mono,
 }
 
 /// A user in a network.

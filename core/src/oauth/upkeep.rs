@@ -7,6 +7,7 @@
 //!               └─ unusable directory, lock, newer format ─▶ failed
 //! ```
 
+use super::address::ClientAddress;
 use super::authorize::Job;
 use super::secret::Key;
 use super::store::{Book, Client, FormatError, Grant, GrantId, Import, Lifetimes, Read, State, read, unix};
@@ -56,6 +57,8 @@ pub(super) struct Upkeep {
     next: Option<Mono>,
     ticks: u32,
     hosts: BTreeSet<String>,
+    /// That claims about an address differ was said.
+    told_doubt: bool,
     complained: Option<Mono>,
     /// It was told that the reverse proxy adds no address.
     told_silence: bool,
@@ -351,6 +354,19 @@ impl Server {
             let so = "logins, registrations and refreshes are refused until it can be written again";
             self.event(Level::Error, "store_error", &[("reason", reason), ("so", so)]);
         }
+    }
+
+    /// What a reverse proxy says of addresses contradicts itself: said once.
+    pub(super) fn tell_doubt(&mut self, address: &ClientAddress) {
+        if std::mem::replace(&mut self.upkeep.told_doubt, true) {
+            return;
+        }
+        let claim = |claim: &Option<IpAddr>| claim.map_or("unreadable".to_owned(), |ip| ip.to_string());
+        let claims: Vec<String> = address.claims().iter().map(claim).collect();
+        let so = "limits count all of them and the reverse proxy itself";
+        let hint = "name the header that your reverse proxy sets in oauth2.clientIPHeader";
+        let claims = claims.join(", ");
+        self.event(Level::Warn, "addresses_differ", &[("claims", &claims), ("so", so), ("hint", hint)]);
     }
 
     /// Some clients ignore metadata of another origin than the one they asked.

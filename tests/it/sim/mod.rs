@@ -37,6 +37,7 @@ mod oauth_documents;
 mod oauth_flow;
 mod oauth_login;
 mod oauth_store;
+mod oauth_throttle;
 mod oauth_times;
 mod oauth_tokens;
 mod odd_answers;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Trust;
+use crate::config::IpRange;
 use crate::http::RequestHead;
 
 /// How a field is written.
@@ -17,15 +18,21 @@ enum Form {
 }
 
 /// Every claim that the head of a trusted peer's request makes, in the order of precedence (SEED-130).
-pub(super) fn read(trust: &Trust, head: &RequestHead) -> Vec<Option<IpAddr>> {
+pub(super) fn read(trust: &Trust, peer: IpAddr, head: &RequestHead) -> Vec<Option<IpAddr>> {
     let claim = |name: &str, form: Form| (head.count(name) > 0).then(|| read_field(trust, head, name, form));
     match &trust.header {
         Some(name) => {
-            let known = KNOWN.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+            let mut known = KNOWN.iter().chain(&OF_CLOUDFLARE);
+            let known = known.find(|(known, _)| known.eq_ignore_ascii_case(name));
             // What is written into an unknown field may be a list; one address is one as well.
             claim(name, known.map_or(Form::List, |(_, form)| *form)).into_iter().collect()
         }
-        None => KNOWN.iter().filter_map(|(name, form)| claim(name, *form)).collect(),
+        None => {
+            let cloudflare = IpRange::preset("cloudflare").unwrap_or_default();
+            let is_cloudflare = cloudflare.iter().any(|range| range.contains(peer));
+            let of_service = OF_CLOUDFLARE.iter().filter(|_| is_cloudflare);
+            of_service.chain(&KNOWN).filter_map(|(name, form)| claim(name, *form)).collect()
+        }
     }
 }
 
@@ -135,10 +142,13 @@ fn is_token(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
+/// The fields that Cloudflare sets, in the order of precedence. Akamai has the second one as well; its addresses are not
+/// public, so there the operator names the field.
+const OF_CLOUDFLARE: [(&str, Form); 2] =
+    [("cf-connecting-ip", Form::Single), ("true-client-ip", Form::Single)];
+
 /// The fields of the reverse proxies in use, in the order of precedence.
-const KNOWN: [(&str, Form); 7] = [
-    ("cf-connecting-ip", Form::Single),
-    ("true-client-ip", Form::Single),
+const KNOWN: [(&str, Form); 5] = [
     ("x-real-ip", Form::Single),
     ("x-forwarded-for", Form::List),
     ("x-cluster-client-ip", Form::List),

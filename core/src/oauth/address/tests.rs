@@ -24,8 +24,6 @@ fn behind_proxy(fields: &[&str]) -> ClientAddress {
 fn every_known_field_of_a_trusted_peer_counts() {
     // OA-81
     let fields = [
-        "CF-Connecting-IP: 203.0.113.7",
-        "True-Client-IP: 203.0.113.7",
         "X-Real-IP: 203.0.113.7",
         "X-Forwarded-For: 203.0.113.7",
         "X-Cluster-Client-IP: 203.0.113.7",
@@ -41,7 +39,55 @@ fn every_known_field_of_a_trusted_peer_counts() {
         }
     }
     let client = behind_proxy(&fields);
-    assert_eq!((client.claims().len(), client.disagree), (7, false));
+    assert_eq!((client.claims().len(), client.disagree), (5, false));
+}
+
+#[test]
+fn a_field_of_a_service_counts_from_that_service_or_when_it_is_named() {
+    // FT-601
+    let cloudflare = IpRange::preset("cloudflare").expect("a preset").to_vec();
+    let both = Trust { proxies: [cloudflare, Trust::default().proxies].concat(), header: None };
+    for name in ["CF-Connecting-IP", "True-Client-IP"] {
+        let head = head(&[&format!("{name}: 203.0.113.7"), "X-Real-IP: 198.51.100.1"]);
+        let passed_on = both.client(ip("127.0.0.1"), &head);
+        assert_eq!(passed_on.claims(), [Some(ip("198.51.100.1"))], "{name}: a front passes it on");
+        let served = both.client(ip("172.64.1.1"), &head);
+        assert_eq!((served.shown, served.disagree), (ip("203.0.113.7"), true), "{name}");
+        let named = Trust { header: Some(name.to_ascii_lowercase()), ..both.clone() };
+        assert_eq!(named.client(ip("127.0.0.1"), &head).claims(), [Some(ip("203.0.113.7"))]);
+    }
+}
+
+#[test]
+fn limits_count_every_claim_and_the_peer_where_there_is_doubt() {
+    // FT-601: (fields, the addresses in doubt)
+    let table: [(&[&str], &[&str]); 5] = [
+        (
+            &["X-Real-IP: 203.0.113.7", "X-Forwarded-For: 203.0.113.8"],
+            &["203.0.113.7", "203.0.113.8", "127.0.0.1"],
+        ),
+        (&["X-Real-IP: 203.0.113.7", "Forwarded: for=unknown"], &["203.0.113.7", "127.0.0.1"]),
+        // The front adds its line to that of the client: which is whose cannot be told.
+        (
+            &["X-Real-IP: 203.0.113.7", "X-Real-IP: 203.0.113.8", "Forwarded: for=203.0.113.9"],
+            &["203.0.113.9", "127.0.0.1"],
+        ),
+        (&["X-Real-IP: junk"], &["127.0.0.1"]),
+        (&["X-Real-IP: 2001:db8::1", "X-Forwarded-For: 2001:db8::2"], &["2001:db8::1", "127.0.0.1"]),
+    ];
+    for (fields, addresses) in table {
+        let client = behind_proxy(fields);
+        let mut expected: Vec<Network> = addresses.iter().map(|text| Network::contested(ip(text))).collect();
+        expected.sort_unstable();
+        assert!(client.is_doubtful(), "{fields:?}");
+        assert_eq!(client.networks(), expected, "{fields:?}");
+    }
+    for (fields, address) in
+        [(&["X-Real-IP: 203.0.113.7", "X-Forwarded-For: 203.0.113.7"][..], "203.0.113.7"), (&[], "127.0.0.1")]
+    {
+        let client = behind_proxy(fields);
+        assert_eq!((client.is_doubtful(), client.networks()), (false, vec![Network::of(ip(address))]));
+    }
 }
 
 #[test]
@@ -79,7 +125,7 @@ fn conflicting_claims_never_widen_access() {
     let table: [(&[&str], &str, bool, bool); 9] = [
         (&["X-Real-IP: 203.0.113.7", "X-Forwarded-For: 203.0.113.7"], "203.0.113.7", false, true),
         (&["X-Real-IP: 203.0.113.7", "X-Forwarded-For: 203.0.113.8"], "203.0.113.7", true, true),
-        (&["CF-Connecting-IP: 203.0.113.7", "X-Forwarded-For: 198.51.100.1"], "203.0.113.7", true, false),
+        (&["X-Real-IP: 203.0.113.7", "X-Forwarded-For: 198.51.100.1"], "203.0.113.7", true, false),
         (&["X-Forwarded-For: 203.0.113.7", "Forwarded: for=198.51.100.1"], "203.0.113.7", true, false),
         (&["X-Forwarded-For: 203.0.113.7", "Forwarded: for=unknown"], "203.0.113.7", false, false),
         (&["X-Real-IP: junk", "X-Forwarded-For: 203.0.113.7"], "203.0.113.7", false, false),

@@ -123,7 +123,8 @@ impl Server {
                 return self.show_form(&visit, &ask, Notice::Forged, &form.user);
             }
         };
-        if let Err(seconds) = self.throttle.logins.admit(self.now.mono, &form.user, visit.address.shown) {
+        if let Err(seconds) = self.throttle.logins.admit(self.now.mono, &form.user, &visit.address.networks())
+        {
             self.event(Level::Warn, "login_throttled", &[("user", &form.user), ("ip", &visit.ip())]);
             return self.show_form(&visit, &ask, Notice::Throttled(seconds), &form.user);
         }
@@ -181,7 +182,7 @@ impl Server {
             self.event(Level::Warn, "login_failed", &facts);
             return self.show_form(&visit, &ask, Notice::WrongPassword, &user);
         }
-        self.throttle.logins.succeeded(self.now.mono, &user, visit.address.shown);
+        self.throttle.logins.succeeded(self.now.mono, &user, &visit.address.networks());
         if !self.may_use(&user, &ask.audience) {
             self.event(Level::Warn, "login_denied", &facts);
             return self.show_form(&visit, &ask, Notice::NotPermitted, &user);

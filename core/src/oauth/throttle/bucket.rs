@@ -4,7 +4,6 @@
 use super::network::Network;
 use super::table::Table;
 use crate::time::Mono;
-use std::net::IpAddr;
 
 /// How fast a bucket fills and what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,15 +74,14 @@ impl Buckets {
         Self { rate: Rate::new(per_minute, burst), table: Table::new(entries_max) }
     }
 
-    /// Takes a token out of the bucket of an address.
+    /// Takes a token out of the bucket of each of these, if all have one.
     ///
     /// # Errors
-    /// How many seconds to wait for one, at least 1.
-    pub fn admit(&mut self, now: Mono, address: IpAddr) -> Result<(), u64> {
-        let network = Network::of(address);
-        match self.wait(now, network) {
+    /// How many seconds to wait for that, at least 1.
+    pub fn admit(&mut self, now: Mono, from: &[Network]) -> Result<(), u64> {
+        match from.iter().map(|network| self.wait(now, *network)).max().unwrap_or_default() {
             0 => {
-                self.take(now, network);
+                from.iter().for_each(|network| self.take(now, *network));
                 Ok(())
             }
             wait => Err(wait.div_ceil(1_000_000_000)),
@@ -105,6 +103,7 @@ const MINUTE: u64 = 60_000_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
 
     const fn ms(at: u64) -> Mono {
         Mono(at * 1_000_000)
@@ -126,26 +125,26 @@ mod tests {
     #[test]
     fn extreme_rates_neither_panic_nor_lock_out() {
         let mut slowest = Buckets::new(0, 0, 1);
-        let address = IpAddr::from([192, 0, 2, 1]);
-        assert_eq!([0, 0, 60_000].map(|at| slowest.admit(ms(at), address)), [Ok(()), Err(60), Ok(())]);
+        let address = [Network::of(IpAddr::from([192, 0, 2, 1]))];
+        assert_eq!([0, 0, 60_000].map(|at| slowest.admit(ms(at), &address)), [Ok(()), Err(60), Ok(())]);
         let mut fastest = Buckets::new(u32::MAX, u32::MAX, 1);
-        assert!((0..100).all(|_| fastest.admit(Mono(0), address).is_ok()));
+        assert!((0..100).all(|_| fastest.admit(Mono(0), &address).is_ok()));
         let mut late = Buckets::new(1, 1, 1);
-        assert_eq!(late.admit(Mono::NEVER, address), Ok(()));
+        assert_eq!(late.admit(Mono::NEVER, &address), Ok(()));
     }
 
     #[test]
     fn the_fullest_bucket_is_forgotten_at_the_bound() {
-        let address = |last: u8| IpAddr::from([192, 0, 2, last]);
+        let address = |last: u8| [Network::of(IpAddr::from([192, 0, 2, last]))];
         let mut buckets = Buckets::new(1, 2, 3);
         for last in [1, 1, 2, 3, 3] {
-            assert_eq!(buckets.admit(ms(0), address(last)), Ok(()));
+            assert_eq!(buckets.admit(ms(0), &address(last)), Ok(()));
         }
         // Three are within the bound; the fourth takes the place of the second, which has a token left.
-        assert_eq!(buckets.admit(ms(0), address(4)), Ok(()));
+        assert_eq!(buckets.admit(ms(0), &address(4)), Ok(()));
         assert_eq!(buckets.table.len(), 3);
-        assert_eq!([1, 3].map(|last| buckets.admit(ms(0), address(last))), [Err(60); 2]);
-        assert_eq!([2, 2].map(|last| buckets.admit(ms(0), address(last))), [Ok(()); 2]);
+        assert_eq!([1, 3].map(|last| buckets.admit(ms(0), &address(last))), [Err(60); 2]);
+        assert_eq!([2, 2].map(|last| buckets.admit(ms(0), &address(last))), [Ok(()); 2]);
         assert_eq!(buckets.table.len(), 3);
     }
 }

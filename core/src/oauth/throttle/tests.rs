@@ -1,4 +1,5 @@
 use super::*;
+use std::net::IpAddr;
 
 const A: &str = "192.0.2.1";
 const B: &str = "198.51.100.7";
@@ -121,7 +122,66 @@ fn where_somebody_has_logged_in_floods_from_everywhere_do_not_reach() {
     assert_eq!([0; 5].map(|_| bench.admit("ann", B)), [Ok(()); 5]);
     assert_eq!(bench.admit("ann", B), Err(1), "its own delays remain");
     bench.at += KNOWN_MS;
-    assert_eq!(bench.throttle.known.get(Mono(bench.at * 1_000_000), &pair("ann", B)), None);
+    assert_eq!(bench.throttle.known.get(Mono(bench.at * 1_000_000), &pair("ann", B)).map(|_| ()), None);
+}
+
+#[test]
+fn who_has_logged_in_is_not_delayed_by_others_at_the_same_address_and_guesses_as_slowly() {
+    // FT-505
+    let mut bench = bench();
+    assert_eq!(bench.admit("ann", A), Ok(()));
+    bench.succeeded("ann", A);
+    let mut guesses = 0;
+    for n in 0..3_600 {
+        bench.at += 1_000;
+        let _other = bench.admit(&format!("user{n}"), A);
+        if n % 100 == 99 {
+            assert_eq!(bench.admit("ann", A), Ok(()), "{n}: others have used the address up");
+            bench.succeeded("ann", A);
+        }
+    }
+    assert!(bench.admit("ben", A).is_err());
+    for _ in 0..3_600 {
+        bench.at += 1_000;
+        guesses += u64::from(bench.admit("ann", A).is_ok());
+    }
+    assert!((60..72).contains(&guesses), "{guesses} guesses in an hour");
+    // One who is right each time has a bound of its own, so that nobody makes the proxy hash without end.
+    bench.at += DAY_MS;
+    let logins = (0..100).filter(|_| {
+        let admitted = bench.admit("ann", A).is_ok();
+        bench.succeeded("ann", A);
+        admitted
+    });
+    assert_eq!(logins.count(), 30);
+}
+
+#[test]
+fn a_claim_that_is_contradicted_counts_for_all_readings_and_harms_nobody() {
+    // FT-601
+    let mut bench = bench();
+    let now = |bench: &Bench| Mono(bench.at * 1_000_000);
+    let front = "127.0.0.1";
+    let claims = |fake: &str| [fake, A, front].map(|address| Network::contested(ip(address)));
+    // Whatever the attacker writes, the pair of its address is the same.
+    let mut guesses = 0;
+    for n in 0..600u32 {
+        bench.at += 1_000;
+        let fake = format!("10.0.{}.{}", n / 250, n % 250);
+        guesses += u32::from(bench.throttle.admit(now(&bench), "ann", &claims(&fake)).is_ok());
+    }
+    assert!(guesses < 25, "{guesses} guesses in ten minutes");
+    for _ in 0..100 {
+        let _refused = bench.throttle.admit(now(&bench), "ann", &claims(B));
+    }
+    bench.at += 30_000;
+    assert_eq!([0; 5].map(|_| bench.admit("ann", B)), [Ok(()); 5], "whose address it was is not delayed");
+    // A login with doubtful claims spares only the same claims.
+    let at = now(&bench).plus_ms(DAY_MS);
+    bench.throttle.succeeded(at, "ann", &claims(B));
+    let known =
+        |bench: &Bench, network: Network| bench.throttle.known.get(at, &(User::of("ann"), network)).is_some();
+    assert!(known(&bench, Network::contested(ip(B))) && !known(&bench, Network::of(ip(B))));
 }
 
 #[test]
@@ -170,9 +230,9 @@ fn extreme_rates_neither_panic_nor_lock_out() {
         let rate =
             LoginRate { quick_tries: n, delay_max_seconds: n, address_per_minute: n, global_per_minute: n };
         let mut throttle = Throttle::new(rate, 0);
-        assert_eq!(throttle.admit(Mono(0), "ann", ip(A)), Ok(()), "{n}");
-        assert_eq!(throttle.admit(Mono(0).plus_ms(60_000), "ann", ip(A)), Ok(()), "{n}");
-        let _refused = throttle.admit(Mono::NEVER, "ann", ip(A));
+        assert_eq!(throttle.admit(Mono(0), "ann", &[Network::of(ip(A))]), Ok(()), "{n}");
+        assert_eq!(throttle.admit(Mono(0).plus_ms(60_000), "ann", &[Network::of(ip(A))]), Ok(()), "{n}");
+        let _refused = throttle.admit(Mono::NEVER, "ann", &[Network::of(ip(A))]);
     }
 }
 
@@ -190,10 +250,10 @@ fn pair(user: &str, address: &str) -> Pair {
 
 impl Bench {
     fn admit(&mut self, user: &str, address: &str) -> Result<(), u64> {
-        self.throttle.admit(Mono(self.at * 1_000_000), user, ip(address))
+        self.throttle.admit(Mono(self.at * 1_000_000), user, &[Network::of(ip(address))])
     }
 
     fn succeeded(&mut self, user: &str, address: &str) {
-        self.throttle.succeeded(Mono(self.at * 1_000_000), user, ip(address));
+        self.throttle.succeeded(Mono(self.at * 1_000_000), user, &[Network::of(ip(address))]);
     }
 }
