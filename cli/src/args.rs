@@ -44,7 +44,12 @@ pub(crate) enum Action {
     /// Runs the proxy.
     Serve(Load),
     /// Loads and checks the configuration, reports, and ends (`--check`).
-    Check(Load),
+    Check {
+        /// The configuration.
+        load: Load,
+        /// Whether the servers are started, to tell what they offer (`--tools`).
+        tools: bool,
+    },
     /// Loads the configuration, prints what clients are to be configured with, and ends (`client-config`).
     ClientConfig {
         /// The configuration of the proxy.
@@ -270,6 +275,8 @@ struct Raw {
     http_timeout: i64,
     #[argh(option, description = "check only")]
     check: bool,
+    #[argh(option, description = "start servers to check them")]
+    tools: bool,
     #[argh(option, description = "built-in server")]
     demo: bool,
     #[argh(option, description = "write the templates")]
@@ -434,7 +441,7 @@ fn check(raw: Raw, given: &Given, command: Option<Command>) -> Result<Args, Exit
         Some(Command::HashPassword) => Action::HashPassword,
         Some(Command::OAuthDoctor { url }) => Action::OAuthDoctor { url, insecure: raw.insecure, server },
         None if raw.demo => Action::Demo,
-        None if raw.check => Action::Check(load),
+        None if raw.check => Action::Check { load, tools: raw.tools },
         None if raw.eject_templates || to.is_some() => Action::Eject { load, to, force },
         None => Action::Serve(load),
     };
@@ -472,6 +479,9 @@ fn refuse_contradictions(raw: &Raw, given: &Given, command: Option<&Command>) ->
     }
     if raw.eject_templates_to.as_deref() == Some("") {
         return Err(Exit::misuse("-eject-templates-to needs the name of a directory"));
+    }
+    if raw.tools && !raw.check {
+        return Err(Exit::misuse("-tools is a flag of -check"));
     }
     if raw.force && !ejects {
         return Err(Exit::misuse("-force is a flag of -eject-templates and -eject-templates-to"));

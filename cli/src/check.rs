@@ -1,20 +1,25 @@
-//! `--check`: what the configuration comes to, without starting anything. No secret is shown.
+//! `--check`: what the configuration comes to, without starting anything. No secret is shown. With `--tools` the servers
+//! are started as well, see [`trial`].
 
-use crate::args::{Load, Log};
+use crate::args::{Load, Log, Runtime};
 use crate::load::{load, tell_exposure};
+use crate::trial;
 use mcp_proxy_core::config::{Config, Filter, OAuth2, Server, Transport};
 use mcp_proxy_core::route::{merged_paths, public_paths};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// Loads the configuration and prints the servers and their URLs.
-pub(crate) fn run(from: &Load, log: Log) -> ExitCode {
+/// Loads the configuration and prints the servers and their URLs; with a runtime also what the servers offer.
+pub(crate) fn run(from: &Load, log: Log, runtime: Option<Runtime>) -> ExitCode {
     let Some(config) = load(from, log) else { return ExitCode::FAILURE };
     tell_exposure(&config, log);
     // Whoever closed stdout does not want to know.
     let _gone = std::io::stdout().write_all(report(&config).as_bytes());
-    ExitCode::SUCCESS
+    match runtime {
+        Some(runtime) => trial::run(config, log, runtime),
+        None => ExitCode::SUCCESS,
+    }
 }
 
 fn report(config: &Config) -> String {

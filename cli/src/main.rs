@@ -20,6 +20,7 @@ mod load;
 mod log;
 mod nearest;
 mod serve;
+mod trial;
 
 use args::{Action, Args};
 use mcp_proxy_core::oauth::page::PageKind;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     };
     match args.action {
         Action::Serve(load) => serve::run(&load, args.log, args.runtime),
-        Action::Check(load) => check::run(&load, args.log),
+        Action::Check { load, tools } => check::run(&load, args.log, tools.then_some(args.runtime)),
         Action::ClientConfig { load, client, server } => {
             client_config::run(&load, args.log, client, server.as_deref())
         }

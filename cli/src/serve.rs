@@ -6,7 +6,8 @@ use crate::log;
 use mcp_proxy_core::config::Config;
 #[cfg(unix)]
 use mcp_proxy_core::limits::Limits;
-use mcp_proxy_core::log::Level;
+use mcp_proxy_core::log::{Level, Record};
+use mcp_proxy_core::time::Unix;
 use mcp_proxy_core::{Options, Proxy};
 use mcp_proxy_os::{GuardCommand, Stop, StoreOptions};
 use std::path::PathBuf;
@@ -42,16 +43,38 @@ pub(crate) fn serve(config: Config, log: Log, runtime: Runtime) -> ExitCode {
 fn try_serve(mut config: Config, log: Log, runtime: Runtime) -> Result<u8, String> {
     #[cfg(unix)]
     bound_by_files(&mut config, log);
-    let seed = mcp_proxy_os::seed().map_err(|error| format!("the system gives no random bytes: {error}"))?;
-    let options = Options { log_level: log::level(log.level), ..Options::default() };
     let store = store(&config, log);
+    let tell = Box::new(move |record: &Record, at| log::write(log, record, at));
+    run_engine(config, runtime, Around { level: log::level(log.level), tell, stop: Stop::default(), store })
+}
+
+/// What an engine is run with.
+pub(crate) struct Around {
+    /// The least severe level that it tells.
+    pub(crate) level: Level,
+    /// Where it is told.
+    pub(crate) tell: Box<dyn FnMut(&Record, Unix) + Send>,
+    /// Ends it from outside.
+    pub(crate) stop: Stop,
+    /// Where logins are kept.
+    pub(crate) store: Option<StoreOptions>,
+}
+
+/// Runs the engine to its end; gives the exit code.
+///
+/// # Errors
+/// Something that it needs is not to be had.
+pub(crate) fn run_engine(config: Config, runtime: Runtime, around: Around) -> Result<u8, String> {
+    let Around { level, tell, stop, store } = around;
+    let seed = mcp_proxy_os::seed().map_err(|error| format!("the system gives no random bytes: {error}"))?;
+    let options = Options { log_level: level, ..Options::default() };
     let proxy = Proxy::new(Arc::new(config), options, seed);
     let around = mcp_proxy_os::Options {
-        log: Box::new(move |record, at| log::write(log, record, at)),
+        log: tell,
         guard: own_program().map(|program| GuardCommand { program, args: vec!["guard".into()] }),
         extra_roots_pem: extra_roots()?,
         stop_signals: true,
-        stop: Stop::default(),
+        stop,
         store,
     };
     let code = match runtime {

@@ -44,7 +44,7 @@ def run(binary, folder):
                     raise SystemExit("the proxy does not listen")
         listening = (time.perf_counter() - began) * 1000
         for line in proxy.stderr:
-            if "All clients initialized" in line:
+            if "servers are ready" in line:
                 break
         time.sleep(0.5)  # what happens once after the start is over
         guard = children(proxy.pid).get("guard")

@@ -113,7 +113,7 @@ export async function startProxy(name, { oauth2 = {}, port = 0, dir = mkdtempSyn
   const listening = await until('the proxy', () => {
     if (gone !== undefined) throw new Error(`the proxy ended with ${gone}:\n${log().slice(before).slice(-2000)}`);
     const text = log().slice(before);
-    return text.includes('All clients initialized') && /listening on 127\.0\.0\.1:(\d+)/.exec(text);
+    return text.includes('servers are ready') && /listening on 127\.0\.0\.1:(\d+)/.exec(text);
   });
   return { base: `http://127.0.0.1:${listening[1]}`, port: Number(listening[1]), dir, log, stop: () => stop(child) };
 }

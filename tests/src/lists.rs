@@ -20,7 +20,7 @@ impl World {
     /// Waits until every server has been started once, with or without success.
     #[track_caller]
     pub fn until_all_tried(&mut self) {
-        self.run_until("all servers are tried", |w| w.watch.logged("All clients initialized"));
+        self.run_until("all servers are tried", |w| w.watch.logged("servers are ready"));
     }
 
     /// The minds of a server: of all its processes, oldest first, or of its site.

@@ -77,9 +77,7 @@ impl World {
     /// Waits until clients can connect and all servers were tried.
     #[track_caller]
     pub fn until_open(&mut self) {
-        self.run_until("the proxy is open", |w| {
-            w.is_listening() && w.watch.logged("All clients initialized")
-        });
+        self.run_until("the proxy is open", |w| w.is_listening() && w.watch.logged("servers are ready"));
     }
 
     /// Sends a request of a stranger.

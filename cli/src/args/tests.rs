@@ -123,8 +123,9 @@ fn header_values_appear_in_no_error_and_no_debug_text() {
 fn check_and_demo_choose_the_action() {
     let strict = Load { strict: true, ..load() };
     for (args, expected) in [
-        (&["--check"][..], Action::Check(load())),
-        (&["--check", "--strict"], Action::Check(strict.clone())),
+        (&["--check"][..], Action::Check { load: load(), tools: false }),
+        (&["--check", "--tools"], Action::Check { load: load(), tools: true }),
+        (&["--check", "--strict"], Action::Check { load: strict.clone(), tools: false }),
         (&["--strict"], Action::Serve(strict)),
         (&["--demo"], Action::Demo),
         (&["--demo=false"], Action::Serve(load())),
@@ -280,6 +281,7 @@ fn misuse_is_explained_on_stderr_in_two_lines_with_code_2() {
         (&["-eject-templates", "client-config"], "-eject-templates and client-config exclude each other"),
         (&["-eject-templates-to="], "-eject-templates-to needs the name of a directory"),
         (&["-eject-templates-to"], "flag needs an argument: -eject-templates-to"),
+        (&["-tools"], "-tools is a flag of -check"),
         (&["-force"], "-force is a flag of -eject-templates"),
         (&["-config=a", "--", "x"], "-config and a server after -- exclude each other"),
         (&["--demo", "--", "x"], "-demo and a server after -- exclude each other"),
@@ -337,7 +339,7 @@ fn what_follows_two_dashes_is_the_command_of_a_server() {
         assert_eq!(served(args), Load { command: command(expected), ..load() }, "{args:?}");
     }
     let check = parse(&["--check", "--", "x"]).map(|args| args.action);
-    assert_eq!(check, Ok(Action::Check(Load { command: command(&["x"]), ..load() })));
+    assert_eq!(check, Ok(Action::Check { load: Load { command: command(&["x"]), ..load() }, tools: false }));
     let config = parse(&["client-config", "-for=cursor", "--", "x"]).map(|args| args.action);
     let from = Load { command: command(&["x"]), ..load() };
     let expected = Action::ClientConfig { load: from, client: Some(Client::Cursor), server: None };

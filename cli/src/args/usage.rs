@@ -114,6 +114,11 @@ const GROUPS: &[(&str, &[Flag])] = &[
         &[
             switch("check", "false", "load the config, report every problem in it and exit"),
             switch(
+                "tools",
+                "false",
+                "with -check: also start the servers and print what each of them offers",
+            ),
+            switch(
                 "demo",
                 "false",
                 "serve a small built-in MCP server; needs no config and nothing installed",

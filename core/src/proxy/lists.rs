@@ -6,8 +6,6 @@
 
 use super::Proxy;
 use crate::catalog::{Digest, Item, Page, Reading};
-use crate::config::Filter;
-use crate::fault::Fault;
 use crate::id::{Key, UpstreamId};
 use crate::json::Span;
 use crate::log::Level;
@@ -89,13 +87,14 @@ impl Proxy {
             let Some(server) = self.upstreams.get_mut(id) else { return };
             let first = !server.was_ready;
             let before = server.catalog.list(kind).digest;
+            let told = server.catalog.list(kind).items.clone();
             let changed = server.catalog.replace(kind, items, now);
             self.share_list(id, kind);
             if changed && !first {
                 self.tell_sleepers(id, kind, before);
             }
             if first || changed {
-                self.announce(id, kind);
+                self.announce(id, kind, &told);
             }
         }
         self.check_listed(id);
@@ -136,35 +135,6 @@ impl Proxy {
         }
     }
 
-    /// Says what a list holds: to the log, and that it changed to the clients that see it.
-    fn announce(&mut self, id: UpstreamId, kind: ListKind) {
-        let Some(server) = self.upstreams.get(id) else { return };
-        let (items, level, label) =
-            (server.catalog.list(kind).items.clone(), server.level(), server.label.clone());
-        let config = server.config.clone();
-        let was_ready = server.was_ready;
-        if kind == ListKind::Tools {
-            self.fx.log(level, Some(&label), format!("Successfully listed {} tools", items.len()));
-        }
-        let told: &[Item] = if self.fx.logs(level) { &items } else { &[] };
-        for item in told {
-            let name = Fault::quoted(item.name.as_bytes());
-            let line = match (&config.filters.tools, config.filters.tools.admits(&item.name)) {
-                (Filter::Allow(_), false) if kind == ListKind::Tools => {
-                    format!("Ignoring tool {name} as it is not in allow list")
-                }
-                (Filter::Block(_), false) if kind == ListKind::Tools => {
-                    format!("Ignoring tool {name} as it is in block list")
-                }
-                _ => format!("Adding {} {name}", kind.noun()),
-            };
-            self.fx.log(level, Some(&label), line);
-        }
-        if was_ready {
-            self.relist(id, kind);
-        }
-    }
-
     /// Goes into service when the last list is there.
     fn check_listed(&mut self, id: UpstreamId) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
@@ -174,19 +144,14 @@ impl Proxy {
         let first = !server.was_ready;
         server.mark_ready(&mut self.fx);
         let shared = server.tenants.tenancy == Tenancy::Shared;
-        self.fx.log(server.level(), Some(&server.label), "Connected");
-        let (name, label) = (server.name.clone(), server.label.clone());
+        self.tell_ready(id, shared && first);
         self.set_listed(id, true);
         self.restore(id);
         if let Some(server) = self.upstreams.get_mut(id) {
             server.send_notes(&mut self.fx);
         }
         self.send_waiting(id);
-        if !shared {
-            self.count_started(id);
-        } else if first {
-            let routes = self.shown_routes(&name, &label);
-            self.fx.log(Level::Info, Some(&label), format!("Handling requests at {routes}"));
+        if !shared || first {
             self.count_started(id);
         }
         self.open_standalone(id);

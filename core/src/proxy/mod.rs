@@ -46,6 +46,7 @@ mod lists;
 mod logins;
 mod messages;
 mod notices;
+mod offers;
 mod pressure;
 mod questions;
 mod recovery;

@@ -33,7 +33,7 @@ impl Proxy {
         if server.phase != Phase::Down || self.stage != Stage::Serving {
             return;
         }
-        self.fx.log(server.level(), Some(&server.label), "Connecting");
+        self.fx.log(Level::Debug, Some(&server.label), "Connecting");
         server.disarm(&mut self.fx);
         server.begin(&self.fx);
         match &mut server.link {
@@ -187,7 +187,11 @@ impl Proxy {
         if server.phase != Phase::Handshake {
             return;
         }
-        self.fx.log(server.level(), Some(&server.label), "Successfully initialized MCP client");
+        self.fx.log(
+            Level::Debug,
+            Some(&server.label),
+            format!("Initialized, it speaks {}", peer.revision.name()),
+        );
         if peer.cut {
             let line = "what the server says of itself is too long to be shown in full";
             self.fx.log(Level::Warn, Some(&server.label), line);
@@ -221,9 +225,10 @@ impl Proxy {
         if server.tenants.tenancy != Tenancy::Shared {
             return self.on_lane_tried(id);
         }
-        let mut shared = self.upstreams.iter().filter(|server| server.tenants.tenancy == Tenancy::Shared);
-        if shared.all(|server| server.was_tried) {
-            self.fx.log(Level::Info, None, "All clients initialized");
+        if self.upstreams.shared().all(|server| server.was_tried) {
+            let ready = self.upstreams.shared().filter(|server| server.phase == Phase::Ready).count();
+            let all = self.upstreams.shared().count();
+            self.fx.log(Level::Info, None, format!("{ready} of {all} servers are ready"));
         }
     }
 
@@ -301,7 +306,7 @@ impl Proxy {
     /// What follows when a server was lost: another try after a while, or with the next call.
     fn plan_restart(&mut self, id: UpstreamId, backoff: u64, fault: &Fault) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
-        let what = if server.was_ready { "Lost" } else { "Failed to add client to server" };
+        let what = if server.was_ready { "Lost" } else { "Failed to connect" };
         let sleeps = !server.is_wanted();
         let next = match sleeps {
             true => "with the next call".to_owned(),

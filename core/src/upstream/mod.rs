@@ -120,6 +120,8 @@ pub(crate) struct Upstream {
     lost_at: Mono,
     /// When it must be ready.
     start_by: Mono,
+    /// When it began to be brought up.
+    began_at: Mono,
 }
 
 /// Where it stands.
@@ -194,6 +196,7 @@ impl Upstream {
             ready_at: Mono::default(),
             lost_at: Mono::default(),
             start_by: Mono::default(),
+            began_at: Mono::default(),
             config,
         }
     }
@@ -242,6 +245,12 @@ impl Upstream {
     /// It is about to be brought up: the time for that begins. A handshake that follows is part of it.
     pub(crate) fn begin(&mut self, fx: &Effects) {
         self.start_by = fx.mono().plus_ms(self.startup_ms(fx));
+        self.began_at = fx.mono();
+    }
+
+    /// Milliseconds since it began to be brought up.
+    pub(crate) fn startup_took_ms(&self, fx: &Effects) -> u64 {
+        fx.mono().ms_since(self.began_at)
     }
 
     /// Milliseconds that are left of the time to come up.

@@ -116,7 +116,7 @@ async fn the_path_of_the_base_url_prefixes_all_routes() {
     let mut config = config(json!({"everything": stdio()}));
     config["mcpProxy"]["baseURL"] = json!("http://mcp.example.com/deep/down/");
     let proxy = Proxy::start(config, &[]).await; // SEED-021
-    proxy.logged("All clients initialized").await;
+    proxy.logged("servers are ready").await;
     for down in [Down::Mcp, Down::Sse] {
         let path = down.path("everything");
         let client = Client::connect(&proxy.url(&format!("/deep/down{path}")), None).await;

@@ -173,6 +173,24 @@ async fn check_says_whose_word_counts_about_addresses() {
 }
 
 #[tokio::test]
+async fn check_tells_what_servers_offer_when_asked() {
+    // FT-407
+    let mut config = config(json!({"everything": stdio()}));
+    let run = run_with(&config.to_string(), &["--check", "--tools"]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(
+        run.stdout.contains("\neverything: ") && run.stdout.contains("\n  tool echo\n"),
+        "{}",
+        run.stdout
+    );
+    config["mcpServers"]["bad"] = json!({"command": "/no/such/program"});
+    let run = run_with(&config.to_string(), &["--check", "--tools"]).await;
+    assert_eq!(run.code, Some(1));
+    assert!(run.stdout.contains("bad: not ready") && run.stdout.contains("tool echo"), "{}", run.stdout);
+    assert!(run.stderr.contains("/no/such/program"), "{}", run.stderr);
+}
+
+#[tokio::test]
 async fn a_taken_port_is_a_failure() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = config(json!({"everything": stdio()}));
@@ -193,7 +211,7 @@ async fn the_first_format_works() {
         },
     });
     let proxy = Proxy::start(config, &[]).await; // SEED-050 to SEED-056
-    proxy.logged("All clients initialized").await;
+    proxy.logged("servers are ready").await;
     for token in ["own", "all"] {
         let client = Client::connect(&proxy.url("/everything/sse"), Some(token)).await;
         assert_eq!(client.text("echo", json!({"text": token})).await, token);

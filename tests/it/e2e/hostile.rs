@@ -97,7 +97,7 @@ async fn ten_thousand_open_connections_leave_room_for_others() {
     // It is started with fewer files than that, as systems do, and has to help itself.
     let home = Scratch::empty();
     let proxy = Proxy::start_after("ulimit -Sn 256", config(servers(None)), home.path()).await;
-    proxy.logged("All clients initialized").await;
+    proxy.logged("servers are ready").await;
     let mut bystander = Bystander::of(&proxy).await;
     let mut open = Vec::new();
     for number in 0..count {
@@ -119,7 +119,7 @@ async fn a_system_with_few_files_leaves_room_for_others() {
     let home = Scratch::empty();
     let proxy = Proxy::start_after("ulimit -n 300", config(servers(None)), home.path()).await;
     proxy.logged("the system allows 300 open files: 225 clients are let in at a time").await;
-    proxy.logged("All clients initialized").await;
+    proxy.logged("servers are ready").await;
     let mut open = Vec::new();
     for _ in 0..400 {
         open.push(within("a connection", TcpStream::connect(proxy.address())).await.unwrap());
@@ -135,7 +135,7 @@ async fn heads_that_never_end_leave_room_for_others() {
     let mut config = config(servers(None));
     config["mcpProxy"]["limits"] = json!({"connections": 200});
     let proxy = Proxy::start(config, &[]).await;
-    proxy.logged("All clients initialized").await;
+    proxy.logged("servers are ready").await;
     let mut open = Vec::new();
     for _ in 0..600 {
         let mut stream = within("a connection", TcpStream::connect(proxy.address())).await.unwrap();
@@ -153,7 +153,7 @@ async fn a_line_of_a_gibibyte_is_skipped_and_costs_one_message_of_memory() {
         Proxy::start(config(servers(Some("head -c 1073741824 /dev/zero; echo; exec cat >/dev/null"))), &[])
             .await;
     let skipped = proxy.logged("output was skipped");
-    proxy.logged("Handling requests at").await;
+    proxy.logged("handling requests at").await;
     let mut bystander = Bystander::of(&proxy).await;
     tokio::pin!(skipped);
     loop {
@@ -176,7 +176,7 @@ async fn a_flood_on_stderr_delays_nobody() {
         yes | head -n 2000000 >&2; yes | head -n 2000000; sleep 1; echo over >&2; exec cat >/dev/null";
     let proxy = Proxy::start(config(servers(Some(script))), &[]).await;
     let over = proxy.logged("over");
-    proxy.logged("Handling requests at").await;
+    proxy.logged("handling requests at").await;
     let mut bystander = Bystander::of(&proxy).await;
     tokio::pin!(over);
     loop {
@@ -200,7 +200,7 @@ async fn a_log_that_nobody_reads_stops_nothing() {
         said.display()
     );
     let mut proxy = Proxy::start(config(servers(Some(&script))), &["-expand-env=false"]).await;
-    proxy.logged("Handling requests at").await;
+    proxy.logged("handling requests at").await;
     let unread = proxy.unread().await;
     let mut bystander = Bystander::of(&proxy).await;
     while !said.exists() {

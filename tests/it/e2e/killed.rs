@@ -64,7 +64,7 @@ async fn what_was_acknowledged_survives_every_kill() {
 /// Starts it on what is there.
 async fn start(config: &Value, model: &mut Model) -> Proxy {
     let proxy = Proxy::start(config.clone(), &[]).await;
-    proxy.logged("All clients initialized").await;
+    proxy.logged("servers are ready").await;
     for app in &mut model.apps {
         app.app.base = proxy.url("");
     }

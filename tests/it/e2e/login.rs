@@ -27,7 +27,7 @@ impl Stage {
     pub(crate) async fn before(servers: Value, more: Value) -> Self {
         let home = Scratch::empty();
         let proxy = Proxy::start(guarded(home.path(), servers, &more), &[]).await;
-        proxy.logged("All clients initialized").await;
+        proxy.logged("servers are ready").await;
         let base = proxy.url("");
         Self { proxy, home, base }
     }

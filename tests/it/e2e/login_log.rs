@@ -18,7 +18,7 @@ async fn the_most_talkative_log_holds_no_secret() {
         let config =
             guarded(home.path(), json!({ "a": a }), &json!({"clients": [client], "refreshGraceSeconds": 0}));
         let proxy = Proxy::start(config, &["-log-level", "trace", "-log-format", format]).await;
-        proxy.logged("All clients initialized").await;
+        proxy.logged("servers are ready").await;
         let base = proxy.url("");
         let mut secrets: Vec<String> = USERS.iter().map(|(_, password)| (*password).to_owned()).collect();
         secrets.extend(

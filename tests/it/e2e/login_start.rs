@@ -43,7 +43,7 @@ async fn without_being_switched_on_there_is_none() {
             config["mcpProxy"]["options"] = json!({});
         }
         let proxy = Proxy::start(config, &[]).await;
-        proxy.logged("All clients initialized").await;
+        proxy.logged("servers are ready").await;
         assert_no_server(&proxy).await;
         let refused = Answer::to(post(&proxy.url("/a/mcp"), &initialize())).await;
         assert_eq!(refused.status, 401);
@@ -116,7 +116,7 @@ async fn the_start_says_what_protects_each_server() {
         "bare": server(json!({"oauth2": {"enabled": false}})),
     });
     let proxy = Proxy::start(guarded(home.path(), servers, &json!({"pageColour": "red"})), &[]).await;
-    proxy.logged("All clients initialized").await;
+    proxy.logged("servers are ready").await;
     let base = proxy.url("");
     for (server, bare, token) in
         [("login", 401, 401), ("both", 401, 200), ("tokens", 401, 200), ("bare", 200, 200)]
@@ -241,7 +241,7 @@ async fn a_user_whom_a_server_does_not_admit_gets_no_further() {
     a["options"] = json!({"userFilter": {"mode": "allow", "list": ["ann"]}});
     let start = async |a: Value| {
         let proxy = Proxy::start(guarded(home.path(), json!({"a": a, "b": stdio()}), &json!({})), &[]).await;
-        proxy.logged("All clients initialized").await;
+        proxy.logged("servers are ready").await;
         proxy
     };
     let proxy = start(stdio()).await;

@@ -193,7 +193,7 @@ async fn tokens_end_with_the_password_or_the_user() {
     let upstream = json!({"a": stdio()});
     let start = async |users: Value| {
         let proxy = Proxy::start(guarded(home.path(), upstream.clone(), &json!({"users": users})), &[]).await;
-        proxy.logged("All clients initialized").await;
+        proxy.logged("servers are ready").await;
         proxy
     };
     let users = super::browser::USERS.map(|(name, password)| (name.to_owned(), json!(password)));
@@ -260,7 +260,7 @@ async fn files_of_the_original_are_taken_over_without_their_secrets() {
         fs::write(home.path().join(STORE), file.to_string()).unwrap();
         let proxy = Proxy::start(guarded(home.path(), json!({"a": stdio()}), &json!({})), &[]).await;
         proxy.logged("event=migrated").await;
-        proxy.logged("All clients initialized").await;
+        proxy.logged("servers are ready").await;
         let base = proxy.url("");
         let app = App { base: base.clone(), id: "old".into(), secret: None, redirect: CALLBACK.into() };
         // With and without its secret, as it was there.
@@ -293,7 +293,7 @@ async fn registrations_and_logins_survive_a_restart() {
     let home = Scratch::empty();
     let start = async || {
         let proxy = Proxy::start(guarded(home.path(), json!({"a": stdio()}), &json!({})), &[]).await;
-        proxy.logged("All clients initialized").await;
+        proxy.logged("servers are ready").await;
         proxy
     };
     let proxy = start().await;

@@ -24,7 +24,7 @@ impl Proxy {
     /// Starts a proxy in front of `servers` (the value of `mcpServers`) and waits until each has been tried.
     pub(crate) async fn in_front_of(servers: Value) -> Self {
         let proxy = Self::start(config(servers), &[]).await;
-        proxy.log.line("All clients initialized").await;
+        proxy.log.line("servers are ready").await;
         proxy
     }
 

@@ -68,7 +68,7 @@ async fn start(home: &Scratch, more: Value) -> Proxy {
         config["mcpProxy"][name] = value.clone();
     }
     let proxy = Proxy::start(config, &[]).await;
-    proxy.logged("All clients initialized").await;
+    proxy.logged("servers are ready").await;
     proxy
 }
 

@@ -188,7 +188,7 @@ impl Client {
 
     /// With a session at the server `sh`.
     pub(super) fn at_the_shell(proxy: &Running) -> Self {
-        proxy.line("All clients initialized");
+        proxy.line("servers are ready");
         let mut client = Self::connect(proxy.addr);
         let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
         client.post(&json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}));

@@ -130,9 +130,9 @@ fn a_server_has_so_long_to_come_up() {
     let cast = one().first_program("fs", |p| p.mind.mute = true).limits(|l| l.handshake_ms = 3_000);
     timed(cast, |w| {
         w.run_ms(2_990);
-        assert!(!w.watch.logged("Failed to add client to server"));
+        assert!(!w.watch.logged("Failed to connect"));
         w.run_ms(20);
-        assert!(w.watch.logged("Failed to add client to server"));
+        assert!(w.watch.logged("Failed to connect"));
     });
 }
 

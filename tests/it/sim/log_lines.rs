@@ -1,6 +1,7 @@
 //! What the log says. That it never says a secret is checked in every scenario.
 
 use super::one;
+use mcp_proxy_core::event::ExitStatus;
 use mcp_proxy_core::log::Level;
 use mcp_proxy_tests::cast::Cast;
 use mcp_proxy_tests::client::Kind;
@@ -32,24 +33,50 @@ fn the_life_of_a_server_is_told_as_the_original_does() {
         let c = w.client("fs", Kind::Streamable);
         w.check_echo(c);
         w.finish();
-        let route = "Handling requests at /fs/mcp";
-        in_order(
-            w,
-            "fs",
-            &[
-                "Connecting",
-                "Successfully initialized MCP client",
-                "Successfully listed 14 tools",
-                "Adding tool echo",
-                "Connected",
-                route,
-                "Shutting down",
-            ],
-        );
+        in_order(w, "fs", &["Adding tool echo", "Shutting down"]);
+        // FT-407: one line when it is ready.
+        let ready: Vec<&str> = lines(w, "fs").filter(|line| !line.starts_with("Adding ")).collect();
+        let [ready, "Shutting down"] = ready.as_slice() else { panic!("{ready:?}") };
+        assert!(ready.starts_with("Ready: 14 tools, "), "{ready}");
+        assert!(ready.ends_with(" s, handling requests at /fs/mcp"), "{ready}");
         let started =
             ["Starting streamable-http server", "streamable-http server listening on 127.0.0.1:9090"];
-        in_order(w, "", &[started[0], started[1], "All clients initialized", "Shutdown signal received"]);
-        assert!(lines(w, "bad").any(|line| line.starts_with("Failed to add client to server: ")));
+        in_order(w, "", &[started[0], started[1], "1 of 2 servers are ready", "Shutdown signal received"]);
+        assert!(lines(w, "bad").any(|line| line.starts_with("Failed to connect: ")));
+    });
+}
+
+#[test]
+fn each_tool_is_named_once_whatever_becomes_of_its_server() {
+    // FT-407
+    story(one(), |w| {
+        let c = w.client("fs", Kind::Streamable);
+        w.check_echo(c);
+        w.change_program("fs", |p| p.mind.tools.push("late".to_owned()));
+        for _ in 0..3 {
+            w.with_child("fs", |child, net| child.exit(net, ExitStatus::Code(1)));
+            w.run_ms(30_000);
+        }
+        for tool in ["echo", "late"] {
+            let named = lines(w, "fs").filter(|line| *line == format!("Adding tool {tool}"));
+            assert_eq!(named.count(), 1, "{tool}");
+        }
+        assert!(lines(w, "fs").any(|line| line.starts_with("Ready again: 15 tools, ")));
+    });
+}
+
+#[test]
+fn what_is_not_there_is_not_said_to_be() {
+    // FT-407
+    let cast =
+        one().stdio("bad").program("fs", |p| p.exits_at_once = Some(1)).program("bad", |p| p.missing = true);
+    story(cast, |w| {
+        w.run_ms(10_000);
+        in_order(w, "", &["0 of 2 servers are ready"]);
+        for server in ["fs", "bad"] {
+            assert!(lines(w, server).any(|line| line.starts_with("Failed to connect: ")));
+            assert!(!lines(w, server).any(|line| line.starts_with("Ready")));
+        }
     });
 }
 
@@ -122,7 +149,7 @@ fn the_end_of_the_start_is_told_whatever_connections_sessions_have_opened_meanwh
     story(cast.first_program("fs", |_| {}), |w| {
         let c = w.client("fs", Kind::Streamable);
         w.start_call(c, "echo", json!({}));
-        assert!(!w.watch.logged("All clients initialized"));
+        assert!(!w.watch.logged("servers are ready"));
         w.until_all_tried();
     });
 }

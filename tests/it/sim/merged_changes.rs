@@ -135,12 +135,12 @@ fn only_lists_that_change_are_told_of() {
         let cast = outage().mind("fs", |m| m.others = 0).stdio("new").outage("new", 3);
         let cast = cast.program("new", |p| p.mind.tools.clear()).first_program("new", |p| p.missing = true);
         story_of(0..2, cast, |w| {
-            w.run_until("two servers", |w| w.watch.logged("Handling requests at /old"));
+            w.run_until("two servers", |w| w.watch.logged("handling requests at /old"));
             let clients = listeners(w);
             if asks {
                 clients.iter().for_each(|c| drop(all_lists(w, *c)));
             }
-            w.run_until("the new server", |w| w.watch.logged("Handling requests at /new"));
+            w.run_until("the new server", |w| w.watch.logged("handling requests at /new"));
             w.run_ms(500);
             for c in clients {
                 assert_eq!(w.notices(c), [0, 1, 1], "it has no tools");
@@ -162,7 +162,7 @@ fn a_server_that_comes_late_is_told_once() {
         let clients = listeners(w);
         assert!(w.children_of("fs").is_empty(), "not yet");
         let lists = clients.map(|c| all_lists(w, c));
-        w.run_until("the server", |w| w.watch.logged("Handling requests at /fs"));
+        w.run_until("the server", |w| w.watch.logged("handling requests at /fs"));
         w.run_ms(2_000);
         for (c, before) in clients.into_iter().zip(lists) {
             assert_eq!(w.notices(c), [1; 3]);

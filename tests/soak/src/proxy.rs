@@ -144,7 +144,7 @@ async fn ready(lines: &mut Lines<BufReader<ChildStderr>>, log: &Log) -> io::Resu
         if let Some((_, rest)) = line.split_once(LISTENING) {
             port = rest.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok());
         }
-        initialized |= line.contains("All clients initialized");
+        initialized |= line.contains("servers are ready");
         if let Some(port) = port.filter(|_| initialized) {
             return Ok(port);
         }
