@@ -248,6 +248,22 @@ fn files_are_short() {
     });
 }
 
+/// FT-408: `cargo install` builds with the release profile.
+#[test]
+fn the_released_program_is_stripped_and_what_is_profiled_keeps_its_symbols() {
+    check(|repo| {
+        let manifest = repo.read("Cargo.toml");
+        let says = |profile: &str, lines: &str| {
+            let part = manifest.split("\n[").find(|part| part.starts_with(&format!("profile.{profile}]\n")));
+            part.is_some_and(|part| lines.split('|').all(|line| part.lines().any(|said| said == line)))
+        };
+        let kept = r#"debug = "line-tables-only"|strip = "none""#;
+        let profiles = [("release", r#"debug = false|strip = "symbols""#), ("bench", kept), ("storm", kept)];
+        let wrong = profiles.into_iter().filter(|(profile, lines)| !says(profile, lines));
+        wrong.map(|(profile, lines)| format!("Cargo.toml: profile {profile} does not say {lines}")).collect()
+    });
+}
+
 #[test]
 fn the_top_level_holds_what_belongs_there() {
     check(|repo| {
