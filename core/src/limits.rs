@@ -136,6 +136,9 @@ pub struct Limits {
     pub pool_idle_ms: u64,
     /// Between pings of an upstream.
     pub ping_ms: u64,
+    /// From one ping that is to tell whether a refused call means a lost session to the next. A server that refuses
+    /// thousands of calls a second is not asked as often.
+    pub doubt_ms: u64,
     /// Pings one after the other, without a word in between, after which a server that answered them before and has
     /// nothing to do counts as dead.
     pub ping_failures_max: u32,
@@ -229,6 +232,7 @@ impl Default for Limits {
             endpoint_ms: 10_000,
             pool_idle_ms: 4_000,
             ping_ms: 30_000,
+            doubt_ms: 1_000,
             ping_failures_max: 3,
             backoff_ms: 500,
             backoff_max_ms: 30_000,

@@ -3,7 +3,8 @@
 //! Counted are dials that fail, starts of children, and what the proxy asks itself: handshakes, lists, pings,
 //! standalone streams, the state of tasks. Not counted: what a client asked for, and further pages of a list. A dial
 //! that succeeds counts by the request it is for. Checked: in no second of virtual time are there more than
-//! [`PER_SECOND`] for every connection that the server may have, which is one, and one for each client.
+//! [`PER_SECOND`] for every connection that the server may have, which is one, one for each client, and one for each
+//! request of the last second, since a cancelled call may cost its connection.
 
 use crate::http::Head;
 use crate::net::MS;
@@ -18,22 +19,31 @@ pub const PER_SECOND: usize = 24;
 #[derive(Debug, Default)]
 pub struct Haste {
     servers: BTreeMap<String, VecDeque<u64>>,
+    /// How many requests clients had sent at each contact of the last second, and at the one before.
+    requests: VecDeque<(u64, usize)>,
     /// The most contacts of a server in a second so far, for each connection.
     pub most: usize,
 }
 
 impl Haste {
-    /// The proxy dialled, started or asked a server of its own accord. `clients`: how many there are.
+    /// The proxy dialled, started or asked a server of its own accord. `crowd`: how many clients there are, and how
+    /// many requests they have sent.
     ///
     /// # Panics
     /// When it does so in haste.
-    pub fn contact(&mut self, server: &str, what: &str, now: u64, clients: usize) {
+    pub fn contact(&mut self, server: &str, what: &str, now: u64, crowd: (usize, usize)) {
+        let (clients, requests) = crowd;
+        self.requests.push_back((now, requests));
+        while self.requests.get(1).is_some_and(|(at, _)| at + 1_000 * MS <= now) {
+            self.requests.pop_front();
+        }
+        let lately = requests - self.requests.front().map_or(requests, |(_, before)| *before);
         let seen = self.servers.entry(server.to_owned()).or_default();
         seen.push_back(now);
         while seen.front().is_some_and(|at| at + 1_000 * MS <= now) {
             seen.pop_front();
         }
-        let each = seen.len().div_ceil(clients + 1);
+        let each = seen.len().div_ceil(1 + clients + lately);
         self.most = self.most.max(each);
         assert!(
             each <= PER_SECOND,
@@ -72,7 +82,7 @@ mod tests {
     fn a_steady_pace_is_fine() {
         let mut haste = Haste::default();
         for n in 0..1_000 {
-            haste.contact("a", "ping", n * 50 * MS, 0);
+            haste.contact("a", "ping", n * 50 * MS, (0, 0));
         }
         assert_eq!(haste.most, 20);
     }
@@ -82,8 +92,8 @@ mod tests {
     fn a_loop_is_noticed() {
         let mut haste = Haste::default();
         for n in 0..25 {
-            haste.contact("b", "ping", n * 100 * MS, 0);
-            haste.contact("a", "initialize", n * 30 * MS, 0);
+            haste.contact("b", "ping", n * 100 * MS, (0, 0));
+            haste.contact("a", "initialize", n * 30 * MS, (0, 0));
         }
     }
 

@@ -77,6 +77,14 @@ pub struct Site {
     pub fails_with: Option<u16>,
     /// Answers some requests otherwise: see [`Site::set_odd`].
     odd: Option<odd::Odd>,
+    /// A mark for these.
+    pub lapsed: bool,
+    /// What it serves.
+    pub path: String,
+    /// Where GET is served, if not there.
+    pub get_path: Option<String>,
+    /// Another port it listens on.
+    pub second_port: Option<u16>,
     /// How long each refusal of a forgotten session takes, milliseconds, the next one last; 0 when none is left.
     pub refusals_ms: Vec<u64>,
     /// What it says to a POST to the event stream of HTTP+SSE.
@@ -142,6 +150,10 @@ impl Site {
             stuck: false,
             fails_with: None,
             odd: None,
+            lapsed: false,
+            path: if style == Style::Sse { "/sse" } else { "/mcp" }.to_owned(),
+            get_path: None,
+            second_port: None,
             refusals_ms: Vec::new(),
             misdirected: 405,
             keeps_sessions: false,
@@ -260,11 +272,13 @@ impl Site {
         if let Some(reply) = self.odd_reply(head, body) {
             return self.send_reply(conn, &reply, net);
         }
+        let path = self.get_path.as_ref().filter(|_| head.method() == "GET").unwrap_or(&self.path);
+        let is_here = head.target() == path;
         match (self.style, head.method()) {
-            (Style::Sse, "GET") if head.target() == "/sse" => self.open_sse(conn, net),
+            (Style::Sse, "GET") if is_here => self.open_sse(conn, net),
             (Style::Sse, "POST") if head.target().contains("sid=") => self.post_sse(conn, head, body, net),
-            (Style::Streamable, "POST") if head.target() == "/mcp" => self.post(conn, head, body, net),
-            (Style::Streamable, "GET") if head.target() == "/mcp" => self.get(conn, head, net),
+            (Style::Streamable, "POST") if is_here => self.post(conn, head, body, net),
+            (Style::Streamable, "GET") if is_here => self.get(conn, head, net),
             (Style::Streamable, "DELETE") if self.keeps_sessions => {
                 // Nobody will come back to it.
                 head.get("mcp-session-id").iter().for_each(|session| self.mind.forget(session));
@@ -276,7 +290,7 @@ impl Site {
                 let known = named.and_then(|id| self.live.remove(id)).is_some();
                 self.reply(conn, if known { 204 } else { 404 }, &[], "", net);
             }
-            (Style::Sse, _) if head.target() == "/sse" => self.reply(conn, self.misdirected, &[], "", net),
+            (Style::Sse, _) if is_here => self.reply(conn, self.misdirected, &[], "", net),
             _ => self.reply(conn, 404, &[], "", net),
         }
     }

@@ -325,7 +325,7 @@ impl World {
                 self.mint(conn, Who::Child(conn));
                 self.spawned.push(ChildSpec::clone(&spec));
                 self.starts.entry(spec.command.clone()).and_modify(|n| *n += 1).or_insert(1);
-                self.haste.contact(&spec.command, "a start", self.net.now, self.clients.len());
+                self.haste.contact(&spec.command, "a start", self.net.now, self.crowd());
                 let starts = self.starts[&spec.command];
                 let programs = &self.cast.programs[&spec.command];
                 let program = programs[(starts - 1).min(programs.len() - 1)].clone();

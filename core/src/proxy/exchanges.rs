@@ -10,6 +10,7 @@
 //! What follows when one goes wrong is in [`super::recovery`].
 
 use super::Proxy;
+use super::lapses::Verdict;
 use super::pressure::{NO_MEMORY_FOR_ANSWER, packed};
 use super::recovery::{answer_lost, status_text};
 use crate::config::HttpKind;
@@ -94,7 +95,7 @@ impl Proxy {
         match exchange.job {
             Job::Call(key) if alive => self.fail(key, fault),
             Job::Call(key) => self.park(id, key, body),
-            Job::Listen if alive => self.on_listen_ended(id, &exchange.summary(200)),
+            Job::Listen if alive => self.on_listen_ended(id, &exchange.summary(200), Verdict::Silent),
             Job::Answer(call) if alive => self.fail(call, &answer_lost(fault)),
             Job::Listen
             | Job::Answer(_)
@@ -304,6 +305,7 @@ impl Proxy {
         let body = std::mem::take(&mut exchange.body);
         let summary = exchange.summary(status);
         self.recycle(id, exchange);
+        let verdict = self.judge_response(status, &body);
         match job {
             // HTTP+SSE: only an acknowledgement, the answer comes on the stream.
             Job::Call(key) if self.answers_on_stream(id) => self.on_taken(id, key),
@@ -314,12 +316,12 @@ impl Proxy {
                     Fault::peer(Code::UpstreamBroken, format!("it refused `initialized` with HTTP {status}"));
                 self.lose(id, &fault);
             }
-            Job::Note if !good => self.on_note_refused(id, &summary),
+            Job::Note if !good => self.on_note_refused(id, &summary, verdict),
             Job::Answer(call) if !good => {
-                self.on_note_refused(id, &summary);
+                self.on_note_refused(id, &summary, verdict);
                 self.fail(call, &answer_lost(&Fault::peer(Code::UpstreamBroken, status_text(status))));
             }
-            Job::Listen => self.on_listen_ended(id, &summary),
+            Job::Listen => self.on_listen_ended(id, &summary, verdict),
             // Of a call that was given up: an answer that comes too late.
             Job::Drain if good && !body.is_empty() => self.on_server_text(id, None, &body),
             Job::Note | Job::Answer(_) | Job::Stream | Job::Delete | Job::Drain | Job::Idle => {}

@@ -130,6 +130,9 @@ impl Proxy {
     }
 
     fn on_server_answer(&mut self, id: UpstreamId, call: Option<Key>, envelope: &Envelope, text: &[u8]) {
+        if envelope.kind == Kind::Error {
+            self.heed_error(id, envelope.outcome.unwrap_or_default(), text);
+        }
         let raw = envelope.id.map_or(b"null".as_slice(), |span| span.of(text));
         match self.mux.find(id, raw) {
             Some(key) => match self.unfit(key, envelope, text) {

@@ -42,6 +42,7 @@ mod documents;
 mod entry;
 mod exchanges;
 mod health;
+mod lapses;
 mod lists;
 mod logins;
 mod messages;

@@ -13,6 +13,7 @@
 //! ([`crate::ledger`]). Messages of the usual size go on.
 
 use super::Proxy;
+use super::lapses::Verdict;
 use crate::downstream::client::{Client, NO_ID, Task};
 use crate::fault::{Code, Fault};
 use crate::id::{ConnId, UpstreamId};
@@ -165,7 +166,7 @@ impl Proxy {
         match job {
             Job::Call(key) => self.fail(key, fault),
             Job::Initialized => self.lose(id, fault),
-            Job::Listen => self.on_listen_ended(id, &summary),
+            Job::Listen => self.on_listen_ended(id, &summary, Verdict::Silent),
             // The server has taken what it was sent.
             Job::Answer(_) | Job::Note | Job::Idle | Job::Stream | Job::Delete | Job::Drain => {}
         }

@@ -2,7 +2,8 @@
 //!
 //! | what happened | what follows |
 //! |---|---|
-//! | the session is gone (404 to a request that named one) | one new handshake; the refused call is sent again; the second loss in a row waits like any other failure |
+//! | the session is gone (404 or 410 to a request that named one) | one new handshake; the refused call is sent again; the second loss in a row waits like any other failure |
+//! | the session may be gone | a ping decides: see [`super::lapses`] |
 //! | the first GET of a session is refused, however | the server offers no standalone stream |
 //! | the same over HTTP+SSE, where the event stream is the session | the stream is dead, though nobody has said so: the server counts as lost; the refused call is sent again |
 //! | the answer stream broke off after an event id | asked for again from there, after the server's `retry` |
@@ -12,11 +13,12 @@
 use super::Proxy;
 use super::calls::server_error;
 use super::exchanges::http_link;
+use super::lapses::{Verdict, judge};
 use crate::config::HttpKind;
 use crate::fault::{Code, Fault};
 use crate::http::Method as HttpMethod;
 use crate::id::{Key, UpstreamId};
-use crate::json::{self, Envelope, Pieces, Span};
+use crate::json::{Envelope, Pieces};
 use crate::log::Level;
 use crate::mcp::Method;
 use crate::mux::Origin;
@@ -45,21 +47,36 @@ impl Proxy {
         let answer = Envelope::parse(&text, self.fx.limits.json_depth_max).ok();
         let answer = answer.filter(|answer| answer.outcome.is_some());
         let named = answer.and_then(|answer| answer.id).and_then(|span| self.mux.find(id, span.of(&text)));
+        let offers_get = http_link(&mut self.upstreams, id).is_some_and(|link| link.listened);
+        let verdict = match judge(status, &text, answer.as_ref()) {
+            // A broken answer stream was asked for of a server that may not serve GET at all.
+            Verdict::Lost if request.is_empty() && !offers_get => Verdict::Doubtful,
+            verdict => verdict,
+        };
         let is_initialize = self.mux.get(key).is_some_and(|call| call.method == Method::Initialize);
         match answer {
-            Some(envelope) if named == Some(key) => self.complete(key, &envelope, &text),
-            _ if session.is_some() && is_session_loss(status, &text, answer.as_ref()) => {
-                self.on_session_lost(id, key, session, request, status);
+            _ if session.is_some() && verdict == Verdict::Lost => {
+                self.on_session_lost(id, key, session, request, &lost_with(status));
+            }
+            _ if !is_initialize && verdict == Verdict::Lost && self.answers_on_stream(id) => {
+                self.on_stream_unknown(id, key, request, status);
+            }
+            Some(envelope) if named == Some(key) => {
+                self.doubt_after(id, key);
+                self.complete(key, &envelope, &text);
             }
             _ if is_initialize && is_other_transport(status) => {
                 self.drop_own_calls(id);
                 self.try_other_kind(id, &Fault::peer(Code::UpstreamBroken, status_text(status)));
             }
-            _ if self.answers_on_stream(id) && is_session_loss(status, &text, answer.as_ref()) => {
-                self.on_stream_unknown(id, key, request, status);
+            Some(Envelope { outcome: Some(error), .. }) => {
+                self.doubt_after(id, key);
+                self.fail(key, &server_error(&text, error));
             }
-            Some(Envelope { outcome: Some(error), .. }) => self.fail(key, &server_error(&text, error)),
-            _ => self.fail(key, &Fault::peer(Code::UpstreamBroken, status_text(status))),
+            _ => {
+                self.doubt_after(id, key);
+                self.fail(key, &Fault::peer(Code::UpstreamBroken, status_text(status)));
+            }
         }
         self.check_gone(id);
     }
@@ -84,7 +101,7 @@ impl Proxy {
         key: Key,
         session: Option<u32>,
         request: Vec<u8>,
-        status: u16,
+        why: &str,
     ) {
         let Some(call) = self.mux.get_mut(key) else { return };
         call.resumes += 1;
@@ -97,7 +114,7 @@ impl Proxy {
                 self.park(id, key, request);
             }
         }
-        self.renew_session(id, session, status);
+        self.renew_session(id, session, why);
         if self.mux.get(key).is_some_and(|call| matches!(call.origin, Origin::Own(_))) {
             self.fail(key, &Fault::environment(Code::UpstreamLost, ANSWER_LOST));
         }
@@ -118,7 +135,7 @@ impl Proxy {
 
     /// One new handshake, however many requests noticed that their session is gone. Where the one before did not last
     /// either, it waits.
-    fn renew_session(&mut self, id: UpstreamId, session: Option<u32>, status: u16) {
+    pub(super) fn renew_session(&mut self, id: UpstreamId, session: Option<u32>, why: &str) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
         let Some(link) = server.link.http() else { return };
         if !matches!(server.phase, Phase::Ready | Phase::Listing) {
@@ -128,7 +145,7 @@ impl Proxy {
             // There is a new one already.
             return self.send_waiting(id);
         }
-        let lost = format!("the server lost its session (HTTP {status})");
+        let lost = format!("the server lost its session ({why})");
         if !server.renews_at_once(&self.fx) {
             return self.lose_session(id, &Fault::environment(Code::UpstreamLost, lost));
         }
@@ -146,14 +163,19 @@ impl Proxy {
         self.shake_hands(id);
     }
 
-    pub(super) fn on_note_refused(&mut self, id: UpstreamId, summary: &Summary) {
+    pub(super) fn on_note_refused(&mut self, id: UpstreamId, summary: &Summary, verdict: Verdict) {
         let Some(server) = self.upstreams.get(id) else { return };
         let line = format!("a notification was refused: {}", status_text(summary.status));
         self.fx.log(Level::Debug, Some(&server.label), line);
-        if summary.status == 404 && summary.named_session.is_some() {
-            self.renew_session(id, summary.named_session, summary.status);
-        } else if summary.status == 404 && self.answers_on_stream(id) {
-            self.lose(id, &Fault::environment(Code::UpstreamLost, status_text(summary.status)));
+        match verdict {
+            Verdict::Lost if summary.named_session.is_some() => {
+                self.renew_session(id, summary.named_session, &lost_with(summary.status));
+            }
+            Verdict::Lost if self.answers_on_stream(id) => {
+                self.lose(id, &Fault::environment(Code::UpstreamLost, status_text(summary.status)));
+            }
+            Verdict::Lost | Verdict::Doubtful => self.doubt_session(id),
+            Verdict::Silent => {}
         }
     }
 
@@ -205,7 +227,7 @@ impl Proxy {
         match job {
             Job::Call(key) if unread => self.on_call_unread(id, key, request, unwritten, fault),
             Job::Call(key) => self.fail(key, &broke(fault)),
-            Job::Listen => self.on_listen_ended(id, &summary),
+            Job::Listen => self.on_listen_ended(id, &summary, Verdict::Silent),
             Job::Initialized => self.lose(id, fault),
             // Hearing a notification or an answer twice does no harm.
             // In another session it would be about something else.
@@ -293,11 +315,11 @@ impl Proxy {
 
     /// The standalone stream ended, or the server has none, which is fine. Servers without one say so in many ways;
     /// once there was one, a refusal means what it says.
-    pub(super) fn on_listen_ended(&mut self, id: UpstreamId, summary: &Summary) {
+    pub(super) fn on_listen_ended(&mut self, id: UpstreamId, summary: &Summary, verdict: Verdict) {
         let Some(link) = http_link(&mut self.upstreams, id) else { return };
         let offered = link.listened;
-        if offered && summary.status == 404 && summary.named_session.is_some() {
-            return self.renew_session(id, summary.named_session, summary.status);
+        if offered && verdict == Verdict::Lost && summary.named_session.is_some() {
+            return self.renew_session(id, summary.named_session, &lost_with(summary.status));
         }
         let broke = summary.status == 200 || (offered && matches!(summary.status, 429 | 500..));
         let tries = if offered { u32::MAX } else { LISTEN_TRIES };
@@ -327,24 +349,13 @@ pub(super) fn answer_lost(fault: &Fault) -> Fault {
     Fault::environment(Code::UpstreamLost, detail)
 }
 
+/// How a session was found to be lost.
+fn lost_with(status: u16) -> String {
+    format!("HTTP {status}")
+}
+
 fn broke(fault: &Fault) -> Fault {
     Fault::environment(Code::UpstreamLost, format!("the connection to the server broke: {fault}"))
-}
-
-/// Whether this answer means that the session is gone. The specification says 404; servers built on the
-/// TypeScript SDK say 400 with an error that mentions the session after they were restarted.
-fn is_session_loss(status: u16, body: &[u8], answer: Option<&Envelope>) -> bool {
-    match (status, answer.and_then(|answer| answer.outcome)) {
-        (404, _) => true,
-        (400, Some(error)) => says_session(body, error),
-        _ => false,
-    }
-}
-
-fn says_session(body: &[u8], error: Span) -> bool {
-    let message = json::member(body, error, "message").ok().flatten();
-    let message = message.and_then(|span| json::unquote(span.of(body))).unwrap_or_default();
-    message.to_ascii_lowercase().contains("session")
 }
 
 pub(super) fn status_text(status: u16) -> String {

@@ -140,7 +140,11 @@ impl Proxy {
                 Err(fault) => self.lose(id, &fault),
             },
             Own::List(kind) => self.on_list_page(id, kind, key, text, result),
-            Own::Ping => self.on_ping_answered(id, key),
+            Own::Ping => {
+                if let Some(before) = self.server(id).and_then(|server| server.pulse.answered_well(key)) {
+                    self.tell_pulse(id, before);
+                }
+            }
             Own::TaskState(call) => self.on_task_state(call),
             Own::SetLevel | Own::Watch | Own::TaskResult(_) | Own::TaskCancel => {}
         }
@@ -149,6 +153,7 @@ impl Proxy {
     /// The proxy asked something and gets no result.
     pub(super) fn on_own_failed(&mut self, id: UpstreamId, own: Own, key: Key, fault: &Fault) {
         match own {
+            Own::Initialize if self.refuses_new_session(id, fault) => self.lose_session(id, fault),
             Own::Initialize => self.lose(id, fault),
             Own::List(kind) => {
                 let Some(server) = self.upstreams.get_mut(id) else { return };
@@ -164,9 +169,13 @@ impl Proxy {
                     self.finish_reading(id, kind, absent.then(Vec::new));
                 }
             }
-            // Whoever answers a ping with an error is alive. What stands before a dead server answers with a status.
-            Own::Ping if matches!(fault.code, Code::UpstreamError | Code::MethodNotFound) => {
-                self.on_ping_answered(id, key);
+            Own::Ping
+                if matches!(
+                    fault.code,
+                    Code::UpstreamError | Code::MethodNotFound | Code::UpstreamBroken
+                ) =>
+            {
+                self.on_ping_denied(id, key, fault);
             }
             Own::TaskResult(call) => self.on_task_result_lost(call, fault),
             Own::SetLevel | Own::Watch => {
@@ -180,6 +189,15 @@ impl Proxy {
             }
             Own::Ping | Own::TaskState(_) | Own::TaskCancel => {}
         }
+    }
+
+    /// Whether a server answers, though not with a new session, while calls of the old one still run.
+    fn refuses_new_session(&mut self, id: UpstreamId, fault: &Fault) -> bool {
+        let answers = matches!(fault.code, Code::UpstreamBroken | Code::UpstreamError | Code::MethodNotFound);
+        let Some(server) = self.server(id).filter(|server| answers && !server.running.is_idle()) else {
+            return false;
+        };
+        server.link.http().is_some_and(|link| link.kind == HttpKind::Streamable)
     }
 
     fn on_initialized(&mut self, id: UpstreamId, peer: Peer) {
@@ -417,7 +435,7 @@ impl Proxy {
         }
     }
 
-    fn on_ping_answered(&mut self, id: UpstreamId, key: Key) {
+    pub(super) fn on_ping_answered(&mut self, id: UpstreamId, key: Key) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
         if let Some(before) = server.pulse.answered(key) {
             self.tell_pulse(id, before);
@@ -425,7 +443,7 @@ impl Proxy {
     }
 
     /// One more ping was missed, or the server lives again after so many.
-    fn tell_pulse(&mut self, id: UpstreamId, before: u32) {
+    pub(super) fn tell_pulse(&mut self, id: UpstreamId, before: u32) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
         let (level, line) = match server.pulse.missed() {
             0 if before == 0 => return,

@@ -137,6 +137,11 @@ impl HttpLink {
         self.send_queued(fx);
     }
 
+    /// The session in use, if the server gave one out.
+    pub(crate) fn present_session(&self) -> Option<u32> {
+        self.session.as_ref().map(|_| self.session_count)
+    }
+
     /// Whether this session is still the one in use.
     pub(crate) fn is_present(&self, session: Option<u32>) -> bool {
         session == Some(self.session_count)

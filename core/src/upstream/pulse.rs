@@ -8,9 +8,12 @@
 //! keep it from everything else, and which has limits of its own. An HTTP+SSE server is the exception: when it takes a ping
 //! over one connection and nothing at all comes over its event stream, not even a comment, then that stream is half-open.
 //!
+//! An error is an answer as well, but no sign of life from a server that gave proper answers before.
+//!
 //! Left out: refusals by whatever stands before a server (a bare 502, say) are no answers; who hears one does not call it.
 
 use crate::id::Key;
+use crate::time::Mono;
 
 /// What is known of the life of one connection to a server.
 #[derive(Debug, Default)]
@@ -27,13 +30,54 @@ pub(crate) struct Pulse {
     missed: u32,
     /// It has answered one before.
     answers: bool,
+    /// And not with an error.
+    answers_well: bool,
+    /// Something else was refused since a ping was answered: see [`crate::proxy`], `lapses`.
+    doubted: bool,
+    /// When a ping was last sent for that reason.
+    doubted_at: Option<Mono>,
 }
 
 impl Pulse {
     /// The connection was made anew.
     pub(crate) fn begin(&mut self) {
         self.missed = 0;
+        self.doubted = false;
         self.forget();
+    }
+
+    /// Something was refused. Returns whether a ping is to tell what it means: not if one is open, or was sent a
+    /// moment ago.
+    pub(crate) fn doubts(&mut self, now: Mono, pause_ms: u64) -> bool {
+        self.doubted = true;
+        let pauses = self.doubted_at.is_some_and(|at| now.ms_since(at) < pause_ms);
+        if pauses || self.ping.is_some() {
+            return false;
+        }
+        self.doubted_at = Some(now);
+        true
+    }
+
+    /// Whether something was refused since a ping was answered.
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.doubted
+    }
+
+    /// The ping was answered with an error. Returns whether that is no sign of life: the server has answered one
+    /// properly, or it has not answered any, knows the method, and refused something else as well.
+    pub(crate) fn denied(&mut self, ping: Key, knows_method: bool) -> bool {
+        let tells = self.answers_well || (!self.answers && self.doubted && knows_method);
+        if !tells || self.ping.take_if(|open| *open == ping).is_none() {
+            return false;
+        }
+        self.missed = self.missed.saturating_add(1);
+        true
+    }
+
+    /// The ping was answered properly.
+    pub(crate) fn answered_well(&mut self, ping: Key) -> Option<u32> {
+        self.answers_well |= self.ping == Some(ping);
+        self.answered(ping)
     }
 
     /// The open ping will not be answered.
@@ -65,6 +109,7 @@ impl Pulse {
     pub(crate) fn answered(&mut self, ping: Key) -> Option<u32> {
         self.ping.take_if(|open| *open == ping)?;
         self.answers = true;
+        self.doubted = false;
         Some(std::mem::take(&mut self.missed))
     }
 
@@ -118,6 +163,44 @@ mod tests {
         pulse.sent(Some(key(7)));
         assert_eq!((pulse.answered(key(6)), pulse.answered(key(7)), pulse.missed()), (None, Some(1), 0));
         assert_eq!(pulse.due(), None);
+    }
+
+    #[test]
+    fn an_error_is_a_sign_of_life_only_from_a_server_that_never_does_better() {
+        let mut pulse = Pulse::default();
+        pulse.sent(Some(key(1)));
+        assert!(!pulse.denied(key(1), true));
+        assert_eq!(pulse.answered(key(1)), Some(0));
+        pulse.sent(Some(key(2)));
+        assert_eq!(pulse.answered_well(key(2)), Some(0));
+        pulse.sent(Some(key(3)));
+        assert!(!pulse.denied(key(2), true), "of another ping");
+        pulse.spoke();
+        assert!(pulse.denied(key(3), false));
+        assert_eq!((pulse.due(), pulse.missed()), (None, 1));
+    }
+
+    #[test]
+    fn the_first_answer_is_doubted_where_something_else_was_refused() {
+        for (doubts, knows_method, denied) in
+            [(true, true, true), (true, false, false), (false, true, false), (false, false, false)]
+        {
+            let mut pulse = Pulse::default();
+            assert!(!doubts || pulse.doubts(Mono::default(), 1_000));
+            pulse.sent(Some(key(1)));
+            assert_eq!(pulse.denied(key(1), knows_method), denied);
+        }
+    }
+
+    #[test]
+    fn doubts_lead_to_one_ping_in_a_while() {
+        let at = |ms: u64| Mono::default().plus_ms(ms);
+        let mut pulse = answering();
+        assert!(!pulse.is_doubted() && pulse.doubts(at(0), 1_000));
+        pulse.sent(Some(key(2)));
+        assert!(!pulse.doubts(at(5_000), 1_000), "one is on its way");
+        assert_eq!((pulse.answered(key(2)), pulse.is_doubted()), (Some(0), false));
+        assert!(!pulse.doubts(at(999), 1_000) && pulse.is_doubted() && pulse.doubts(at(1_000), 1_000));
     }
 
     #[test]

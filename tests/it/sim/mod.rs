@@ -10,6 +10,7 @@ mod connecting;
 mod credentials;
 mod crowd;
 mod declared;
+mod doubted_sessions;
 mod filters;
 mod floods;
 mod foreign;

@@ -6,6 +6,7 @@
 use super::World;
 use crate::haste::{own_message, own_request};
 use crate::net::{Event, MS, Phase, Who};
+use crate::site::Site;
 use mcp_proxy_core::event::{CloseCause, Input};
 use mcp_proxy_core::id::{ConnId, ListenerId};
 use std::net::{IpAddr, SocketAddr};
@@ -77,10 +78,14 @@ impl World {
         if self.sites.iter().any(|site| site.addr == addr && site.unreachable) {
             return self.net.plan(50 * MS, Event::Connected(conn, addr));
         }
-        match self.sites.iter_mut().find(|site| site.addr == addr && !site.down) {
+        let listens = |site: &&mut Site| {
+            let ports = [Some(site.addr.port()), site.second_port];
+            !site.down && site.addr.ip() == addr.ip() && ports.contains(&Some(addr.port()))
+        };
+        match self.sites.iter_mut().find(listens) {
             None => {
                 link.phase = Phase::Failed;
-                self.haste.contact(&addr.to_string(), "a dial", self.net.now, self.clients.len());
+                self.haste.contact(&addr.to_string(), "a dial", self.net.now, self.crowd());
                 self.turn(&Input::Failed { conn, reason: "connection refused" });
             }
             Some(site) => {
@@ -226,13 +231,14 @@ impl World {
             }
             Who::Publisher(index) => self.publishers[index].on_bytes(conn, &bytes, &mut self.net),
             Who::Child(_) => {
+                let crowd = self.crowd();
                 if let Some(child) = self.children.iter_mut().find(|child| child.conn == conn && child.alive)
                 {
                     let before = child.program.mind.heard.len();
                     child.on_bytes(&bytes, &mut self.net);
                     let heard = child.program.mind.heard.get(before..).unwrap_or_default();
                     for what in heard.iter().filter_map(|heard| own_message(&heard.raw)) {
-                        self.haste.contact(&child.command, &what, self.net.now, self.clients.len());
+                        self.haste.contact(&child.command, &what, self.net.now, crowd);
                     }
                 }
             }
@@ -242,12 +248,17 @@ impl World {
         self.net.wake_writer(conn);
     }
 
+    /// How many clients there are, and how many requests they have sent.
+    pub(super) fn crowd(&self) -> (usize, usize) {
+        (self.clients.len(), self.clients.iter().map(|client| client.exchanges.len()).sum())
+    }
+
     /// A server got requests.
     fn note_hits(&mut self, index: usize, before: usize) {
-        let site = &self.sites[index];
+        let (site, crowd) = (&self.sites[index], self.crowd());
         for hit in site.hits.get(before..).unwrap_or_default() {
             if let Some(what) = own_request(&hit.head, &hit.body) {
-                self.haste.contact(&site.addr.to_string(), &what, self.net.now, self.clients.len());
+                self.haste.contact(&site.addr.to_string(), &what, self.net.now, crowd);
             }
         }
     }
