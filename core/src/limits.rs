@@ -57,6 +57,8 @@ pub struct Limits {
     /// What a server says of itself to be shown (`serverInfo`, the `_meta` of its greeting), each. Room for an icon or
     /// two that stand in it as data.
     pub identity_bytes_max: usize,
+    /// Redirects that one request follows.
+    pub redirects_max: u8,
     /// Pages read of one list.
     pub list_pages_max: usize,
     /// Items kept of one list.
@@ -194,6 +196,7 @@ impl Default for Limits {
             pool_conns_max: 1_024,
             declared_bytes_max: 16 * 1024,
             identity_bytes_max: 64 * 1024,
+            redirects_max: 5,
             list_pages_max: 1_000,
             list_items_max: 100_000,
             list_bytes_max: 16 * 1024 * 1024,

@@ -93,6 +93,12 @@ impl Url {
         Ok(url)
     }
 
+    /// The same path and query at the origin of another URL.
+    pub fn at_origin_of(&self, other: &Self) -> Self {
+        let (path, query) = (self.path.clone(), self.query.clone());
+        Self { path, query, ..other.clone() }
+    }
+
     /// Whether the scheme is `https`.
     pub const fn is_secure(&self) -> bool {
         self.secure

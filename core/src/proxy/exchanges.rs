@@ -21,6 +21,7 @@ use crate::sse;
 use crate::upstream::Phase;
 use crate::upstream::exchange::{Exchange, Job};
 use crate::upstream::http::HttpLink;
+use crate::upstream::redirect::is_redirect;
 use crate::upstream::upstreams::Upstreams;
 use std::net::SocketAddr;
 
@@ -213,8 +214,8 @@ impl Proxy {
         {
             link.session = Some(session.into());
         }
-        // Until a refusal is understood the call may have to be sent again.
-        if good || !matches!(exchange.job, Job::Call(_)) {
+        // Until a refusal is understood the call may have to be sent again, and whatever is redirected.
+        if good || !(matches!(exchange.job, Job::Call(_)) || is_redirect(status)) {
             self.fx.release(exchange.conn);
         }
     }
@@ -267,11 +268,12 @@ impl Proxy {
             let shown = Fault::quoted(reference.as_bytes());
             Fault::peer(Code::UpstreamBroken, format!("the endpoint `{shown}` {why}"))
         };
-        let url = link.url.resolve(reference).map_err(|_| refuse("is no URL"))?;
-        if url.origin() != link.url.origin() {
+        let base = &link.get_at.url;
+        let url = base.resolve(reference).map_err(|_| refuse("is no URL"))?;
+        if url.origin() != base.origin() {
             return Err(refuse("is at another origin"));
         }
-        link.endpoint = Some(url.target());
+        link.set_endpoint(url);
         self.shake_hands(id);
         Ok(())
     }
@@ -282,6 +284,9 @@ impl Proxy {
         let good = (200..300).contains(&status);
         let streamed = exchange.events.is_some();
         let job = exchange.job;
+        if is_redirect(status) && !matches!(job, Job::Drain | Job::Idle) {
+            return self.on_redirected(id, exchange, status);
+        }
         match job {
             Job::Call(key) if streamed && self.mux.is_owed(key) && !self.answers_on_stream(id) => {
                 return self.on_stream_broken(id, exchange, key);

@@ -51,6 +51,7 @@ mod offers;
 mod pressure;
 mod questions;
 mod recovery;
+mod redirects;
 mod requests;
 mod salvage;
 mod servers;

@@ -3,6 +3,7 @@
 //! The request stays in the send queue until the head of its response has come, so that a request the server
 //! refused unexecuted, or never read, can be sent again.
 
+use super::redirect::Place;
 use crate::effects::Effects;
 use crate::event::Output;
 use crate::http;
@@ -10,6 +11,7 @@ use crate::id::{ConnId, Key};
 use crate::ledger::Charge;
 use crate::sse;
 use crate::timer::{Timer, TimerKind};
+use crate::url::Url;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -77,6 +79,10 @@ pub(crate) struct Exchange {
     pub(crate) reused: bool,
     /// Which session the request named: see [`HttpLink::is_present`](super::http::HttpLink::is_present).
     pub(crate) named_session: Option<u32>,
+    /// Where the request went, how, and how often it was redirected before.
+    pub(crate) place: Option<Arc<Place>>,
+    pub(crate) method: http::Method,
+    pub(crate) hops: u8,
     /// An event came on the stream.
     pub(crate) heard: bool,
     /// Which connection of the link it belongs to: see [`HttpLink::is_current`](super::http::HttpLink::is_current).
@@ -105,7 +111,18 @@ pub(crate) struct Origin {
     pub(crate) tls: bool,
 }
 
+impl Origin {
+    pub(crate) fn of(url: &Url) -> Self {
+        Self { name: url.host().into(), port: url.port(), tls: url.is_secure() }
+    }
+}
+
 impl Exchange {
+    /// Whether its connection leads there.
+    pub(crate) fn leads_to(&self, origin: &Origin) -> bool {
+        self.port == origin.port && self.tls.is_some() == origin.tls
+    }
+
     /// Dials a new connection. `known` are addresses looked up a moment ago, if any.
     pub(crate) fn dial(fx: &mut Effects, conn: ConnId, origin: &Origin, known: &[SocketAddr]) -> Self {
         let limits = http::Limits { head_bytes_max: fx.limits.head_bytes_max, ..http::Limits::default() };
@@ -118,6 +135,9 @@ impl Exchange {
             request_body_len: 0,
             reused: false,
             named_session: None,
+            place: None,
+            method: http::Method::Other,
+            hops: 0,
             heard: false,
             generation: 0,
             retry_ms: None,

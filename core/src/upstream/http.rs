@@ -7,6 +7,7 @@
 
 use super::exchange::{Exchange, Job, Origin};
 use super::link::NO_MEMORY;
+use super::redirect::Place;
 use crate::config::HttpKind;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
@@ -21,15 +22,20 @@ use crate::timer::TimerKind;
 use crate::url::Url;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// How long looked-up addresses are used without asking again.
 const ADDRS_MS: u64 = 30_000;
+
+/// Targets of redirects that are told, and remembered for that: a server that makes them up does not fill the log.
+const TOLD_MAX: usize = 4;
 
 /// A server behind HTTP.
 #[derive(Debug)]
 pub(crate) struct HttpLink {
     upstream: UpstreamId,
-    pub(crate) url: Url,
+    /// As it is configured.
+    url: Url,
     pub(crate) kind: HttpKind,
     /// The other kind was tried since the server was last ready.
     pub(crate) switched: bool,
@@ -37,8 +43,12 @@ pub(crate) struct HttpLink {
     pub(crate) session: Option<Box<str>>,
     /// To be named in requests, once negotiated.
     pub(crate) revision: Option<Revision>,
-    /// Where messages are POSTed: the URL itself, or what the `endpoint` event said.
-    pub(crate) endpoint: Option<String>,
+    /// Where messages are POSTed: the URL itself, what the `endpoint` event said, or where a redirect leads.
+    post_at: Arc<Place>,
+    /// Where streams are opened: the URL itself, or where a redirect leads.
+    pub(crate) get_at: Arc<Place>,
+    /// Targets of redirects that the log knows.
+    told: Vec<Url>,
     /// Where the standalone stream broke off.
     pub(crate) listen_id: Option<Box<str>>,
     /// How often in a row it ended without an event.
@@ -51,8 +61,6 @@ pub(crate) struct HttpLink {
     session_count: u32,
     headers: Vec<(String, Redacted<String>)>,
     origin: Origin,
-    target: String,
-    authority: String,
     exchanges: BTreeMap<ConnId, Box<Exchange>>,
     idle: Vec<(ConnId, Mono)>,
     pool_timer: bool,
@@ -67,6 +75,7 @@ pub(crate) struct HttpLink {
 struct Queued {
     job: Job,
     body: Held,
+    hops: u8,
 }
 
 impl HttpLink {
@@ -76,18 +85,18 @@ impl HttpLink {
         headers: Vec<(String, Redacted<String>)>,
         kind: HttpKind,
     ) -> Self {
-        let origin = Origin { name: url.host().into(), port: url.port(), tls: url.is_secure() };
+        let place = Arc::new(Place::new(url.clone()));
         Self {
             upstream,
-            target: url.target(),
-            authority: url.authority(),
-            origin,
+            origin: Origin::of(&url),
+            post_at: place.clone(),
+            get_at: place,
+            told: Vec::new(),
             url,
             kind,
             switched: false,
             session: None,
             revision: None,
-            endpoint: None,
             listen_id: None,
             listen_silences: 0,
             listened: false,
@@ -156,7 +165,7 @@ impl HttpLink {
     fn take_queued(&mut self) -> Vec<(Key, Vec<u8>)> {
         self.queued_bytes = 0;
         let queue = std::mem::take(&mut self.queue);
-        let calls = queue.into_iter().filter_map(|Queued { job, body }| match job {
+        let calls = queue.into_iter().filter_map(|Queued { job, body, .. }| match job {
             Job::Call(key) => Some((key, body.into_bytes())),
             Job::Answer(_)
             | Job::Initialized
@@ -233,21 +242,72 @@ impl HttpLink {
         self.addrs.clear();
     }
 
+    /// HTTP+SSE: the server said where to POST.
+    pub(crate) fn set_endpoint(&mut self, url: Url) {
+        self.post_at = Arc::new(Place::new(url));
+    }
+
+    /// Requests of this method are answered at another address of the same host. Returns whether that is news.
+    pub(crate) fn redirect(&mut self, fx: &mut Effects, method: Method, target: &Url) -> bool {
+        let place = Arc::new(Place::new(target.clone()));
+        let origin = Origin::of(target);
+        if (origin.port, origin.tls) != (self.origin.port, self.origin.tls) {
+            self.origin = origin;
+            for place in [&mut self.post_at, &mut self.get_at] {
+                *place = Arc::new(Place::new(place.url.at_origin_of(target)));
+            }
+            for (conn, _) in std::mem::take(&mut self.idle) {
+                self.exchanges.remove(&conn);
+                fx.close(conn);
+            }
+        }
+        // Streamable HTTP has one endpoint; a stream may have an address of its own.
+        if method != Method::Get {
+            self.post_at = place.clone();
+        }
+        if method == Method::Get || self.kind == HttpKind::Streamable {
+            self.get_at = place;
+        }
+        let news = !self.told.contains(target) && self.told.len() < TOLD_MAX;
+        if news {
+            self.told.push(target.clone());
+        }
+        news
+    }
+
+    /// Requests go to the URL of the configuration again.
+    fn reset_places(&mut self) {
+        self.origin = Origin::of(&self.url);
+        self.post_at = Arc::new(Place::new(self.url.clone()));
+        self.get_at = self.post_at.clone();
+    }
+
     /// POSTs a message.
     pub(crate) fn post(&mut self, fx: &mut Effects, job: Job, message: &Pieces<'_>) -> Result<(), Fault> {
+        self.post_again(fx, job, message, 0)
+    }
+
+    /// POSTs a message that was redirected so many times.
+    pub(crate) fn post_again(
+        &mut self,
+        fx: &mut Effects,
+        job: Job,
+        message: &Pieces<'_>,
+        hops: u8,
+    ) -> Result<(), Fault> {
         if !fx.ledger.has_room(0, message.len()) {
             return Err(Fault::local(Code::Overloaded, NO_MEMORY));
         }
         match self.connection(fx) {
             Some(conn) => {
-                self.begin(fx, conn, job, Method::Post, Some(message), None);
+                self.begin(fx, conn, (job, hops), Method::Post, Some(message), None);
                 Ok(())
             }
             None if self.queued_bytes.saturating_add(message.len()) <= fx.limits.upstream_queue_bytes_max => {
                 let mut body = Vec::with_capacity(message.len());
                 message.write(&mut body);
                 self.queued_bytes = self.queued_bytes.saturating_add(body.len());
-                self.queue.push_back(Queued { job, body: fx.ledger.hold(body) });
+                self.queue.push_back(Queued { job, body: fx.ledger.hold(body), hops });
                 Ok(())
             }
             None => Err(Fault::local(Code::Overloaded, "too many calls wait for a connection to the server")),
@@ -256,8 +316,20 @@ impl HttpLink {
 
     /// Sends a request without a body: GET of a stream, or DELETE.
     pub(crate) fn ask(&mut self, fx: &mut Effects, job: Job, method: Method, event_id: Option<&str>) {
+        self.ask_again(fx, job, method, event_id, 0);
+    }
+
+    /// Sends such a request that was redirected so many times.
+    pub(crate) fn ask_again(
+        &mut self,
+        fx: &mut Effects,
+        job: Job,
+        method: Method,
+        event_id: Option<&str>,
+        hops: u8,
+    ) {
         let conn = self.connection(fx).unwrap_or_else(|| self.dial(fx));
-        self.begin(fx, conn, job, method, None, event_id);
+        self.begin(fx, conn, (job, hops), method, None, event_id);
     }
 
     /// A connection that can take a request: from the pool, or a new one if there may be more.
@@ -286,7 +358,7 @@ impl HttpLink {
         &mut self,
         fx: &mut Effects,
         conn: ConnId,
-        job: Job,
+        (job, hops): (Job, u8),
         method: Method,
         message: Option<&Pieces<'_>>,
         event_id: Option<&str>,
@@ -295,6 +367,10 @@ impl HttpLink {
         let session = self.session.as_ref().map(|_| self.session_count);
         exchange.begin(fx, job, session, message.map_or(0, Pieces::len));
         exchange.client.begin(method);
+        let place = if method == Method::Get { &self.get_at } else { &self.post_at };
+        exchange.place = Some(place.clone());
+        exchange.method = method;
+        exchange.hops = hops;
         let (name, accept) = match method {
             Method::Post => ("POST", "application/json, text/event-stream"),
             Method::Delete => ("DELETE", "*/*"),
@@ -315,12 +391,11 @@ impl HttpLink {
         let configured = self.headers.iter().map(|(name, value)| (name.as_str(), value.expose().as_str()));
         let configured =
             configured.filter(|(name, _)| !OWN_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own)));
-        let target = self.endpoint.as_ref().filter(|_| method == Method::Post).unwrap_or(&self.target);
         let len = message.map(Pieces::len);
         fx.hold(conn);
         fx.send(conn, len.unwrap_or(0).saturating_add(512), |out| {
             let headers = own.into_iter().flatten().chain(configured);
-            encode_request_head(out, name, target, &self.authority, headers, len);
+            encode_request_head(out, name, &place.target, &place.authority, headers, len);
             if let Some(message) = message {
                 message.write(out);
             }
@@ -331,7 +406,10 @@ impl HttpLink {
     pub(crate) fn recycle(&mut self, fx: &mut Effects, mut exchange: Box<Exchange>) {
         exchange.disarm(fx);
         let conn = exchange.conn;
-        let reusable = exchange.client.is_reusable() && fx.is_open(conn) && fx.queued(conn) == 0;
+        let reusable = exchange.client.is_reusable()
+            && exchange.leads_to(&self.origin)
+            && fx.is_open(conn)
+            && fx.queued(conn) == 0;
         if !reusable || exchange.job == Job::Delete || !self.is_current(&exchange) {
             return self.drop_exchange(fx, &exchange);
         }
@@ -352,9 +430,9 @@ impl HttpLink {
     fn send_queued(&mut self, fx: &mut Effects) {
         while !self.queue.is_empty() {
             let Some(conn) = self.connection(fx) else { return };
-            let Some(Queued { job, body }) = self.queue.pop_front() else { return };
+            let Some(Queued { job, body, hops }) = self.queue.pop_front() else { return };
             self.queued_bytes = self.queued_bytes.saturating_sub(body.len());
-            self.begin(fx, conn, job, Method::Post, Some(&Pieces::of(&[&body])), None);
+            self.begin(fx, conn, (job, hops), Method::Post, Some(&Pieces::of(&[&body])), None);
         }
     }
 
@@ -394,13 +472,17 @@ impl HttpLink {
     /// The last words: ends the session on the server, if there is one, and closes the rest.
     pub(crate) fn finish(&mut self, fx: &mut Effects) {
         let (session, revision) = (self.session.take(), self.revision);
+        let (place, origin) = (self.post_at.clone(), self.origin.clone());
         let _given_up = self.close_all(fx);
         if session.is_some() && self.kind == HttpKind::Streamable {
             self.session = session;
             self.revision = revision;
+            self.post_at = place;
+            self.origin = origin;
             self.ask(fx, Job::Delete, Method::Delete, None);
             // The next handshake, if there is one, names no session.
             self.forget_session();
+            self.reset_places();
         }
     }
 
@@ -421,7 +503,7 @@ impl HttpLink {
             exchange.disarm(fx);
             fx.close(conn);
         }
-        for Queued { job, body } in std::mem::take(&mut self.queue) {
+        for Queued { job, body, .. } in std::mem::take(&mut self.queue) {
             if let Job::Call(key) = job {
                 unsent.push((key, body.into_bytes()));
             }
@@ -430,7 +512,7 @@ impl HttpLink {
         self.queued_bytes = 0;
         self.generation = self.generation.wrapping_add(1);
         self.forget_session();
-        self.endpoint = None;
+        self.reset_places();
         self.listen_silences = 0;
         unsent
     }

@@ -18,6 +18,7 @@
 //! | [`noise`] | how much of what the server prints goes to the log |
 //! | [`peer`] | what the server said of itself in the handshake |
 //! | [`pulse`] | whether it lives, by pings and by what else it says |
+//! | [`redirect`] | where a server that redirects is |
 //! | [`running`] | which calls run, to tell whose something is that the server says on its own |
 //! | [`tenants`] | whom the connection serves, and what they want of it |
 //! | [`upstreams`] | all connections to servers |
@@ -34,6 +35,7 @@ pub(crate) mod link;
 pub(crate) mod noise;
 pub(crate) mod peer;
 pub(crate) mod pulse;
+pub(crate) mod redirect;
 pub(crate) mod running;
 pub(crate) mod tenants;
 pub(crate) mod upstreams;

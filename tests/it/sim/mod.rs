@@ -45,6 +45,7 @@ mod odd_answers;
 mod passage;
 mod policy;
 mod questions;
+mod redirects;
 mod repeated_fields;
 mod resumption;
 mod sessions;
