@@ -5,6 +5,7 @@
 #   INTEROP_HOME  where the pinned packages are installed (default: ~/.cache/mcp-proxy-interop)
 #   ONLY, OUT, LINES   see run.mjs
 #
+# First the example servers of MCP Apps (apps.mjs), then the pairings (run.mjs).
 # Prints one line per pairing and, where an answer differs from the one without the proxy, where and how.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -31,4 +32,5 @@ if [ -z "$bin" ]; then
   (cd "$root" && cargo build --release --quiet)
   bin=${CARGO_TARGET_DIR:-$root/target}/release/mcp-proxy
 fi
+[ -n "${ONLY:-}" ] || timeout --foreground 120 node "$here/apps.mjs" "$(realpath "$bin")"
 exec timeout --foreground "${LIMIT:-900}" node "$here/run.mjs" "$(realpath "$bin")"
