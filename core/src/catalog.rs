@@ -1,4 +1,4 @@
-//! What one upstream offers: its four lists, each item as the upstream wrote it.
+//! What one upstream offers: its lists, each item as the upstream wrote it.
 //!
 //! Invariants: items keep their order and their bytes, except that `execution` is taken off tools (tasks are not
 //! carried, so no client may think they are: DL-14) and raw newlines are blanked; at most
@@ -18,10 +18,10 @@ use std::sync::Arc;
 /// A digest of the items of a list.
 pub(crate) type Digest = [u8; 32];
 
-/// The four lists of one upstream.
+/// The lists of one upstream.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Catalog {
-    lists: [List; 4],
+    lists: [List; ListKind::COUNT],
 }
 
 /// One list.
@@ -52,22 +52,24 @@ pub(crate) struct Item {
 
 impl Catalog {
     pub(crate) fn list(&self, kind: ListKind) -> &List {
-        let [tools, prompts, resources, templates] = &self.lists;
+        let [tools, prompts, resources, templates, skills] = &self.lists;
         match kind {
             ListKind::Tools => tools,
             ListKind::Prompts => prompts,
             ListKind::Resources => resources,
             ListKind::Templates => templates,
+            ListKind::Skills => skills,
         }
     }
 
     fn list_mut(&mut self, kind: ListKind) -> &mut List {
-        let [tools, prompts, resources, templates] = &mut self.lists;
+        let [tools, prompts, resources, templates, skills] = &mut self.lists;
         match kind {
             ListKind::Tools => tools,
             ListKind::Prompts => prompts,
             ListKind::Resources => resources,
             ListKind::Templates => templates,
+            ListKind::Skills => skills,
         }
     }
 

@@ -151,7 +151,7 @@ impl config::Server {
         match kind {
             ListKind::Tools => &self.filters.tools,
             ListKind::Prompts => &self.filters.prompts,
-            ListKind::Resources | ListKind::Templates => self.filters.resources.written(),
+            ListKind::Resources | ListKind::Templates | ListKind::Skills => self.filters.resources.written(),
         }
     }
 
@@ -166,7 +166,9 @@ impl Rules for config::Server {
         match kind {
             ListKind::Tools => self.filters.tools.admits(name),
             ListKind::Prompts => self.filters.prompts.admits(name),
-            ListKind::Resources | ListKind::Templates => self.filters.resources.admits(name),
+            ListKind::Resources | ListKind::Templates | ListKind::Skills => {
+                self.filters.resources.admits(name)
+            }
         }
     }
 

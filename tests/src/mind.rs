@@ -342,6 +342,13 @@ impl Mind {
             "resources/templates/list" => {
                 self.page("resourceTemplates", self.total("resourceTemplates"), params)
             }
+            "skills/list" if self.named.contains_key("skills") => {
+                self.page("skills", self.total("skills"), params)
+            }
+            "skills/get" if self.named.contains_key("skills") => {
+                json!({"skill": {"uri": params["uri"], "of": self.name, "resources": "dynamic"},
+                    "_meta": {"sim/tag": tag}})
+            }
             "prompts/get" => json!({"messages": [{"role": "user", "content": link_to(&params["arguments"])
                 .unwrap_or_else(|| json!({"type": "text",
                 "text": format!("{}:{}", self.name, params["name"].as_str().unwrap_or_default())}))}],
@@ -405,6 +412,7 @@ impl Mind {
             return match kind {
                 "prompts" => json!({"name": given, "arguments": []}),
                 "resources" => json!({"uri": given, "name": format!("res{n} of {name}")}),
+                "skills" => json!({"uri": given, "of": name, "resources": "dynamic"}),
                 _ => json!({"uriTemplate": given, "name": format!("tpl{n} of {name}")}),
             };
         }

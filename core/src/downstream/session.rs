@@ -49,7 +49,7 @@ pub(crate) struct Session {
     /// The connection that serves it at a server, where that is decided; the server by its shared connection.
     pub(crate) links: BTreeMap<UpstreamId, UpstreamId>,
     /// The lists as it was shown them.
-    pub(crate) shown: [Option<Arc<Published>>; 4],
+    pub(crate) shown: [Option<Arc<Published>>; ListKind::COUNT],
     /// Lists it asked for that wait for its connections.
     pub(crate) waiting_lists: Vec<WaitingList>,
     /// Resources it watches, and on which connection.
@@ -123,7 +123,7 @@ impl Session {
             declared: Declared::default(),
             level: None,
             links: BTreeMap::new(),
-            shown: [const { None }; 4],
+            shown: [const { None }; ListKind::COUNT],
             waiting_lists: Vec::new(),
             watches: BTreeMap::new(),
             questions: Vec::new(),
@@ -208,6 +208,8 @@ impl Session {
             ListKind::Tools => 1,
             ListKind::Prompts => 2,
             ListKind::Resources | ListKind::Templates => 4,
+            // No notification tells it.
+            ListKind::Skills => 0,
         };
         self.changes |= bit;
     }
@@ -216,7 +218,7 @@ impl Session {
     pub(crate) fn take_changes(&mut self) -> impl Iterator<Item = &'static str> + use<> {
         let changes = std::mem::take(&mut self.changes);
         let kinds = [(1, ListKind::Tools), (2, ListKind::Prompts), (4, ListKind::Resources)];
-        kinds.into_iter().filter(move |(bit, _)| changes & bit != 0).map(|(_, kind)| kind.changed())
+        kinds.into_iter().filter(move |(bit, _)| changes & bit != 0).filter_map(|(_, kind)| kind.changed())
     }
 
     /// Notes that a watched resource changed; the same resource twice is told once.

@@ -4,7 +4,7 @@
 //! declarations are equal if they differ in blanks, in the order of members and in escapes only. Deliberately absent:
 //! the tasks extension, since tasks are not carried (DL-14), and objects without members, which declare nothing.
 
-use super::patch::Patch;
+use super::patch::{Patch, is_named};
 use crate::fault::Fault;
 use crate::json::scan::{Member, each_member};
 use crate::json::{self, Span};
@@ -74,6 +74,13 @@ impl Declared {
         let objects = self.0.iter().flat_map(|words| &words.objects);
         let named = NAMES.into_iter().zip(objects);
         named.filter_map(|(name, object)| Some(format!("\"{name}\":{}", object.as_deref()?)))
+    }
+
+    /// Whether an extension is declared.
+    pub(crate) fn has_extension(&self, name: &str) -> bool {
+        let extensions = self.0.as_ref().and_then(|words| words.objects.first()?.as_deref());
+        extensions
+            .is_some_and(|object| members_of(object).any(|member| is_named(object.as_bytes(), member, name)))
     }
 
     /// The members of `capabilities` that say what all of these declare: of equal keys the first counts.

@@ -10,7 +10,7 @@ pub enum Method {
     Initialize,
     /// Answered by the proxy, on each hop for itself.
     Ping,
-    /// One of the four lists. Answered from the catalog.
+    /// One of the four lists of the protocol. Answered from the catalog.
     List(ListKind),
     /// Forwarded; `params.name` is looked at.
     ToolsCall,
@@ -18,6 +18,8 @@ pub enum Method {
     PromptsGet,
     /// Forwarded; `params.uri` is looked at.
     ResourcesRead,
+    /// `skills/get` on a view of several servers: forwarded; `params.uri` is looked at.
+    SkillsGet,
     /// Forwarded.
     Complete,
     /// Answered by the proxy; the server is told the most verbose level that anybody wants.
@@ -51,7 +53,7 @@ pub enum Method {
     Other,
 }
 
-/// The four lists of a server.
+/// The lists of a server: the four of the protocol, and that of the skills extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ListKind {
     /// `tools/list`
@@ -62,11 +64,17 @@ pub enum ListKind {
     Resources,
     /// `resources/templates/list`
     Templates,
+    /// `skills/list` (SEP-2640). On a server's own endpoint it passes like any method of an extension.
+    Skills,
 }
 
 impl ListKind {
-    /// All four.
-    pub const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates];
+    /// How many there are.
+    pub const COUNT: usize = 5;
+
+    /// All of them.
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Tools, Self::Prompts, Self::Resources, Self::Templates, Self::Skills];
 
     /// What one item is called.
     pub const fn noun(self) -> &'static str {
@@ -75,6 +83,7 @@ impl ListKind {
             Self::Prompts => "prompt",
             Self::Resources => "resource",
             Self::Templates => "resource template",
+            Self::Skills => "skill",
         }
     }
 
@@ -85,6 +94,7 @@ impl ListKind {
             Self::Prompts => "prompts/list",
             Self::Resources => "resources/list",
             Self::Templates => "resources/templates/list",
+            Self::Skills => "skills/list",
         }
     }
 
@@ -95,6 +105,7 @@ impl ListKind {
             Self::Prompts => "prompts",
             Self::Resources => "resources",
             Self::Templates => "resourceTemplates",
+            Self::Skills => "skills",
         }
     }
 
@@ -102,26 +113,28 @@ impl ListKind {
     pub const fn key(self) -> &'static str {
         match self {
             Self::Tools | Self::Prompts => "name",
-            Self::Resources => "uri",
+            Self::Resources | Self::Skills => "uri",
             Self::Templates => "uriTemplate",
         }
     }
 
-    /// The capability a server declares for it.
+    /// The capability a server declares for it, in words for an extension.
     pub const fn capability(self) -> &'static str {
         match self {
             Self::Tools => "tools",
             Self::Prompts => "prompts",
             Self::Resources | Self::Templates => "resources",
+            Self::Skills => "skills extension",
         }
     }
 
-    /// The notification that tells it changed (one for both kinds of resources).
-    pub const fn changed(self) -> &'static str {
+    /// The notification that tells it changed (one for both kinds of resources, none for skills).
+    pub const fn changed(self) -> Option<&'static str> {
         match self {
-            Self::Tools => "notifications/tools/list_changed",
-            Self::Prompts => "notifications/prompts/list_changed",
-            Self::Resources | Self::Templates => "notifications/resources/list_changed",
+            Self::Tools => Some("notifications/tools/list_changed"),
+            Self::Prompts => Some("notifications/prompts/list_changed"),
+            Self::Resources | Self::Templates => Some("notifications/resources/list_changed"),
+            Self::Skills => None,
         }
     }
 
@@ -130,11 +143,11 @@ impl ListKind {
         match self {
             Self::Tools => Some(Self::Resources),
             Self::Resources => Some(Self::Tools),
-            Self::Prompts | Self::Templates => None,
+            Self::Prompts | Self::Templates | Self::Skills => None,
         }
     }
 
-    /// Its place in arrays of four.
+    /// Its place in arrays.
     pub const fn index(self) -> usize {
         self as usize
     }
@@ -188,6 +201,7 @@ impl Method {
             | Self::List(_)
             | Self::PromptsGet
             | Self::ResourcesRead
+            | Self::SkillsGet
             | Self::Complete
             | Self::SetLevel
             | Self::Subscribe
@@ -213,11 +227,11 @@ fn is_not_carried(name: &str) -> bool {
     const MODERN: [&str; 3] =
         ["server/discover", "subscriptions/listen", "notifications/subscriptions/acknowledged"];
     let plain = name.trim().to_ascii_lowercase();
-    let is = |known: &&str| known.eq_ignore_ascii_case(&plain);
+    let is = |known: &&'static str| known.eq_ignore_ascii_case(&plain);
     plain.starts_with("tasks/")
         || plain.starts_with("notifications/tasks")
-        || MODERN.iter().any(|known| is(known))
-        || KNOWN.iter().any(|known| is(known))
+        || MODERN.iter().any(is)
+        || KNOWN.iter().any(is)
 }
 
 /// All names that [`Method::from_name`] knows.
@@ -275,8 +289,12 @@ mod tests {
     #[test]
     fn lists_are_consistent_with_their_names() {
         for kind in ListKind::ALL {
+            let Some(changed) = kind.changed() else {
+                assert_eq!(Method::from_name(kind.method()), Method::Other);
+                continue;
+            };
             assert_eq!(Method::from_name(kind.method()), Method::List(kind));
-            let changed = Method::from_name(kind.changed());
+            let changed = Method::from_name(changed);
             assert!(matches!(changed, Method::ListChanged(of) if of.capability() == kind.capability()));
         }
         assert_eq!(Method::from_name("Tools/Call"), Method::NotCarried);

@@ -19,7 +19,7 @@ impl Proxy {
     pub(super) fn read_all_lists(&mut self, id: UpstreamId) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
         server.enter(&self.fx, Phase::Listing);
-        server.stale = [false; 4];
+        server.stale = [false; ListKind::COUNT];
         for kind in ListKind::ALL {
             self.read_list(id, kind);
         }

@@ -117,6 +117,7 @@ impl Proxy {
                 | Method::ToolsCall
                 | Method::PromptsGet
                 | Method::ResourcesRead
+                | Method::SkillsGet
                 | Method::Complete
                 | Method::SetLevel
                 | Method::Subscribe

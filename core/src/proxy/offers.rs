@@ -71,7 +71,7 @@ fn count(config: &Server, kind: ListKind, items: &[Item]) -> Option<String> {
             config.filters.tools.admits(name) && !config.tools.get(name).is_some_and(|tool| tool.hidden)
         }
         ListKind::Prompts => config.filters.prompts.admits(name),
-        ListKind::Resources | ListKind::Templates => config.filters.resources.admits(name),
+        ListKind::Resources | ListKind::Templates | ListKind::Skills => config.filters.resources.admits(name),
     };
     let (all, shown) = (items.len(), items.iter().filter(|item| is_shown(&item.name)).count());
     let plural = if all == 1 { "" } else { "s" };

@@ -20,7 +20,7 @@ use crate::http::Method as HttpMethod;
 use crate::id::{Key, UpstreamId};
 use crate::json::{Envelope, Pieces};
 use crate::log::Level;
-use crate::mcp::Method;
+use crate::mcp::{ListKind, Method};
 use crate::mux::Origin;
 use crate::timer::TimerKind;
 use crate::upstream::Phase;
@@ -153,7 +153,7 @@ impl Proxy {
         let unsent = link.end_session(&mut self.fx);
         self.fx.log(Level::Info, Some(&server.label), format!("{lost}, initializing again"));
         server.health.on_session_lost(lost, self.fx.now.unix);
-        server.readings = [const { None }; 4];
+        server.readings = [const { None }; ListKind::COUNT];
         // Its questions are gone with it; another one may have the same id (BR-43).
         self.drop_questions(id);
         self.drop_own_calls(id);

@@ -7,6 +7,7 @@
 //! | `resources/subscribe`, `resources/unsubscribe` | by the server for the first and the last, else here |
 //! | notifications, responses | none |
 //! | what the proxy does not know, on a view of one server | by the server |
+//! | `skills/list`, `skills/get`, on a view of several | here, and by the server |
 //! | anything else | method not found |
 
 use super::Proxy;
@@ -22,7 +23,7 @@ use crate::fault::{Code, Fault};
 use crate::id::Key;
 use crate::json::{self, Envelope, Kind, Pieces, Raw, Salvage, Span};
 use crate::log::Level;
-use crate::mcp::{Declared, LogLevel, Method, Profile, Revision};
+use crate::mcp::{Declared, ListKind, LogLevel, Method, Profile, Revision};
 use crate::mux::ClientOrigin;
 use crate::upstream::link::NO_MEMORY;
 use std::sync::Arc;
@@ -252,7 +253,7 @@ impl Proxy {
 
     /// Serves one request of a session; its answer belongs on stream `number`.
     pub(super) fn serve(&mut self, key: Key, number: u32, envelope: &Envelope, text: &[u8]) -> Served {
-        let method = Method::from_name(&envelope.method_name(text));
+        let method = self.method_here(key, &envelope.method_name(text));
         let served = match method {
             Method::Ping => Ok(Served::Now(Body::Owned("{}".to_owned()))),
             Method::List(kind) => self.list(key, number, kind, envelope, text),
@@ -263,6 +264,7 @@ impl Proxy {
             | Method::Complete
             | Method::Subscribe
             | Method::Unsubscribe
+            | Method::SkillsGet
             | Method::Other => self.forward(key, number, method, envelope, text),
             Method::Initialize
             | Method::Initialized
@@ -277,6 +279,15 @@ impl Proxy {
             | Method::NotCarried => Err(Fault::peer(Code::MethodNotFound, "method not found")),
         };
         served.unwrap_or_else(Served::Refused)
+    }
+
+    /// The method of a name for a session. On a view of several servers skills are merged; of one they pass.
+    fn method_here(&mut self, key: Key, name: &str) -> Method {
+        match name {
+            "skills/list" if self.is_merged(key) => Method::List(ListKind::Skills),
+            "skills/get" if self.is_merged(key) => Method::SkillsGet,
+            _ => Method::from_name(name),
+        }
     }
 
     /// Sends a request on to its server.

@@ -48,7 +48,7 @@ impl Proxy {
             (Some(_), None) => {}
             (None, _) => capabilities.extend(Declared::union(peers.clone().map(|peer| &peer.declared))),
         }
-        let peer = alone.and(peers.clone().next());
+        let peer = peers.clone().next().filter(|_| alone.is_some());
         let mut info = format!("\"name\":{}", quote(alone.map_or(&self.config.name, |one| &one.config.name)));
         info.push_str(peer.map_or("", |peer| &peer.identity));
         if peer.is_none_or(|peer| peer.version.is_none()) {
@@ -77,9 +77,10 @@ impl Proxy {
         })
     }
 
-    /// Whether there is this kind of list: on the merged endpoint always, since a server that has it may come.
+    /// Whether there is this kind of list: on the merged endpoint always, since a server that has it may come. Those of
+    /// an extension are only asked for where it is declared.
     fn lists(&self, index: usize, kind: ListKind) -> bool {
-        self.views.get(index).is_some_and(|view| view.is_merged())
+        self.views.get(index).is_some_and(|view| view.is_merged() && kind != ListKind::Skills)
             || self.offers(index, |peer| peer.has(kind))
     }
 
@@ -217,7 +218,7 @@ impl Proxy {
         }
     }
 
-    fn is_merged(&mut self, key: Key) -> bool {
+    pub(super) fn is_merged(&mut self, key: Key) -> bool {
         let view = self.down.session(key).map(|session| session.view);
         view.and_then(|view| self.views.get(view)).is_some_and(View::is_merged)
     }

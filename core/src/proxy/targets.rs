@@ -60,6 +60,9 @@ impl Proxy {
         } else {
             &[ListKind::Resources]
         };
+        if method == Method::SkillsGet {
+            return self.skill(session, text, subject.uri);
+        }
         let view = self.views.get(index);
         let through = kinds.iter().map(|kind| view.and_then(|view| view.passes(*kind)));
         if let Some(home) = through.reduce(|one, other| one.filter(|_| other.is_some())).flatten() {
@@ -108,6 +111,47 @@ impl Proxy {
         Ok(Target { home, rename, own: Some(own) })
     }
 
+    /// A skill (SEP-2640): listed, or of the server that has its file; one that is not even mentioned is asked of the only
+    /// server with skills.
+    fn skill(&mut self, session: Key, text: &[u8], uri: Option<Span>) -> Result<Target, Fault> {
+        let missing = || Fault::peer(Code::InvalidParams, "a skill needs a `uri`");
+        let uri = json::unquote(uri.ok_or_else(missing)?.of(text)).ok_or_else(missing)?;
+        let homes = self.homes(session);
+        let has = |home: &UpstreamId| {
+            self.upstreams.get(*home).is_some_and(|server| server.peer.has(ListKind::Skills))
+        };
+        let having: Vec<UpstreamId> = homes.into_iter().filter(has).collect();
+        if having.is_empty() {
+            return Err(Fault::peer(Code::MethodNotFound, "no server has skills"));
+        }
+        let listed = self.find(session, ListKind::Skills, &uri).map(|(home, _)| home);
+        let owner = |proxy: &mut Self| proxy.owner_of(session, &uri).map(|(home, _)| home);
+        let only = having.first().copied().filter(|_| having.len() == 1);
+        let home = listed.or_else(|| owner(self)).or(only);
+        let admits = |home: &UpstreamId| {
+            self.upstreams.get(*home).is_some_and(|server| server.config.filters.resources.admits(&uri))
+        };
+        let home = home.filter(|home| having.contains(home)).filter(admits).ok_or_else(|| {
+            Fault::peer(Code::InvalidParams, format!("unknown skill `{}`", Fault::quoted(uri.as_bytes())))
+        })?;
+        Ok(Target { home, rename: None, own: Some(uri) })
+    }
+
+    /// A file of a listed skill, which its server need not list: it lies beside or below the `SKILL.md`.
+    fn skill_file(&mut self, session: Key, uri: &str) -> Option<UpstreamId> {
+        if uri.len() > URI_MAX || !self.is_merged(session) {
+            return None;
+        }
+        let mut root = uri;
+        while let Some((above, _)) = root.rsplit_once('/').filter(|(above, _)| !above.ends_with('/')) {
+            root = above;
+            if let Some((home, _)) = self.find(session, ListKind::Skills, &format!("{root}/SKILL.md")) {
+                return Some(home);
+            }
+        }
+        None
+    }
+
     /// The server that has a resource, and its own URI for it.
     fn owner_of(&mut self, session: Key, uri: &str) -> Option<(UpstreamId, String)> {
         let page = pages::is_page(uri).then(|| self.page(session, uri)).flatten();
@@ -120,7 +164,10 @@ impl Proxy {
         let mentioned = |proxy: &mut Self| proxy.down.session(session)?.mentioned(uri);
         let (home, own) = match page.or_else(|| listed(self)) {
             Some(found) => found,
-            None => (mentioned(self).or_else(|| made(self))?, uri.to_owned()),
+            None => {
+                let of_skill = |proxy: &mut Self| proxy.skill_file(session, uri);
+                (of_skill(self).or_else(|| mentioned(self)).or_else(|| made(self))?, uri.to_owned())
+            }
         };
         let server = self.upstreams.get(home)?;
         server.config.filters.resources.admits(&own).then_some((home, own))

@@ -89,7 +89,7 @@ impl<'a> Names<'a> {
     pub(super) fn new(kind: ListKind, naming: Option<&'a Naming>, offers: &[Offer<'a>]) -> Self {
         let naming = match kind {
             ListKind::Tools | ListKind::Prompts => naming,
-            ListKind::Resources | ListKind::Templates => None,
+            ListKind::Resources | ListKind::Templates | ListKind::Skills => None,
         };
         let mut owners: HashMap<&str, Owner<'_>> = HashMap::new();
         if naming.is_some_and(|naming| naming.prefix != Prefix::Always) {

@@ -89,7 +89,7 @@ impl Pages {
         let spans = match kind {
             ListKind::Tools => named_by(raw, whole).to_vec(),
             ListKind::Resources => vec![json::member(raw, whole, "uri").ok().flatten()],
-            ListKind::Prompts | ListKind::Templates => Vec::new(),
+            ListKind::Prompts | ListKind::Templates | ListKind::Skills => Vec::new(),
         };
         let renamed = spans.into_iter().flatten().filter_map(|span| {
             let new = self.renamed(part, &json::unquote(span.of(raw))?)?;
@@ -114,7 +114,7 @@ pub(crate) fn named(kind: ListKind, items: &[Item]) -> Named {
         match kind {
             ListKind::Tools => found.extend(pages_of(&item.raw, Span { start: 0, end: item.raw.len() })),
             ListKind::Resources => found.extend(is_page(&item.name).then(|| item.name.clone())),
-            ListKind::Prompts | ListKind::Templates => {}
+            ListKind::Prompts | ListKind::Templates | ListKind::Skills => {}
         }
     }
     Arc::new(found)

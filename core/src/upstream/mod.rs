@@ -98,9 +98,9 @@ pub(crate) struct Upstream {
     /// Its first start has succeeded or failed.
     pub(crate) was_tried: bool,
     /// Lists being read, each with the call that asks for the next page.
-    pub(crate) readings: [Option<(Key, Reading)>; 4],
+    pub(crate) readings: [Option<(Key, Reading)>; ListKind::COUNT],
     /// Lists that changed while they were being read.
-    pub(crate) stale: [bool; 4],
+    pub(crate) stale: [bool; ListKind::COUNT],
     pub(crate) refresh: Option<Timer>,
     /// When it has been away too long to stay on lists.
     pub(crate) away: Option<Timer>,
@@ -182,8 +182,8 @@ impl Upstream {
             catalog: Catalog::default(),
             link: Link::new(id, &config.transport),
             was_tried: false,
-            readings: [const { None }; 4],
-            stale: [false; 4],
+            readings: [const { None }; ListKind::COUNT],
+            stale: [false; ListKind::COUNT],
             refresh: None,
             away: None,
             idle: None,
@@ -529,7 +529,7 @@ impl Upstream {
     pub(crate) fn lost(&mut self, fx: &Effects) {
         self.lost_at = fx.mono();
         self.enter(fx, Phase::Down);
-        self.readings = [const { None }; 4];
+        self.readings = [const { None }; ListKind::COUNT];
         self.pulse.forget();
         self.has_served = false;
         self.tenants.level = None;

@@ -35,6 +35,9 @@ pub(crate) struct Peer {
     pub(crate) cut: bool,
 }
 
+/// The extension of servers that have skills.
+const SKILLS: &str = "io.modelcontextprotocol/skills";
+
 /// One capability.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Offer {
@@ -121,6 +124,7 @@ impl Peer {
             ListKind::Tools => self.tools,
             ListKind::Prompts => self.prompts,
             ListKind::Resources | ListKind::Templates => self.resources,
+            ListKind::Skills => Offer { there: self.declared.has_extension(SKILLS), announces: false },
         }
     }
 

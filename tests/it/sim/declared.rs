@@ -170,7 +170,7 @@ fn a_declaration_without_bounds_is_not_told_and_not_kept() {
             );
             w.check_echo(c);
             assert_eq!(w.alive("fs"), 2, "{len}");
-            assert_eq!(told(w, "fs").iter().any(|told| told["extensions"].is_object()), true);
+            assert!(told(w, "fs").iter().any(|told| told["extensions"].is_object()));
             assert_eq!(w.watch.logged("none of them is"), !declared, "{len}");
         }
     });

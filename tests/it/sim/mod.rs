@@ -50,6 +50,7 @@ mod repeated_fields;
 mod resumption;
 mod sessions;
 mod sharing;
+mod skills;
 mod soak;
 mod stopping;
 mod storm;
