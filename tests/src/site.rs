@@ -5,8 +5,9 @@
 //! request before the response to the one before (pipelining). Left out: TLS; `https` links are plain here.
 
 pub mod odd;
+pub mod packing;
 
-use crate::http::{Head, Part, Reader, chunk, message};
+use crate::http::{Head, Part, Reader, chunk};
 use crate::mind::{Deed, Mind, What, note};
 use crate::net::{Event, MS, Net, Who};
 use mcp_proxy_core::id::ConnId;
@@ -69,8 +70,8 @@ pub struct Site {
     pub cuts_rudely: bool,
     /// Asks to be polled: ends each stream after one event without data, until the answer is there.
     pub polls: bool,
-    /// Says of all it answers that it is packed.
-    pub packs: bool,
+    /// Packs all it answers in these codings: see [`packing`].
+    pub packs: Option<&'static str>,
     /// Takes requests and answers none of them: one thing keeps it from all others.
     pub stuck: bool,
     /// Answers everything with this status.
@@ -146,7 +147,7 @@ impl Site {
             retry_ms: None,
             cuts_rudely: false,
             polls: false,
-            packs: false,
+            packs: None,
             stuck: false,
             fails_with: None,
             odd: None,
@@ -371,13 +372,14 @@ impl Site {
     }
 
     fn open_stream(&mut self, conn: ConnId, index: usize, net: &mut Net) {
-        let packed = if self.packs { "content-encoding: gzip\r\n" } else { "" };
+        let packed = self.coding_field().map(|coding| format!("content-encoding: {coding}\r\n"));
+        let packed = packed.unwrap_or_default();
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n";
         net.send(conn, format!("{head}{packed}\r\n").as_bytes());
         if let Some(ms) = self.retry_ms {
             let id = format!("id: {index}-0\n");
             let id = if self.event_ids { id.as_str() } else { "" };
-            net.send(conn, chunk(&format!("{id}retry: {ms}\ndata:\n\n")).as_bytes());
+            net.send(conn, &self.packed_chunk(&format!("{id}retry: {ms}\ndata:\n\n")));
         }
     }
 
@@ -519,13 +521,14 @@ impl Site {
     fn write(&mut self, index: usize, text: &str, net: &mut Net) {
         let (streamable, stream) = (self.style == Style::Streamable, &mut self.streams[index]);
         stream.events.push(text.to_owned());
+        let conn = stream.conn;
         let id = if streamable && self.event_ids {
             format!("id: {index}-{}\n", stream.events.len())
         } else {
             String::new()
         };
-        if let Some(conn) = stream.conn {
-            net.send(conn, chunk(&format!("event: message\n{id}data: {text}\n\n")).as_bytes());
+        if let Some(conn) = conn {
+            net.send(conn, &self.packed_chunk(&format!("event: message\n{id}data: {text}\n\n")));
         }
     }
 
@@ -555,19 +558,18 @@ impl Site {
     }
 
     fn reply(&mut self, conn: ConnId, status: u16, fields: &[(&str, &str)], body: &str, net: &mut Net) {
-        let mut all = fields.to_vec();
-        if !body.is_empty() {
-            all.push(("content-type", "application/json"));
-            all.extend(self.packs.then_some(("content-encoding", "gzip")));
+        let mut reply = odd::Reply::bare(status).body(self.packed(body));
+        for (name, value) in fields {
+            reply = reply.with(name, value);
         }
-        let text = if status == 204 {
-            "HTTP/1.1 204 No Content\r\n\r\n".to_owned()
+        if body.is_empty() {
+            reply.body.clear();
         } else {
-            message(&format!("HTTP/1.1 {status} Simulated"), &all, body)
-        };
-        net.send(conn, text.as_bytes());
-        if let Some(state) = self.conns.get_mut(&conn) {
-            state.busy = false;
+            reply = reply.with("content-type", "application/json");
+            if let Some(coding) = self.coding_field() {
+                reply = reply.with("content-encoding", &coding);
+            }
         }
+        self.send_reply(conn, &reply, net);
     }
 }

@@ -15,7 +15,7 @@
 //! - Every frame that leaves is written anew. No peer byte reaches a head, a chunk size or a line end.
 //! - After a fault a connection yields nothing more.
 //!
-//! Deliberately absent: time (head, body and idle timeouts are the engine's), content codings, trailers (read
+//! Deliberately absent: time (head, body and idle timeouts are the engine's), packed requests, trailers (read
 //! and dropped), upgrades, `CONNECT`, and connection reuse with HTTP/1.0 peers.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -26,6 +26,7 @@ pub mod head;
 pub mod server;
 
 mod body;
+pub(crate) mod coding;
 mod fields;
 
 pub use client::{Client, ClientEvent};

@@ -11,7 +11,8 @@
 
 use super::Proxy;
 use super::lapses::Verdict;
-use super::pressure::{NO_MEMORY_FOR_ANSWER, packed};
+use super::packed::complete;
+use super::pressure::NO_MEMORY_FOR_ANSWER;
 use super::recovery::{answer_lost, status_text};
 use crate::config::HttpKind;
 use crate::fault::{Code, Fault};
@@ -148,12 +149,17 @@ impl Proxy {
                 Ok(None) => return self.put_exchange(id, exchange),
                 Ok(Some(ClientEvent::Head)) => {
                     self.on_response_head(id, &mut exchange);
-                    if let Some(fault) = packed(&exchange) {
+                    if let Err(fault) = self.look_for_coding(&mut exchange) {
                         return self.give_up_exchange(id, exchange, &fault);
                     }
                 }
                 Ok(Some(ClientEvent::Data(bytes))) => {
-                    if let Some(events) = &mut exchange.events {
+                    if exchange.coding.is_some() {
+                        let packed = bytes.to_vec();
+                        if let Err(unfit) = self.on_packed(id, &mut exchange, &packed) {
+                            return self.end_unfit(id, exchange, &unfit);
+                        }
+                    } else if let Some(events) = &mut exchange.events {
                         events.push(bytes);
                         self.on_flow(id);
                         if let Err(fault) = self.read_events(id, &mut exchange) {
@@ -173,6 +179,9 @@ impl Proxy {
                     }
                 }
                 Ok(Some(ClientEvent::End)) => {
+                    if let Err(unfit) = complete(&mut exchange) {
+                        return self.end_unfit(id, exchange, &unfit);
+                    }
                     self.on_response_end(id, exchange);
                     return;
                 }
@@ -182,7 +191,7 @@ impl Proxy {
     }
 
     /// Something came over an event stream.
-    fn on_flow(&mut self, id: UpstreamId) {
+    pub(super) fn on_flow(&mut self, id: UpstreamId) {
         if let Some(server) = self.server(id) {
             server.pulse.flowed();
         }
@@ -221,7 +230,7 @@ impl Proxy {
     }
 
     /// Hands on the events that are complete.
-    fn read_events(&mut self, id: UpstreamId, exchange: &mut Exchange) -> Result<(), Fault> {
+    pub(super) fn read_events(&mut self, id: UpstreamId, exchange: &mut Exchange) -> Result<(), Fault> {
         let job = exchange.job;
         let Some(events) = &mut exchange.events else { return Ok(()) };
         while let Some(event) = events.next()? {

@@ -48,6 +48,7 @@ mod logins;
 mod messages;
 mod notices;
 mod offers;
+mod packed;
 mod pressure;
 mod questions;
 mod recovery;

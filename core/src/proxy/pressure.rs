@@ -173,18 +173,3 @@ impl Proxy {
         self.check_gone(id);
     }
 }
-
-/// What is wrong with an answer that is packed although it was asked not to be: a few bytes of it could become any
-/// number.
-pub(super) fn packed(exchange: &Exchange) -> Option<Fault> {
-    let coding = exchange.client.head().header("content-encoding")?.trim();
-    let plain = coding.is_empty() || coding.eq_ignore_ascii_case("identity");
-    let waits = !matches!(exchange.job, Job::Drain | Job::Delete | Job::Note);
-    (!plain && waits).then(|| {
-        let detail = format!(
-            "the server packed its answer as `{}`, although it was asked not to",
-            Fault::quoted(coding.as_bytes())
-        );
-        Fault::peer(Code::UpstreamBroken, detail)
-    })
-}

@@ -6,7 +6,7 @@
 use super::redirect::Place;
 use crate::effects::Effects;
 use crate::event::Output;
-use crate::http;
+use crate::http::{self, coding::Coding};
 use crate::id::{ConnId, Key};
 use crate::ledger::Charge;
 use crate::sse;
@@ -73,6 +73,8 @@ pub(crate) struct Exchange {
     pub(crate) events: Option<sse::Decoder>,
     /// The response body so far, if it is not an event stream.
     pub(crate) body: Vec<u8>,
+    /// What unpacks the response body.
+    pub(crate) coding: Option<Box<Coding>>,
     /// Length of the request body, which ends the request.
     pub(crate) request_body_len: usize,
     /// The connection had served an exchange before this one.
@@ -132,6 +134,7 @@ impl Exchange {
             client: http::Client::new(limits),
             events: None,
             body: Vec::new(),
+            coding: None,
             request_body_len: 0,
             reused: false,
             named_session: None,
@@ -210,7 +213,9 @@ impl Exchange {
     /// Storage of what is coming in.
     pub(crate) fn capacity(&self) -> usize {
         let events = self.events.as_ref().map_or(0, sse::Decoder::capacity);
-        self.client.capacity().saturating_add(events).saturating_add(self.body.capacity())
+        let coding = self.coding.as_ref().map_or(0, |coding| coding.capacity());
+        let body = self.body.capacity().saturating_add(coding);
+        self.client.capacity().saturating_add(events).saturating_add(body)
     }
 
     /// Bytes of the answer, or of the event, that is coming in.

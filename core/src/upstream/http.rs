@@ -415,6 +415,7 @@ impl HttpLink {
         }
         exchange.job = Job::Idle;
         exchange.events = None;
+        exchange.coding = None;
         exchange.body = Vec::new();
         exchange.retry_ms = None;
         exchange.reused = true;

@@ -42,6 +42,7 @@ mod oauth_throttle;
 mod oauth_times;
 mod oauth_tokens;
 mod odd_answers;
+mod packed;
 mod passage;
 mod policy;
 mod questions;

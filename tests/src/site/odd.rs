@@ -73,7 +73,8 @@ impl Site {
         let fields: String =
             reply.fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let (status, len) = (reply.status, reply.body.len());
-        let head = format!("HTTP/1.1 {status} Simulated\r\n{fields}content-length: {len}\r\n\r\n");
+        let length = if status == 204 { String::new() } else { format!("content-length: {len}\r\n") };
+        let head = format!("HTTP/1.1 {status} Simulated\r\n{fields}{length}\r\n");
         net.send(conn, &[head.as_bytes(), &reply.body].concat());
         if let Some(state) = self.conns.get_mut(&conn) {
             state.busy = false;

@@ -1,0 +1,75 @@
+//! Answers that are packed although they were asked not to be, as some networks for delivery do.
+//!
+//! They are unpacked as they come; what comes out is bounded like what is not packed. What cannot be unpacked ends its
+//! call alone, and is not asked for again: it would be packed again.
+
+use super::Proxy;
+use super::pressure::NO_MEMORY_FOR_ANSWER;
+use crate::fault::{Code, Fault};
+use crate::http::coding::Coding;
+use crate::id::UpstreamId;
+use crate::upstream::exchange::{Exchange, Job};
+
+/// Why a packed answer is of no use.
+#[derive(Debug)]
+pub(super) enum Unfit {
+    /// It cannot be unpacked, or becomes too much.
+    Packing(Fault),
+    /// What came out of it is no event stream.
+    Content(Fault),
+}
+
+impl Proxy {
+    /// The head of a response is there: what has to be undone before its body can be read.
+    pub(super) fn look_for_coding(&self, exchange: &mut Exchange) -> Result<(), Fault> {
+        match Coding::of(exchange.client.head(), self.fx.limits.message_bytes_max) {
+            Ok(coding) => exchange.coding = coding.map(Box::new),
+            // Nobody reads it.
+            Err(_) if matches!(exchange.job, Job::Drain | Job::Delete | Job::Note) => {}
+            Err(fault) => return Err(fault),
+        }
+        Ok(())
+    }
+
+    /// A piece of a packed body.
+    pub(super) fn on_packed(
+        &mut self,
+        id: UpstreamId,
+        exchange: &mut Exchange,
+        packed: &[u8],
+    ) -> Result<(), Unfit> {
+        for step in Coding::steps(packed) {
+            let Some(coding) = &mut exchange.coding else { return Ok(()) };
+            let bytes = coding.unpack(step).map_err(Unfit::Packing)?;
+            if let Some(events) = &mut exchange.events {
+                events.push(&bytes);
+                self.on_flow(id);
+                self.read_events(id, exchange).map_err(Unfit::Content)?;
+            } else if exchange.body.len().saturating_add(bytes.len()) > self.fx.limits.message_bytes_max {
+                let why = "the packed answer of the server becomes too large (see limits.messageBytes)";
+                return Err(Unfit::Packing(Fault::peer(Code::UpstreamBroken, why)));
+            } else {
+                exchange.body.extend_from_slice(&bytes);
+            }
+            if !self.may_grow(exchange) {
+                return Err(Unfit::Packing(Fault::local(Code::Overloaded, NO_MEMORY_FOR_ANSWER)));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_unfit(&mut self, id: UpstreamId, exchange: Box<Exchange>, unfit: &Unfit) {
+        match unfit {
+            Unfit::Packing(fault) => self.give_up_exchange(id, exchange, fault),
+            Unfit::Content(fault) => self.on_broken(id, exchange, fault),
+        }
+    }
+}
+
+/// A response is over. An event stream may end anywhere; of any other packed body all has to be there.
+pub(super) fn complete(exchange: &mut Exchange) -> Result<(), Unfit> {
+    match exchange.coding.take() {
+        Some(mut coding) if exchange.events.is_none() => coding.finish().map_err(Unfit::Packing),
+        Some(_) | None => Ok(()),
+    }
+}
