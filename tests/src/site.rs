@@ -78,6 +78,8 @@ pub struct Site {
     pub fails_with: Option<u16>,
     /// Answers some requests otherwise: see [`Site::set_odd`].
     odd: Option<odd::Odd>,
+    /// Fields of every answer that is not a stream.
+    pub fields: Vec<(String, String)>,
     /// A mark for these.
     pub lapsed: bool,
     /// What it serves.
@@ -151,6 +153,7 @@ impl Site {
             stuck: false,
             fails_with: None,
             odd: None,
+            fields: Vec::new(),
             lapsed: false,
             path: if style == Style::Sse { "/sse" } else { "/mcp" }.to_owned(),
             get_path: None,
@@ -562,6 +565,7 @@ impl Site {
         for (name, value) in fields {
             reply = reply.with(name, value);
         }
+        reply.fields.extend(self.fields.iter().cloned());
         if body.is_empty() {
             reply.body.clear();
         } else {

@@ -198,6 +198,9 @@ impl Proxy {
     }
 
     fn on_response_head(&mut self, id: UpstreamId, exchange: &mut Exchange) {
+        if let Some(link) = http_link(&mut self.upstreams, id) {
+            link.take_cookies(&self.fx, exchange);
+        }
         let head = exchange.client.head();
         let status = head.status();
         let kind =

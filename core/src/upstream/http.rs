@@ -5,6 +5,7 @@
 //! queued; what was begun before everything was closed ([`HttpLink::is_current`]) and what was said about a former
 //! session ([`HttpLink::is_present`]) does not touch their successors.
 
+use super::cookies::Jar;
 use super::exchange::{Exchange, Job, Origin};
 use super::link::NO_MEMORY;
 use super::redirect::Place;
@@ -60,6 +61,7 @@ pub(crate) struct HttpLink {
     /// Rises with each session, so that what is said about an old one does not hit its successor.
     session_count: u32,
     headers: Vec<(String, Redacted<String>)>,
+    jar: Jar,
     origin: Origin,
     exchanges: BTreeMap<ConnId, Box<Exchange>>,
     idle: Vec<(ConnId, Mono)>,
@@ -103,6 +105,7 @@ impl HttpLink {
             generation: 0,
             session_count: 0,
             headers,
+            jar: Jar::default(),
             exchanges: BTreeMap::new(),
             idle: Vec::new(),
             pool_timer: false,
@@ -242,6 +245,14 @@ impl HttpLink {
         self.addrs.clear();
     }
 
+    /// A response brought cookies.
+    pub(crate) fn take_cookies(&mut self, fx: &Effects, exchange: &Exchange) {
+        let Some(place) = &exchange.place else { return };
+        for field in exchange.client.head().fields().values("set-cookie") {
+            self.jar.take(&place.url, field, fx.now);
+        }
+    }
+
     /// HTTP+SSE: the server said where to POST.
     pub(crate) fn set_endpoint(&mut self, url: Url) {
         self.post_at = Arc::new(Place::new(url));
@@ -379,6 +390,10 @@ impl HttpLink {
             }
         };
         let version = self.revision.filter(|revision| *revision >= Revision::V2025_03_26);
+        let is_cookie = |name: &str| name.eq_ignore_ascii_case("cookie");
+        let configured = self.headers.iter().find(|(name, _)| is_cookie(name));
+        let configured = configured.map(|(_, value)| value.expose().as_str());
+        let cookies = self.jar.field(&place.url, configured, fx.mono());
         let own = [
             Some(("Accept", accept)),
             // What is packed small may be unpacked large.
@@ -387,10 +402,12 @@ impl HttpLink {
             self.session.as_deref().map(|id| ("Mcp-Session-Id", id)),
             version.map(|revision| ("MCP-Protocol-Version", revision.name())),
             event_id.map(|id| ("Last-Event-ID", id)),
+            cookies.as_deref().map(|cookies| ("Cookie", cookies)),
         ];
         let configured = self.headers.iter().map(|(name, value)| (name.as_str(), value.expose().as_str()));
-        let configured =
-            configured.filter(|(name, _)| !OWN_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own)));
+        let configured = configured.filter(|(name, _)| {
+            !is_cookie(name) && !OWN_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own))
+        });
         let len = message.map(Pieces::len);
         fx.hold(conn);
         fx.send(conn, len.unwrap_or(0).saturating_add(512), |out| {
@@ -474,16 +491,19 @@ impl HttpLink {
     pub(crate) fn finish(&mut self, fx: &mut Effects) {
         let (session, revision) = (self.session.take(), self.revision);
         let (place, origin) = (self.post_at.clone(), self.origin.clone());
+        let jar = std::mem::take(&mut self.jar);
         let _given_up = self.close_all(fx);
         if session.is_some() && self.kind == HttpKind::Streamable {
             self.session = session;
             self.revision = revision;
             self.post_at = place;
             self.origin = origin;
+            self.jar = jar;
             self.ask(fx, Job::Delete, Method::Delete, None);
             // The next handshake, if there is one, names no session.
             self.forget_session();
             self.reset_places();
+            self.jar = Jar::default();
         }
     }
 
@@ -514,6 +534,7 @@ impl HttpLink {
         self.generation = self.generation.wrapping_add(1);
         self.forget_session();
         self.reset_places();
+        self.jar = Jar::default();
         self.listen_silences = 0;
         unsent
     }

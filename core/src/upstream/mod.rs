@@ -11,6 +11,7 @@
 //! | module | purpose |
 //! |---|---|
 //! | [`child`] | a process from spawn to exit: stdin closed, TERM, KILL |
+//! | [`cookies`] | what a server wants to be told again |
 //! | [`health`] | how it stands, and what went wrong last |
 //! | [`exchange`] | one HTTP connection and what it is busy with |
 //! | [`http`] | all connections to a server behind HTTP |
@@ -28,6 +29,7 @@
 //! connection has. Deliberately absent: who made a call, which only the mux knows.
 
 pub(crate) mod child;
+pub(crate) mod cookies;
 pub(crate) mod exchange;
 pub(crate) mod health;
 pub(crate) mod http;

@@ -7,6 +7,7 @@ mod batches;
 mod calls;
 mod children;
 mod connecting;
+mod cookies;
 mod credentials;
 mod crowd;
 mod declared;
