@@ -144,6 +144,25 @@ pub(crate) enum Client {
     VsCode,
     /// Codex.
     Codex,
+    /// Gemini CLI.
+    Gemini,
+    /// Qwen Code.
+    Qwen,
+    /// OpenCode.
+    #[argh(name = "opencode")]
+    OpenCode,
+    /// GitHub Copilot CLI.
+    Copilot,
+    /// Cline.
+    Cline,
+    /// Continue.
+    Continue,
+    /// Goose.
+    Goose,
+    /// Zed.
+    Zed,
+    /// Windsurf.
+    Windsurf,
 }
 
 /// How the log is written.

@@ -268,8 +268,41 @@ const MERGED_NAME: &str = "mcp-proxy";
 const VARIABLE: &str = "MCP_PROXY_TOKEN";
 
 /// In the order of their appearance.
-const CLIENTS: [Client; 5] =
-    [Client::Claude, Client::ClaudeCode, Client::Cursor, Client::VsCode, Client::Codex];
+const CLIENTS: [Client; 14] = [
+    Client::Claude,
+    Client::ClaudeCode,
+    Client::Cursor,
+    Client::VsCode,
+    Client::Codex,
+    Client::Gemini,
+    Client::Qwen,
+    Client::OpenCode,
+    Client::Copilot,
+    Client::Cline,
+    Client::Continue,
+    Client::Goose,
+    Client::Zed,
+    Client::Windsurf,
+];
+
+/// Whether a client of this kind cannot reach these endpoints without a program between.
+fn is_bridged(client: Client, endpoints: &[Endpoint]) -> bool {
+    match client {
+        Client::Claude => true,
+        // These do not speak HTTP+SSE.
+        Client::Codex | Client::Goose | Client::Zed => endpoints.iter().any(|endpoint| endpoint.sse_only),
+        Client::ClaudeCode
+        | Client::Cursor
+        | Client::VsCode
+        | Client::Gemini
+        | Client::Qwen
+        | Client::OpenCode
+        | Client::Copilot
+        | Client::Cline
+        | Client::Continue
+        | Client::Windsurf => false,
+    }
+}
 
 #[cfg(test)]
 mod tests;

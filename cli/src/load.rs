@@ -109,9 +109,9 @@ fn read(load: &Load) -> Result<String, String> {
             false => location.clone(),
         };
         let path = home::path(&path, home::dir().as_deref()).unwrap_or(path);
-        std::fs::read(&path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => format!("{path}: {error}{NEXT_STEPS}"),
-            _ => format!("{path}: {error}"),
+        std::fs::read(&path).map_err(|error| {
+            let next = if error.kind() == ErrorKind::NotFound { NEXT_STEPS } else { "" };
+            format!("{path}: {error}{next}")
         })?
     };
     String::from_utf8(bytes).map_err(|_| format!("{location} is not UTF-8 text"))

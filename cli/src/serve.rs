@@ -48,12 +48,15 @@ fn try_serve(mut config: Config, log: Log, runtime: Runtime) -> Result<u8, Strin
     run_engine(config, runtime, Around { level: log::level(log.level), tell, stop: Stop::default(), store })
 }
 
+/// Gets every record, with the time of its turn.
+pub(crate) type Tell = Box<dyn FnMut(&Record, Unix) + Send>;
+
 /// What an engine is run with.
 pub(crate) struct Around {
     /// The least severe level that it tells.
     pub(crate) level: Level,
     /// Where it is told.
-    pub(crate) tell: Box<dyn FnMut(&Record, Unix) + Send>,
+    pub(crate) tell: Tell,
     /// Ends it from outside.
     pub(crate) stop: Stop,
     /// Where logins are kept.

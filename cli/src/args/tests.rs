@@ -208,7 +208,8 @@ fn help_names_each_flag_once_with_its_default() {
         "        seconds to wait for it, 0 or less for no limit (default 10)\n",
         "        replace $NAME and ${NAME} in the config by environment values (default true)\n",
         "        least severe level to write (default \"info\")\n",
-        "  -for claude|claude-code|cursor|vscode|codex\n        of client-config: the client; without it, all of them\n",
+        "  -for client\n        of client-config: the client, see below; without it, all of them\n",
+        "opencode,\ncopilot, cline, continue, goose, zed, windsurf.\n",
         "  -eject-templates-to dir\n        write them to oauth/ in this directory; needs no config\n",
         "  hash-password\n        ask for a password, ",
         "  oauth doctor <url>\n        check the authorization",
@@ -261,7 +262,7 @@ fn misuse_is_explained_on_stderr_in_two_lines_with_code_2() {
         (&["--demo", "client-config"], "-demo and client-config exclude each other"),
         (
             &["client-config", "--for", "vim"],
-            "expected \"claude\", \"claude-code\", \"cursor\", \"vscode\" or \"codex\"",
+            "expected \"claude\", \"claude-code\", \"cursor\", \"vscode\", \"codex\", \"gemini\"",
         ),
         (&["-for", "cursor"], "-for is a flag of client-config"),
         (&["-server=a"], "-server is a flag of client-config"),

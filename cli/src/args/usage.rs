@@ -135,7 +135,7 @@ const GROUPS: &[(&str, &[Flag])] = &[
     (
         "After the word client-config or the words oauth doctor",
         &[
-            value("for", CLIENTS, "", "of client-config: the client; without it, all of them"),
+            value("for", "client", "", "of client-config: the client, see below; without it, all of them"),
             value("server", "name", "", "one server alone, instead of the merged endpoint"),
         ],
     ),
@@ -173,12 +173,12 @@ pub(super) const RUNTIMES: &str = match (cfg!(feature = "smol"), cfg!(feature = 
 /// The one where none is named.
 const RUNTIME: &str = if cfg!(feature = "smol") { "smol" } else { "tokio" };
 
-/// The clients that `-for` knows.
-const CLIENTS: &str = "claude|claude-code|cursor|vscode|codex";
-
 const EPILOGUE: &str = "\
 A flag takes one dash or two, and its value after a space or a '='.
 A boolean is turned off with -flag=false.
+
+Clients of client-config: claude, claude-code, cursor, vscode, codex, gemini, qwen, opencode,
+copilot, cline, continue, goose, zed, windsurf.
 
 Examples:
   mcp-proxy --demo

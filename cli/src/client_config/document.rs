@@ -7,6 +7,14 @@
 //! | Cursor | `url`, `headers`; `${env:NAME}` is a variable |
 //! | VS Code | `servers` with `type`, `url`, `headers`; `${input:id}` is asked for once |
 //! | Codex | TOML; Streamable HTTP only, the token from a variable that is named |
+//! | Gemini CLI, Qwen Code | `httpUrl`, for HTTP+SSE `url`; `headers`; `${NAME}` is a variable |
+//! | OpenCode | `mcp` with `type` `remote`, `url`, `headers`; `{env:NAME}` is a variable |
+//! | Copilot CLI | as Claude Code |
+//! | Cline | `type` `streamableHttp`, without it nothing; `url`, `headers`; no variables |
+//! | Continue | YAML: a list; headers in `requestOptions`; no variables that are sure |
+//! | Goose | YAML: `extensions` with `uri`, Streamable HTTP only; no variables that are sure |
+//! | Zed | `context_servers` with `url`, `headers`; Streamable HTTP only, no variables |
+//! | Windsurf | `serverUrl`, `headers`; `${env:NAME}` is a variable |
 //!
 //! Invariant: any endpoint gives a valid file.
 
@@ -21,6 +29,33 @@ pub(super) fn text(client: Client, endpoints: &[Endpoint]) -> String {
         Client::Cursor => mcp_servers(endpoints, |it| remote(it, false, |name| format!("${{env:{name}}}"))),
         Client::VsCode => vscode(endpoints),
         Client::Codex => endpoints.iter().map(codex).collect::<Vec<_>>().join("\n"),
+        Client::Gemini | Client::Qwen => mcp_servers(endpoints, |it| {
+            let key = if it.sse_only { "url" } else { "httpUrl" };
+            entry(it, &[], key, |name| format!("Bearer ${{{name}}}"))
+        }),
+        Client::OpenCode => {
+            let remote = |it: &Endpoint| {
+                entry(it, &[("type", "remote")], "url", |name| format!("Bearer {{env:{name}}}"))
+            };
+            Json::Object(vec![("mcp", named(endpoints, remote))]).document()
+        }
+        Client::Copilot => text(Client::ClaudeCode, endpoints),
+        Client::Cline => mcp_servers(endpoints, |it| {
+            let kind = if it.sse_only { "sse" } else { "streamableHttp" };
+            entry(it, &[("type", kind)], "url", placeholder)
+        }),
+        Client::Continue => continues(endpoints),
+        Client::Goose => goose(endpoints),
+        Client::Zed => {
+            let server = |it: &Endpoint| match it.sse_only {
+                true => bridge(it),
+                false => entry(it, &[], "url", placeholder),
+            };
+            Json::Object(vec![("context_servers", named(endpoints, server))]).document()
+        }
+        Client::Windsurf => {
+            mcp_servers(endpoints, |it| entry(it, &[], "serverUrl", |name| format!("Bearer ${{env:{name}}}")))
+        }
     }
 }
 
@@ -69,16 +104,67 @@ fn codex(endpoint: &Endpoint) -> String {
 
 /// An entry of a client that speaks HTTP.
 fn remote(endpoint: &Endpoint, with_type: bool, reference: impl Fn(&str) -> String) -> Json {
-    let mut entry = Vec::new();
-    if with_type {
-        entry.push(("type", Json::text(if endpoint.sse_only { "sse" } else { "http" })));
-    }
-    entry.push(("url", Json::text(&endpoint.url)));
+    let kind = [("type", if endpoint.sse_only { "sse" } else { "http" })];
+    let before = if with_type { &kind[..] } else { &[] };
+    entry(endpoint, before, "url", |name| format!("Bearer {}", reference(name)))
+}
+
+/// The same with these members before, the URL under this key, and what stands for the token.
+fn entry(
+    endpoint: &Endpoint,
+    before: &[(&'static str, &str)],
+    url: &'static str,
+    bearer: impl Fn(&str) -> String,
+) -> Json {
+    let mut entry: Vec<_> = before.iter().map(|(key, value)| (*key, Json::text(value))).collect();
+    entry.push((url, Json::text(&endpoint.url)));
     if let Some(variable) = &endpoint.variable {
-        let value = Json::Text(format!("Bearer {}", reference(variable)));
-        entry.push(("headers", Json::Object(vec![("Authorization", value)])));
+        entry.push(("headers", Json::Object(vec![("Authorization", Json::Text(bearer(variable)))])));
     }
     Json::Object(entry)
+}
+
+/// For clients that have no variables.
+fn placeholder(_variable: &str) -> String {
+    PLACEHOLDER.to_owned()
+}
+
+/// A file of its own below `.continue/mcpServers`. Strings of JSON are strings of YAML, too.
+fn continues(endpoints: &[Endpoint]) -> String {
+    let mut out = "name: mcp-proxy\nversion: 0.0.1\nschema: v1\nmcpServers:\n".to_owned();
+    for endpoint in endpoints {
+        let kind = if endpoint.sse_only { "sse" } else { "streamable-http" };
+        let (name, url) = (quoted(&endpoint.name), quoted(&endpoint.url));
+        out.push_str(&format!("  - name: {name}\n    type: {kind}\n    url: {url}\n"));
+        if endpoint.variable.is_some() {
+            let header = quoted(PLACEHOLDER);
+            out.push_str(&format!("    requestOptions:\n      headers:\n        Authorization: {header}\n"));
+        }
+    }
+    out
+}
+
+fn goose(endpoints: &[Endpoint]) -> String {
+    let mut out = "extensions:\n".to_owned();
+    for endpoint in endpoints {
+        let Endpoint { name, url, sse_only, variable, .. } = endpoint;
+        let name = quoted(name);
+        out.push_str(&format!("  {name}:\n    enabled: true\n    name: {name}\n    description: \"\"\n"));
+        if *sse_only {
+            let args: Vec<String> = bridge_args(endpoint).iter().map(|arg| quoted(arg)).collect();
+            out.push_str(&format!("    type: stdio\n    cmd: npx\n    args: [{}]\n", args.join(", ")));
+            if variable.is_some() {
+                out.push_str(&format!("    envs:\n      {BRIDGE_VARIABLE}: {}\n", quoted(PLACEHOLDER)));
+            }
+        } else {
+            out.push_str(&format!("    type: streamable_http\n    uri: {}\n", quoted(url)));
+            if variable.is_some() {
+                out.push_str(&format!("    headers:\n      Authorization: {}\n", quoted(PLACEHOLDER)));
+            }
+        }
+        out.push_str("    timeout: 300\n");
+    }
+    out
 }
 
 /// An entry of a client that only starts programs.

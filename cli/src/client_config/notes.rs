@@ -2,14 +2,13 @@
 //!
 //! Invariant: neither a token nor the secret part of a URL is in it.
 
-use super::{Endpoint, variables};
+use super::{Endpoint, is_bridged, variables};
 use crate::args::Client;
 
 /// Lines that begin with `#`.
 pub(super) fn text(client: Client, endpoints: &[Endpoint]) -> String {
     let mut lines = vec![place(client).to_owned()];
-    let bridged =
-        client == Client::Claude || client == Client::Codex && endpoints.iter().any(|it| it.sse_only);
+    let bridged = is_bridged(client, endpoints);
     lines.extend(bridge(client, bridged));
     lines.extend(command(client, endpoints));
     lines.extend(token(client, bridged, endpoints));
@@ -36,23 +35,36 @@ const fn place(client: Client) -> &'static str {
             "VS Code: .vscode/mcp.json of a project, or what the command `MCP: Open User Configuration` opens"
         }
         Client::Codex => "Codex: ~/.codex/config.toml",
+        Client::Gemini => "Gemini CLI: ~/.gemini/settings.json, or .gemini/settings.json of a project",
+        Client::Qwen => "Qwen Code: ~/.qwen/settings.json, or .qwen/settings.json of a project",
+        Client::OpenCode => {
+            "OpenCode: opencode.json of a project, or ~/.config/opencode/opencode.json; OpenCode 2 has the entries one \
+             level deeper, in mcp.servers"
+        }
+        Client::Copilot => "Copilot CLI: .mcp.json of a project",
+        Client::Cline => {
+            "Cline: cline_mcp_settings.json, which MCP Servers > Configure opens; of the CLI \
+             ~/.cline/data/settings/cline_mcp_settings.json"
+        }
+        Client::Continue => {
+            "Continue: mcp-proxy.yaml in .continue/mcpServers of a project or of your home directory"
+        }
+        Client::Goose => "Goose: ~/.config/goose/config.yaml",
+        Client::Zed => "Zed: settings.json, which the command `zed: open settings file` opens",
+        Client::Windsurf => "Windsurf: ~/.codeium/windsurf/mcp_config.json",
     }
 }
 
 /// Why a program is started, and how to do without.
 fn bridge(client: Client, bridged: bool) -> Option<String> {
-    let text = match client {
-        Client::Claude => {
-            "This file takes programs only, so mcp-remote (which needs Node.js) is started as a bridge. A public https \
-             URL without authTokens can be added under Settings > Connectors instead."
-        }
-        Client::Codex if bridged => {
-            "Codex does not speak HTTP+SSE, so mcp-remote (which needs Node.js) is started as a bridge. With \
-             \"type\": \"both\" in mcpProxy there is no need for it."
-        }
-        Client::ClaudeCode | Client::Cursor | Client::VsCode | Client::Codex => return None,
+    let text = if client == Client::Claude {
+        "This file takes programs only, so mcp-remote (which needs Node.js) is started as a bridge. A public https URL \
+         without authTokens can be added under Settings > Connectors instead."
+    } else {
+        "This client does not speak HTTP+SSE, so mcp-remote (which needs Node.js) is started as a bridge. With \
+         \"type\": \"both\" in mcpProxy there is no need for it."
     };
-    Some(text.to_owned())
+    bridged.then(|| text.to_owned())
 }
 
 /// The command that does the same, where there is one for it and no secret is in it.
@@ -75,14 +87,23 @@ fn token(client: Client, bridged: bool, endpoints: &[Endpoint]) -> Option<String
         return None;
     }
     let all = variables.join(", ");
+    let replace = "Replace <token> by a token that mcp-proxy accepts (authTokens).".to_owned();
+    if bridged {
+        return Some(replace);
+    }
     Some(match client {
-        Client::Claude | Client::Codex if bridged => {
-            "Replace <token> by a token that mcp-proxy accepts (authTokens).".to_owned()
-        }
+        Client::Claude | Client::Cline | Client::Continue | Client::Goose | Client::Zed => replace,
         Client::VsCode => {
             "VS Code asks for the token (one of authTokens) at the first start and keeps it.".to_owned()
         }
-        Client::Claude | Client::ClaudeCode | Client::Cursor | Client::Codex => {
+        Client::ClaudeCode
+        | Client::Cursor
+        | Client::Codex
+        | Client::Gemini
+        | Client::Qwen
+        | Client::OpenCode
+        | Client::Copilot
+        | Client::Windsurf => {
             format!(
                 "Set in the environment of the client, to a token that mcp-proxy accepts (authTokens): {all}"
             )

@@ -140,6 +140,75 @@ env = { AUTH_HEADER = "Bearer <token>" }
     assert!(notes::text(Client::Codex, &some("", TWO, None)).contains("does not speak HTTP+SSE"));
 }
 
+/// FT-706: what each client's own reader or documentation takes.
+#[test]
+fn other_clients_have_their_own_words() {
+    let entry = |client, path: [&str; 2], proxy: &str| {
+        let value: Value = serde_json::from_str(&file(client, proxy, TWO, None)).unwrap();
+        value[path[0]][path[1]].clone()
+    };
+    const URL: &str = "https://a.example/pre/mcp";
+    let bearer = |token: &str| json!({"Authorization": format!("Bearer {token}")});
+    let ours = ["mcpServers", "mcp-proxy"];
+    for client in [Client::Gemini, Client::Qwen] {
+        let expected = json!({"httpUrl": URL, "headers": bearer("${MCP_PROXY_TOKEN}")});
+        assert_eq!(entry(client, ours, PUBLIC), expected);
+        let expected = json!({"url": "http://localhost:9090/sse", "headers": bearer("${MCP_PROXY_TOKEN}")});
+        assert_eq!(entry(client, ours, ""), expected);
+    }
+    let expected = json!({"type": "remote", "url": URL, "headers": bearer("{env:MCP_PROXY_TOKEN}")});
+    assert_eq!(entry(Client::OpenCode, ["mcp", "mcp-proxy"], PUBLIC), expected);
+    let expected = json!({"type": "http", "url": URL, "headers": bearer("${MCP_PROXY_TOKEN}")});
+    assert_eq!(entry(Client::Copilot, ours, PUBLIC), expected);
+    let expected = json!({"type": "streamableHttp", "url": URL, "headers": bearer("<token>")});
+    assert_eq!(entry(Client::Cline, ours, PUBLIC), expected);
+    assert_eq!(entry(Client::Cline, ours, "")["type"], "sse");
+    let expected = json!({"url": URL, "headers": bearer("<token>")});
+    assert_eq!(entry(Client::Zed, ["context_servers", "mcp-proxy"], PUBLIC), expected);
+    assert_eq!(entry(Client::Zed, ["context_servers", "mcp-proxy"], "")["command"], "npx");
+    let expected = json!({"serverUrl": URL, "headers": bearer("${env:MCP_PROXY_TOKEN}")});
+    assert_eq!(entry(Client::Windsurf, ours, PUBLIC), expected);
+    let expected = r#"name: mcp-proxy
+version: 0.0.1
+schema: v1
+mcpServers:
+  - name: "mcp-proxy"
+    type: streamable-http
+    url: "https://a.example/pre/mcp"
+    requestOptions:
+      headers:
+        Authorization: "Bearer <token>"
+"#;
+    assert_eq!(file(Client::Continue, PUBLIC, TWO, None), expected);
+    assert!(file(Client::Continue, "", TWO, None).contains("\n    type: sse\n"));
+    let expected = r#"extensions:
+  "mcp-proxy":
+    enabled: true
+    name: "mcp-proxy"
+    description: ""
+    type: streamable_http
+    uri: "https://a.example/pre/mcp"
+    headers:
+      Authorization: "Bearer <token>"
+    timeout: 300
+"#;
+    assert_eq!(file(Client::Goose, PUBLIC, TWO, None), expected);
+    let bridged = file(Client::Goose, "", TWO, None);
+    assert!(
+        bridged.contains("\n    type: stdio\n    cmd: npx\n    args: [\"-y\", \"mcp-remote\","),
+        "{bridged}"
+    );
+    assert!(bridged.contains("\n    envs:\n      AUTH_HEADER: \"Bearer <token>\"\n"), "{bridged}");
+    // What is printed for clients of this kind is a configuration for this program, too.
+    for client in CLIENTS {
+        let text = document::text(client, &some(PUBLIC, TWO, None));
+        if serde_json::from_str::<Value>(&text).is_ok() {
+            let loaded = parse(&Source { text: &text, name: "test", strict: true, env: None }).unwrap();
+            assert!(loaded.of_client && loaded.config.servers.len() == 1, "{text}");
+        }
+    }
+}
+
 #[test]
 fn no_client_is_shown_a_token_and_each_is_told_how_to_get_it() {
     for client in CLIENTS {
@@ -231,9 +300,7 @@ fn all_clients_follow_each_other_with_headings() {
     let endpoints = some("", TWO, None);
     let text = all(&endpoints);
     let mut from = 0;
-    for (client, heading) in
-        CLIENTS.into_iter().zip(["Claude Desktop", "Claude Code", "Cursor", "VS Code", "Codex"])
-    {
+    for (client, heading) in CLIENTS.into_iter().zip(HEADINGS) {
         let at = text[from..].find(&format!("# {heading}: ")).expect(heading);
         from += at;
         assert!(text[from..].contains(&document::text(client, &endpoints)), "{heading}");
@@ -254,10 +321,27 @@ fn some(proxy: &str, servers: &str, server: Option<&str>) -> Vec<Endpoint> {
     endpoints(&config(proxy, servers), server).unwrap()
 }
 
-/// The file of a client; valid JSON where it is not TOML.
+const HEADINGS: [&str; CLIENTS.len()] = [
+    "Claude Desktop",
+    "Claude Code",
+    "Cursor",
+    "VS Code",
+    "Codex",
+    "Gemini CLI",
+    "Qwen Code",
+    "OpenCode",
+    "Copilot CLI",
+    "Cline",
+    "Continue",
+    "Goose",
+    "Zed",
+    "Windsurf",
+];
+
+/// The file of a client; valid JSON where it is neither TOML nor YAML.
 fn file(client: Client, proxy: &str, servers: &str, server: Option<&str>) -> String {
     let text = document::text(client, &some(proxy, servers, server));
-    if client != Client::Codex {
+    if !matches!(client, Client::Codex | Client::Continue | Client::Goose) {
         serde_json::from_str::<Value>(&text).expect("JSON");
     }
     text

@@ -182,7 +182,8 @@ impl Command {
             false => vec![fields.string(report, "command")?],
         };
         let [program, args @ ..] = words.as_slice() else { return None };
-        let fit = words.iter().fold(true, |fit, word| no_nul(report, *word, "command") && fit);
+        // Each of them is told.
+        let fit = words.iter().filter(|word| !no_nul(report, **word, "command")).count() == 0;
         Some(Self {
             at: program.at,
             program: program.value.to_owned(),

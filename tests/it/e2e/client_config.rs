@@ -24,6 +24,14 @@ async fn stdout_is_the_file_of_the_client_and_stderr_what_is_left_to_do() {
         ("claude-code", "mcpServers"),
         ("cursor", "mcpServers"),
         ("vscode", "servers"),
+        // FT-706
+        ("gemini", "mcpServers"),
+        ("qwen", "mcpServers"),
+        ("opencode", "mcp"),
+        ("copilot", "mcpServers"),
+        ("cline", "mcpServers"),
+        ("zed", "context_servers"),
+        ("windsurf", "mcpServers"),
     ] {
         let run = run_with(&sample(), &["client-config", "--for", client]).await;
         assert_eq!(run.code, Some(0), "{}", run.stderr);
