@@ -195,6 +195,8 @@ pub enum ExitStatus {
 pub enum Command {
     /// Finish running calls within the grace period, end children, stop. A second one stops at once.
     Stop,
+    /// The terminal is gone: the same, but it never hurries, since systems tell of one end more than once.
+    Hangup,
 }
 
 /// Something the engine wants done. Never answered in place: results come back as inputs.

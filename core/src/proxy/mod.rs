@@ -186,7 +186,8 @@ impl Proxy {
         }
     }
 
-    /// Opens the listener and starts all servers. Call once, then drain [`Proxy::poll_output`].
+    /// Opens the listener. All servers are started once it listens, so that a proxy that cannot serve starts nobody.
+    /// Call once, then drain [`Proxy::poll_output`].
     pub fn start(&mut self, now: Now) {
         self.fx.now = now;
         self.fx.log(Level::Info, None, format!("Starting {} server", served(&self.config)));
@@ -195,9 +196,6 @@ impl Proxy {
         for server in self.config.servers.iter().filter(|server| server.disabled) {
             let label = server.label().into();
             self.fx.log(Level::Info, Some(&label), "Disabled");
-        }
-        for id in self.upstreams.ids() {
-            self.start_server(id);
         }
         let merged = merged_paths(&self.config);
         if !merged.is_empty() {
@@ -218,6 +216,7 @@ impl Proxy {
             Input::Listening { listener: _, result } => self.on_listening(result),
             Input::Accepted { conn, listener: _, peer } => self.on_accepted(conn, peer),
             Input::Command(Command::Stop) => self.on_stop(),
+            Input::Command(Command::Hangup) => self.on_hangup(),
             Input::Timeout => self.on_timeout(),
             Input::Sent { conn, len } => self.on_sent(conn, len),
             Input::Received { conn, bytes } => match self.fx.owner(conn) {
@@ -347,10 +346,13 @@ impl Proxy {
                 let kind = served(&self.config);
                 self.fx.log(Level::Info, None, format!("{kind} server listening on {addr}"));
                 self.tell_access(addr);
+                for id in self.upstreams.ids() {
+                    self.start_server(id);
+                }
             }
             Err(reason) => {
-                let port = self.config.addr.port;
-                self.fx.log(Level::Error, None, format!("Failed to listen on port {port}: {reason}"));
+                let addr = &self.config.addr;
+                self.fx.log(Level::Error, None, format!("Failed to listen on {addr}: {reason}"));
                 self.give_up();
             }
         }

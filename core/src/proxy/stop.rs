@@ -4,7 +4,8 @@
 //! Serving ─┬─ Stop ──▶ Draining ─ no call left, or 5 s ─┬─▶ Ending ── children and last words gone ──▶ Stopped
 //!          └─ no point in going on ──▶ GivingUp ────────┘
 //! ```
-//! A second `Stop` waits for nothing: calls are dropped and children killed.
+//! A second `Stop` waits for nothing: calls are dropped and children killed. `Hangup` is a first `Stop`, and nothing after
+//! one. Before each wait the log says for whom.
 //!
 //! Invariant: everything ends only between two inputs, when nobody is in the middle of changing a server.
 
@@ -15,6 +16,7 @@ use crate::id::UpstreamId;
 use crate::log::Level;
 use crate::timer::{TimerKind, Timers};
 use crate::upstream::Phase;
+use std::collections::BTreeSet;
 
 impl Proxy {
     pub(super) fn on_stop(&mut self) {
@@ -24,6 +26,7 @@ impl Proxy {
                 self.stage = Stage::Draining;
                 self.unlisten();
                 self.fx.after(self.fx.limits.shutdown_ms, TimerKind::Shutdown, 0);
+                self.tell_calls();
             }
             Stage::Draining | Stage::GivingUp => {
                 self.end_everything();
@@ -34,9 +37,60 @@ impl Proxy {
         }
     }
 
+    pub(super) fn on_hangup(&mut self) {
+        if self.stage == Stage::Serving {
+            self.on_stop();
+        }
+    }
+
+    /// Says whose calls may still finish.
+    fn tell_calls(&mut self) {
+        let calls = self.mux.client_calls();
+        if calls.is_empty() {
+            return;
+        }
+        let servers = calls.iter().filter_map(|call| self.mux.get(*call)).map(|call| call.upstream);
+        let names = self.names_of(servers);
+        let (count, plural) = (calls.len(), if calls.len() == 1 { "" } else { "s" });
+        let seconds = self.fx.limits.shutdown_ms.div_ceil(1000);
+        let line = format!(
+            "Waiting up to {seconds} s for {count} running call{plural} to {names}; \
+             a second Ctrl-C or SIGTERM does not wait"
+        );
+        self.fx.log(Level::Info, None, line);
+    }
+
+    /// Says which servers still have to end.
+    fn tell_ending(&mut self) {
+        if self.stage != Stage::Ending {
+            return;
+        }
+        let ending = self.upstreams.iter_mut().filter_map(|server| server.is_ending().then_some(server.id));
+        let ending: Vec<UpstreamId> = ending.collect();
+        if !ending.is_empty() {
+            let names = self.names_of(ending.into_iter());
+            let line = format!("Waiting for {names} to end; a second Ctrl-C or SIGTERM does not wait");
+            self.fx.log(Level::Info, None, line);
+        }
+    }
+
+    /// Each once, and not too many.
+    fn names_of(&self, servers: impl Iterator<Item = UpstreamId>) -> String {
+        let labels = servers.filter_map(|id| self.upstreams.get(id)).map(|server| &*server.label);
+        let labels: BTreeSet<&str> = labels.collect();
+        let mut names = labels.iter().take(NAMES_MAX).copied().collect::<Vec<_>>().join(", ");
+        if labels.len() > NAMES_MAX {
+            names.push_str(&format!(" and {} more", labels.len() - NAMES_MAX));
+        }
+        names
+    }
+
     pub(super) fn on_shutdown_timer(&mut self) {
         match self.stage {
-            Stage::Draining => self.end_everything(),
+            Stage::Draining => {
+                self.end_everything();
+                self.tell_ending();
+            }
             // Clients that do not read their last bytes, and servers that do not answer, are not waited for.
             Stage::Ending => self.abandon_peers(),
             Stage::Serving | Stage::GivingUp | Stage::Stopped => {}
@@ -66,6 +120,7 @@ impl Proxy {
         };
         if is_due {
             self.end_everything();
+            self.tell_ending();
         }
         is_due
     }
@@ -155,3 +210,6 @@ impl Proxy {
         }
     }
 }
+
+/// Servers named in one line.
+const NAMES_MAX: usize = 8;

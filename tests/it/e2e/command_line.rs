@@ -197,8 +197,10 @@ async fn a_taken_port_is_a_failure() {
     config["mcpProxy"]["addr"] = json!(taken.local_addr().unwrap().to_string());
     let run = run_with(&config.to_string(), &[]).await;
     assert_eq!(run.code, Some(1), "{}", run.stderr); // SEED-069
-    let port = taken.local_addr().unwrap().port().to_string();
-    assert!(run.stderr.contains(&port), "{}", run.stderr);
+    // FT-406
+    let reason = format!("Failed to listen on {}: Address already in use", taken.local_addr().unwrap());
+    assert!(run.stderr.contains(&reason), "{}", run.stderr);
+    assert!(!run.stderr.contains("Connecting"), "{}", run.stderr);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use mcp_proxy_core::timer::TimerKind;
 use mcp_proxy_tests::client::{Kind, State};
 use mcp_proxy_tests::net::Who;
 use mcp_proxy_tests::story::story;
+use mcp_proxy_tests::world::World;
 use serde_json::json;
 
 #[test]
@@ -207,12 +208,70 @@ fn a_large_answer_that_came_in_time_is_written_out_before_the_end() {
 
 #[test]
 fn a_taken_port_ends_the_process_with_1() {
-    // SEED-069
+    // SEED-069, FT-406: and nobody was started for it.
     let mut cast = three();
     cast.port_taken = true;
     story(cast, |w| {
         w.run_until("the end", |w| w.stopped.is_some());
         assert_eq!(w.stopped, Some(1));
+        assert!(w.children_of("fs").is_empty());
+        assert!(said(w, "Failed to listen on 127.0.0.1:9090: address already in use"));
+    });
+}
+
+fn said(w: &World, line: &str) -> bool {
+    w.watch.records.iter().any(|(_, record)| record.message == line)
+}
+
+#[test]
+fn a_hangup_ends_in_order_and_never_hurries() {
+    // FT-406
+    story(one(), |w| {
+        let c = w.client("fs", Kind::Streamable);
+        let req = w.start_call(c, "slow", json!({"ms": 2_000, "text": "in time"}));
+        w.until_heard(req);
+        for _ in 0..3 {
+            w.command(Command::Hangup);
+            w.run_ms(100);
+        }
+        assert_eq!(w.text(req), "in time");
+        w.command(Command::Hangup);
+        w.run_until("the end", |w| w.stopped.is_some());
+        assert_eq!(w.stopped, Some(0));
+    });
+}
+
+#[test]
+fn a_stop_says_what_it_waits_for() {
+    // FT-406
+    story(one().program("fs", |p| p.ignores_eof = true), |w| {
+        let c = w.client("fs", Kind::Streamable);
+        let req = w.start_call(c, "slow", json!({"ms": 2_000, "text": "in time"}));
+        w.until_heard(req);
+        w.command(Command::Stop);
+        assert!(said(
+            w,
+            "Waiting up to 5 s for 1 running call to fs; a second Ctrl-C or SIGTERM does not wait"
+        ));
+        let ending = "Waiting for fs to end; a second Ctrl-C or SIGTERM does not wait";
+        assert!(!said(w, ending));
+        assert_eq!(w.text(req), "in time");
+        w.run_until("the end", |w| w.stopped.is_some());
+        assert!(said(w, ending));
+    });
+}
+
+#[test]
+fn whoever_hurries_is_not_told_to_wait() {
+    // FT-406
+    story(one().program("fs", |p| p.ignores_eof = true), |w| {
+        let c = w.client("fs", Kind::Streamable);
+        let req = w.start_call(c, "slow", json!({"ms": 900_000}));
+        w.until_heard(req);
+        w.command(Command::Stop);
+        w.command(Command::Stop);
+        w.run_until("the end", |w| w.stopped.is_some());
+        assert!(!w.watch.records.iter().any(|(_, record)| record.message.starts_with("Waiting for ")));
     });
 }
 
