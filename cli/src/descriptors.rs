@@ -5,6 +5,7 @@
 //! Where the hard limit is low as well, fewer clients are let in: at the door somebody can be chosen to go, at the limit
 //! nothing can be opened any more, not even a pipe to a server.
 
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What is asked for: enough for `limits.connections` as it is and a few thousand children. The second is what macOS
@@ -26,6 +27,27 @@ pub(crate) fn raise() -> Option<u64> {
     }
     current
 }
+
+/// Sees whether there are files enough to begin with. Some may be open already, from whoever started this process.
+///
+/// # Errors
+/// There are not, in words.
+pub(crate) fn check() -> Result<(), String> {
+    let stderr = std::io::stderr();
+    let open: Vec<_> = (0..NEEDED).map_while(|_| fcntl_dupfd_cloexec(&stderr, 0).ok()).collect();
+    if open.len() == NEEDED {
+        return Ok(());
+    }
+    let left = open.len();
+    let allowed = match getrlimit(Resource::Nofile).current {
+        Some(files) => format!("the system allows {files} open files (ulimit -n)"),
+        None => "the system allows no more open files".to_owned(),
+    };
+    Err(format!("{allowed} and has {left} left: {NEEDED} are needed to begin with, and six for each server"))
+}
+
+/// What the runtime, a listener, the guard, the start of a server and a few clients take.
+const NEEDED: usize = 28;
 
 /// How many clients may be connected with so many files: a quarter is left to servers and the store.
 pub(crate) fn seats(files: u64) -> usize {

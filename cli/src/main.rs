@@ -13,6 +13,8 @@ mod demo_server;
 mod descriptors;
 mod doctor;
 mod eject;
+#[cfg(unix)]
+mod file_sizes;
 mod guard;
 mod hash_password;
 mod home;
@@ -28,6 +30,8 @@ use std::io::{self, BufReader};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[cfg(unix)]
+    file_sizes::survive();
     let args = match Args::parse(std::env::args_os().skip(1)) {
         Ok(args) => args,
         Err(exit) => return exit.report(),

@@ -68,6 +68,8 @@ pub(crate) struct Around {
 /// # Errors
 /// Something that it needs is not to be had.
 pub(crate) fn run_engine(config: Config, runtime: Runtime, around: Around) -> Result<u8, String> {
+    #[cfg(unix)]
+    crate::descriptors::check()?;
     let Around { level, tell, stop, store } = around;
     let seed = mcp_proxy_os::seed().map_err(|error| format!("the system gives no random bytes: {error}"))?;
     let options = Options { log_level: level, ..Options::default() };
