@@ -11,7 +11,7 @@
 //! End of input without `bye` means that the proxy died. Then each group still registered gets TERM, and those that
 //! were still there get KILL two seconds later. So do strays: processes that the proxy had started but not registered
 //! yet when it died, and descendants that have left the group of their child. They are known by a mark that the
-//! proxy gives every child, [`MARK`] with our process id, and that all descendants inherit. (A child that is still on
+//! proxy gives us and every child, [`MARK`], and that all descendants inherit. (A child that is still on
 //! its way to its program holds our input open, so the end of input is not seen before its mark can be.)
 //!
 //! Invariants: nothing is signalled while the proxy lives; a group id of 1 or less is never signalled (0 would be our
@@ -56,7 +56,7 @@ pub(crate) struct Stray {
     group: i32,
 }
 
-/// The variable in the environment of every child whose value is the process id of the guard.
+/// The variable in our environment and in that of every child whose value is the same for all of one proxy.
 const MARK: &str = "MCP_PROXY_GUARD";
 
 /// Reads orders until `bye` or the end of input, and stops what is left in the second case.
@@ -108,15 +108,18 @@ pub(crate) fn kill(target: Target, signal: Signal) -> bool {
     Pid::from_raw(number_of).is_some_and(|pid| send(pid, number) != Err(rustix::io::Errno::SRCH))
 }
 
-/// The processes with our mark that belong to our session, which is also the proxy's.
+/// The other processes with our mark that belong to our session, which is also the proxy's.
 #[cfg(unix)]
 pub(crate) fn strays() -> Vec<Stray> {
-    let mark = format!("{MARK}={}", std::process::id());
+    let Some(value) = crate::load::variable(MARK).filter(|value| !value.is_empty()) else {
+        return Vec::new();
+    };
+    let (mark, own) = (format!("{MARK}={value}"), i32::try_from(std::process::id()).unwrap_or_default());
     let Some((_, session)) = group_and_session("self") else { return Vec::new() };
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let mut strays = Vec::new();
     for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
-        let Some(pid) = name.parse().ok().filter(|pid| *pid > 1) else { continue };
+        let Some(pid) = name.parse().ok().filter(|pid| *pid > 1 && *pid != own) else { continue };
         let environment = std::fs::read(format!("/proc/{name}/environ")).unwrap_or_default();
         if environment.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())
             && let Some((group, _)) = group_and_session(&name).filter(|(_, its)| *its == session)

@@ -79,6 +79,7 @@ pub(crate) fn run_engine(config: Config, runtime: Runtime, around: Around) -> Re
         guard: own_program().map(|program| GuardCommand { program, args: vec!["guard".into()] }),
         extra_roots_pem: extra_roots()?,
         stop_signals: true,
+        reap_orphans: true,
         stop,
         store,
     };

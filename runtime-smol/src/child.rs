@@ -15,13 +15,12 @@ use std::task::{Context, Poll};
 use mcp_proxy_core::Input;
 use mcp_proxy_core::event::{ChildSpec, CloseCause, ExitStatus};
 use mcp_proxy_core::id::ConnId;
-use mcp_proxy_core::log::Level;
 use mcp_proxy_os::Link;
 use mcp_proxy_os::child::{Process, command, exit_status, explain};
 use smol::Task;
 
-use crate::Runtime;
 use crate::ready::Ready;
+use crate::{Runtime, guard};
 
 /// The life of a child.
 pub(crate) async fn run(
@@ -31,10 +30,7 @@ pub(crate) async fn run(
     link: Rc<Link>,
     process: Rc<Process>,
 ) {
-    let guarded = runtime.with_host(|host| host.guard.start());
-    if let Err(reason) = guarded {
-        runtime.log(Level::Warn, reason);
-    }
+    guard::start(&runtime);
     match Child::start(&runtime, id, &spec, link, process) {
         Ok((pid, child)) => {
             runtime.with_host(|host| host.guard.add(pid));
@@ -74,7 +70,7 @@ impl Child {
         let (stderr, stderr_theirs) = io::pipe()?;
         let (stdin, stdout, stderr) = (Ready::new(stdin)?, Ready::new(stdout)?, Ready::new(stderr)?);
         let mut command = command(spec);
-        command.envs(runtime.with_host(|host| host.guard.mark()));
+        runtime.with_host(|host| command.envs(host.guard.mark()));
         // A shortage of files must show before there is a child: one that runs already would be dropped and not ended
         // if no file were left to wait for it with.
         drop(io::pipe()?);

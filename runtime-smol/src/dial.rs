@@ -1,6 +1,5 @@
 //! Names to addresses, and addresses to connections.
 
-use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,12 +15,12 @@ use crate::conn::Conn;
 
 /// Answers one `Resolve`.
 pub(crate) async fn resolve(runtime: Rc<Runtime>, conn: ConnId, name: Arc<str>, port: u16) {
-    let result = lookup(&name, port).await;
+    let result = lookup(&runtime, &name, port).await;
     runtime.with_host(|host| host.forget(conn));
     match result {
         Ok(addrs) => runtime.turn(Input::Resolved { conn, result: Ok(&addrs) }),
-        Err(error) => {
-            let text = format!("cannot resolve {name}: {}", reason(&error));
+        Err(reason) => {
+            let text = format!("cannot resolve {name}: {reason}");
             runtime.turn(Input::Resolved { conn, result: Err(&text) });
         }
     }
@@ -62,10 +61,10 @@ async fn open(
 }
 
 /// Only a real name costs a thread.
-async fn lookup(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+async fn lookup(runtime: &Runtime, name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     if let Some(addr) = net::literal(name, port) {
         return Ok(vec![addr]);
     }
-    let name = name.to_owned();
-    smol::unblock(move || net::lookup(&name, port)).await
+    let found = runtime.names().run(name.to_owned(), move |name| net::lookup(&name, port));
+    found.map_err(|refused| refused.reason)?.await.map_err(|error| reason(&error))
 }

@@ -59,6 +59,7 @@ use std::task::Poll;
 
 use mcp_proxy_core::log::{Level, Record};
 use mcp_proxy_core::{Input, Proxy, Shard};
+use mcp_proxy_os::{Guard, Pool};
 use smol::LocalExecutor;
 
 use crate::host::SmolHost;
@@ -66,6 +67,7 @@ use crate::host::SmolHost;
 mod child;
 mod conn;
 mod dial;
+mod guard;
 mod host;
 mod listen;
 mod ready;
@@ -80,6 +82,8 @@ pub use mcp_proxy_os::{GuardCommand, Log, Options, Stop, StoreOptions, seed};
 /// # Errors
 /// The operating system refuses what nothing works without, such as signal handlers.
 pub fn run(proxy: Proxy, options: Options) -> io::Result<u8> {
+    // smol needs one, and panics without.
+    mcp_proxy_os::try_thread()?;
     smol::block_on(serve(proxy, options))
 }
 
@@ -89,21 +93,26 @@ pub fn run(proxy: Proxy, options: Options) -> io::Result<u8> {
 /// # Errors
 /// As of [`run`].
 pub async fn serve(proxy: Proxy, options: Options) -> io::Result<u8> {
-    let (stop_signals, stop) = (options.stop_signals, options.stop.clone());
+    let (signals, stop) = ((options.stop_signals, options.reap_orphans), options.stop.clone());
     let ending = Ending(Runtime::new(proxy, options));
     let runtime = &ending.0;
-    runtime.executor.run(drive(runtime, stop_signals, stop)).await
+    runtime.executor.run(drive(runtime, signals, stop)).await
 }
 
-async fn drive(runtime: &Rc<Runtime>, stop_signals: bool, stop: Stop) -> io::Result<u8> {
+async fn drive(runtime: &Rc<Runtime>, signals: (bool, bool), stop: Stop) -> io::Result<u8> {
     let mut tasks = vec![
         runtime.executor.spawn(timer::fire(runtime.clone())),
         runtime.executor.spawn(signal::stop_on_request(runtime.clone(), stop)),
         runtime.executor.spawn(async { match async_process::driver().await {} }),
     ];
+    let (stop_signals, reap_orphans) = signals;
     if stop_signals {
         let signals = signal::handler()?;
         tasks.push(runtime.executor.spawn(signal::stop_on_signals(runtime.clone(), signals)));
+    }
+    if reap_orphans {
+        let ends = signal::children()?;
+        tasks.push(runtime.executor.spawn(signal::reap(runtime.clone(), ends)));
     }
     runtime.start();
     let code = poll_fn(|cx| match runtime.with_host(|host| host.poll_stopped(cx)) {
@@ -119,7 +128,11 @@ async fn drive(runtime: &Rc<Runtime>, stop_signals: bool, stop: Stop) -> io::Res
     for write in writes {
         write.await;
     }
-    smol::unblock(move || guard.dismiss()).await;
+    match runtime.works.run(guard, Guard::dismiss) {
+        Ok(dismissed) => dismissed.await,
+        // It is over: nobody else is kept waiting.
+        Err(refused) => refused.input.dismiss(),
+    }
     drop(tasks);
     Ok(code)
 }
@@ -141,6 +154,8 @@ pub(crate) struct Runtime {
     executor: LocalExecutor<'static>,
     shard: RefCell<Shard<SmolHost>>,
     buffers: RefCell<Buffers>,
+    names: Pool,
+    works: Pool,
 }
 
 /// Storage that is only used within one poll, so that an idle connection needs none.
@@ -160,6 +175,8 @@ impl Runtime {
                 chunk: vec![0; READ_BYTES].into_boxed_slice(),
                 plain: Vec::new(),
             }),
+            names: Pool::new("names", NAME_THREADS_MAX),
+            works: Pool::new("works", WORK_THREADS_MAX),
         })
     }
 
@@ -169,6 +186,16 @@ impl Runtime {
 
     pub(crate) fn buffers(&self) -> &RefCell<Buffers> {
         &self.buffers
+    }
+
+    /// Threads that ask for names.
+    pub(crate) fn names(&self) -> &Pool {
+        &self.names
+    }
+
+    /// Threads for files and passwords, which must not wait for names.
+    pub(crate) fn works(&self) -> &Pool {
+        &self.works
     }
 
     /// Hands an input to the engine and starts everything that follows from it.
@@ -201,6 +228,12 @@ impl Runtime {
 
 /// A pass of the executor runs 200 tasks; this is for a thousand clients that hear goodbye at once.
 const LAST_WORDS_PASSES: usize = 5;
+
+/// Names that are asked for at once; a resolver that is not there blocks each for half a minute.
+const NAME_THREADS_MAX: usize = 64;
+
+/// Files and passwords at once. Of passwords there are no more than processors.
+const WORK_THREADS_MAX: usize = 16;
 
 /// One read from a socket or pipe: what a pipe of the usual size holds.
 const READ_BYTES: usize = 64 * 1024;

@@ -23,7 +23,7 @@ use crate::conn::Conn;
 
 /// The life of a listener. It ends by being dropped.
 pub(crate) async fn serve(runtime: Rc<Runtime>, id: ListenerId, addr: Arc<ListenAddr>, gate: Rc<Gate>) {
-    let bound = match bind(addr).await {
+    let bound = match bind(&runtime, addr).await {
         Ok(socket) => socket.get_ref().local_addr().map(|addr| (socket, addr)),
         Err(error) => Err(error),
     };
@@ -76,9 +76,12 @@ fn admit(runtime: &Rc<Runtime>, listener: ListenerId, stream: Async<TcpStream>, 
     runtime.turn(Input::Accepted { conn: id, listener, peer });
 }
 
-async fn bind(addr: Arc<ListenAddr>) -> io::Result<Async<TcpListener>> {
+async fn bind(runtime: &Runtime, addr: Arc<ListenAddr>) -> io::Result<Async<TcpListener>> {
     let socket = match net::has_name(&addr) {
-        true => smol::unblock(move || net::listen(&addr)).await,
+        true => {
+            let bound = runtime.names().run(addr, |addr| net::listen(&addr));
+            bound.map_err(|refused| io::Error::other(refused.reason))?.await
+        }
         false => net::listen(&addr),
     };
     Async::new(socket?)

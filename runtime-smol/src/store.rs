@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Load, Save, SetAside ── one task per key ── one request at a time ─┐
-//!   Derive ──────────────── semaphore ──────── one per processor ──────┴─ threads of the `blocking` pool
+//!   Derive ──────────────── semaphore ──────── one per processor ──────┴─ threads of the [`Pool`](mcp_proxy_os::Pool)
 //! ```
 //!
 //! Invariants:
@@ -80,7 +80,10 @@ impl Store {
 /// Works off the line of a key, and ends when it is empty.
 async fn serve(runtime: Rc<Runtime>, key: StoreKey) {
     while let Some(work) = runtime.with_host(|host| host.store.requests.begin(key)) {
-        let done = smol::unblock(move || work.perform()).await;
+        let done = match runtime.works().run(work, os::Work::perform) {
+            Ok(done) => done.await,
+            Err(refused) => refused.input.refuse(refused.reason),
+        };
         let (warnings, answer) = runtime.with_host(|host| host.store.requests.finish(done));
         for warning in warnings {
             runtime.log(Level::Warn, warning);
@@ -94,8 +97,14 @@ async fn serve(runtime: Rc<Runtime>, key: StoreKey) {
 async fn derive(runtime: Rc<Runtime>, job: u64, candidate: Box<Candidate>, processors: Rc<Semaphore>) {
     let matches = {
         let _processor = processors.acquire().await;
-        let work = move || password::verify(candidate.password.expose(), candidate.stored.expose());
-        smol::unblock(work).await
+        let work = |candidate: Box<Candidate>| {
+            password::verify(candidate.password.expose(), candidate.stored.expose())
+        };
+        match runtime.works().run(candidate, work) {
+            Ok(matches) => matches.await,
+            // Slow for all, but true. There is a thread wherever the store was read.
+            Err(refused) => work(refused.input),
+        }
     };
     runtime.with_host(|host| host.store.forget(job));
     runtime.turn(Input::Derived { job, matches });

@@ -16,14 +16,13 @@ use std::task::{Context, Poll};
 use mcp_proxy_core::Input;
 use mcp_proxy_core::event::{ChildSpec, CloseCause, ExitStatus};
 use mcp_proxy_core::id::ConnId;
-use mcp_proxy_core::log::Level;
 use mcp_proxy_os::Link;
 use mcp_proxy_os::child::{Process, command, exit_status, explain};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::unix::pipe::{Receiver, Sender};
 
-use crate::Runtime;
 use crate::task::Task;
+use crate::{Runtime, guard};
 
 /// The life of a child.
 pub(crate) async fn run(
@@ -33,10 +32,7 @@ pub(crate) async fn run(
     link: Rc<Link>,
     process: Rc<Process>,
 ) {
-    let guarded = runtime.with_host(|host| host.guard.start());
-    if let Err(reason) = guarded {
-        runtime.log(Level::Warn, reason);
-    }
+    guard::start(&runtime);
     match Child::start(&runtime, id, &spec, link, process) {
         Ok((pid, child)) => {
             runtime.with_host(|host| host.guard.add(pid));
@@ -78,7 +74,7 @@ impl Child {
         let stdout = Receiver::from_owned_fd(OwnedFd::from(stdout))?;
         let stderr = Receiver::from_owned_fd(OwnedFd::from(stderr))?;
         let mut command = command(spec);
-        command.envs(runtime.with_host(|host| host.guard.mark()));
+        runtime.with_host(|host| command.envs(host.guard.mark()));
         let mut child = tokio::process::Command::from(command)
             .stdin(stdin_theirs)
             .stdout(stdout_theirs)

@@ -18,6 +18,7 @@ use mcp_proxy_core::tls::Trust;
 use mcp_proxy_os::child::Process;
 use mcp_proxy_os::store::Request;
 use mcp_proxy_os::{Alarm, Clock, Gate, Guard, Link, Log, Options};
+use rustix::process::Pid;
 
 use crate::store::Store;
 use crate::task::Task;
@@ -35,6 +36,8 @@ pub(crate) struct TokioHost {
     pub(crate) clock: Clock,
     pub(crate) alarm: Alarm,
     pub(crate) guard: Guard,
+    /// Who keeps it.
+    pub(crate) keeper: Option<Task>,
     pub(crate) trust: Trust,
     pub(crate) store: Store,
 }
@@ -66,6 +69,7 @@ impl TokioHost {
             clock: Clock::start(),
             alarm: Alarm::default(),
             guard: Guard::new(options.guard),
+            keeper: None,
             trust: Trust::new(options.extra_roots_pem),
             store: Store::new(options.store),
         }
@@ -100,6 +104,12 @@ impl TokioHost {
         }
     }
 
+    /// Whether somebody here waits for the end of this process.
+    pub(crate) fn has(&self, pid: Pid) -> bool {
+        let is_child = |slot: &Slot| slot.process.as_ref().is_some_and(|process| process.is(pid));
+        self.guard.is(pid) || self.conns.values().any(is_child)
+    }
+
     /// Wakes the listeners that may accept again.
     pub(crate) fn resume_listeners(&self, wants_accept: impl Fn(ListenerId) -> bool) {
         for listening in &self.listeners {
@@ -118,6 +128,7 @@ impl TokioHost {
             }
         }
         self.listeners.clear();
+        self.keeper = None;
         (std::mem::take(&mut self.guard), self.store.end())
     }
 

@@ -64,7 +64,8 @@ use std::task::Poll;
 
 use mcp_proxy_core::log::{Level, Record};
 use mcp_proxy_core::{Input, Proxy, Shard};
-use tokio::task::{LocalSet, spawn_blocking, yield_now};
+use mcp_proxy_os::{Guard, Pool};
+use tokio::task::{LocalSet, yield_now};
 
 use crate::host::TokioHost;
 use crate::task::Tasks;
@@ -72,6 +73,7 @@ use crate::task::Tasks;
 mod child;
 mod conn;
 mod dial;
+mod guard;
 mod host;
 mod listen;
 mod signal;
@@ -87,10 +89,7 @@ pub use mcp_proxy_os::{GuardCommand, Log, Options, Stop, StoreOptions, seed};
 /// The operating system refuses what nothing works without, such as signal handlers.
 pub fn run(proxy: Proxy, options: Options) -> io::Result<u8> {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    let code = tokio.block_on(serve(proxy, options));
-    // What still blocks, such as the look-up of a name, is not waited for.
-    tokio.shutdown_background();
-    code
+    tokio.block_on(serve(proxy, options))
 }
 
 /// Does the same within a tokio that is there already, with its IO and its time. The future stays on its thread;
@@ -99,20 +98,25 @@ pub fn run(proxy: Proxy, options: Options) -> io::Result<u8> {
 /// # Errors
 /// As of [`run`].
 pub async fn serve(proxy: Proxy, options: Options) -> io::Result<u8> {
-    let (stop_signals, stop) = (options.stop_signals, options.stop.clone());
+    let (signals, stop) = ((options.stop_signals, options.reap_orphans), options.stop.clone());
     let local = LocalSet::new();
     let ending = Ending(Runtime::new(proxy, options));
-    local.run_until(drive(&ending.0, stop_signals, stop)).await
+    local.run_until(drive(&ending.0, signals, stop)).await
 }
 
-async fn drive(runtime: &Rc<Runtime>, stop_signals: bool, stop: Stop) -> io::Result<u8> {
+async fn drive(runtime: &Rc<Runtime>, signals: (bool, bool), stop: Stop) -> io::Result<u8> {
     let mut tasks = vec![
         runtime.tasks.spawn(timer::fire(runtime.clone())),
         runtime.tasks.spawn(signal::stop_on_request(runtime.clone(), stop)),
     ];
+    let (stop_signals, reap_orphans) = signals;
     if stop_signals {
         let signals = signal::handler()?;
         tasks.push(runtime.tasks.spawn(signal::stop_on_signals(runtime.clone(), signals)));
+    }
+    if reap_orphans {
+        let ends = signal::children()?;
+        tasks.push(runtime.tasks.spawn(signal::reap(runtime.clone(), ends)));
     }
     runtime.start();
     let code = poll_fn(|cx| {
@@ -131,7 +135,11 @@ async fn drive(runtime: &Rc<Runtime>, stop_signals: bool, stop: Stop) -> io::Res
     for write in writes {
         write.ended().await;
     }
-    spawn_blocking(move || guard.dismiss()).await?;
+    match runtime.works.run(guard, Guard::dismiss) {
+        Ok(dismissed) => dismissed.await,
+        // It is over: nobody else is kept waiting.
+        Err(refused) => refused.input.dismiss(),
+    }
     drop(tasks);
     Ok(code)
 }
@@ -151,6 +159,8 @@ pub(crate) struct Runtime {
     tasks: Tasks,
     shard: RefCell<Shard<TokioHost>>,
     buffers: RefCell<Buffers>,
+    names: Pool,
+    works: Pool,
 }
 
 /// Storage that is only used within one poll, so that an idle connection needs none.
@@ -170,6 +180,8 @@ impl Runtime {
                 chunk: vec![0; READ_BYTES].into_boxed_slice(),
                 plain: Vec::new(),
             }),
+            names: Pool::new("names", NAME_THREADS_MAX),
+            works: Pool::new("works", WORK_THREADS_MAX),
         })
     }
 
@@ -179,6 +191,16 @@ impl Runtime {
 
     pub(crate) fn buffers(&self) -> &RefCell<Buffers> {
         &self.buffers
+    }
+
+    /// Threads that ask for names.
+    pub(crate) fn names(&self) -> &Pool {
+        &self.names
+    }
+
+    /// Threads for files and passwords, which must not wait for names.
+    pub(crate) fn works(&self) -> &Pool {
+        &self.works
     }
 
     /// Hands an input to the engine and starts everything that follows from it.
@@ -211,6 +233,12 @@ impl Runtime {
 
 /// A pass of a `LocalSet` runs 61 tasks; this is for a thousand clients that hear goodbye at once.
 const LAST_WORDS_PASSES: usize = 20;
+
+/// Names that are asked for at once; a resolver that is not there blocks each for half a minute.
+const NAME_THREADS_MAX: usize = 64;
+
+/// Files and passwords at once. Of passwords there are no more than processors.
+const WORK_THREADS_MAX: usize = 16;
 
 /// One read from a socket or pipe: what a pipe of the usual size holds.
 const READ_BYTES: usize = 64 * 1024;

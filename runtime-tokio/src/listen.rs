@@ -17,7 +17,6 @@ use mcp_proxy_core::id::ListenerId;
 use mcp_proxy_core::log::Level;
 use mcp_proxy_os::{Gate, Link, net, reason};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::Runtime;
@@ -25,7 +24,7 @@ use crate::conn::Conn;
 
 /// The life of a listener. It ends by being dropped.
 pub(crate) async fn serve(runtime: Rc<Runtime>, id: ListenerId, addr: Arc<ListenAddr>, gate: Rc<Gate>) {
-    let bound = match bind(addr).await {
+    let bound = match bind(&runtime, addr).await {
         Ok(socket) => socket.local_addr().map(|addr| (socket, addr)),
         Err(error) => Err(error),
     };
@@ -78,9 +77,12 @@ fn admit(runtime: &Rc<Runtime>, listener: ListenerId, stream: TcpStream, peer: S
     runtime.turn(Input::Accepted { conn: id, listener, peer });
 }
 
-async fn bind(addr: Arc<ListenAddr>) -> io::Result<TcpListener> {
+async fn bind(runtime: &Runtime, addr: Arc<ListenAddr>) -> io::Result<TcpListener> {
     let socket = match net::has_name(&addr) {
-        true => spawn_blocking(move || net::listen(&addr)).await?,
+        true => {
+            let bound = runtime.names().run(addr, |addr| net::listen(&addr));
+            bound.map_err(|refused| io::Error::other(refused.reason))?.await
+        }
         false => net::listen(&addr),
     };
     TcpListener::from_std(socket?)

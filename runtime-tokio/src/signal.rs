@@ -1,7 +1,6 @@
-//! SIGINT, SIGTERM and [`Stop`] become the command to stop.
+//! SIGINT, SIGTERM, SIGHUP and [`Stop`] become commands to stop; at SIGCHLD others' children are collected.
 //!
-//! SIGPIPE is ignored by Rust's runtime already. SIGHUP keeps its default: whoever closes the terminal of a
-//! proxy in the foreground wants it to end, and the guard ends its children.
+//! SIGPIPE is ignored by Rust's runtime already. SIGHUP stays ignored where it was at the start (`nohup`).
 
 use std::future::poll_fn;
 use std::io;
@@ -10,7 +9,7 @@ use std::task::Poll;
 
 use mcp_proxy_core::Input;
 use mcp_proxy_core::event::Command;
-use mcp_proxy_os::Stop;
+use mcp_proxy_os::{Stop, heir};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::Runtime;
@@ -19,19 +18,43 @@ use crate::Runtime;
 ///
 /// # Errors
 /// The system refuses the handlers.
-pub(crate) fn handler() -> io::Result<[Signal; 2]> {
-    Ok([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?])
+pub(crate) fn handler() -> io::Result<Vec<(Signal, Command)>> {
+    let mut wanted = vec![(SignalKind::interrupt(), Command::Stop), (SignalKind::terminate(), Command::Stop)];
+    if heir::hears_hangup() {
+        wanted.push((SignalKind::hangup(), Command::Hangup));
+    }
+    wanted.into_iter().map(|(kind, command)| Ok((signal(kind)?, command))).collect()
 }
 
 /// Hands every one of them to the engine: the second stops at once.
-pub(crate) async fn stop_on_signals(runtime: Rc<Runtime>, mut signals: [Signal; 2]) {
+pub(crate) async fn stop_on_signals(runtime: Rc<Runtime>, mut signals: Vec<(Signal, Command)>) {
     loop {
-        poll_fn(|cx| {
-            let came = |signal: &mut Signal| signal.poll_recv(cx).is_ready();
-            if signals.iter_mut().any(came) { Poll::Ready(()) } else { Poll::Pending }
+        let command = poll_fn(|cx| {
+            let came = |(signal, command): &mut (Signal, Command)| {
+                signal.poll_recv(cx).is_ready().then_some(*command)
+            };
+            signals.iter_mut().find_map(came).map_or(Poll::Pending, Poll::Ready)
         })
         .await;
-        runtime.turn(Input::Command(Command::Stop));
+        runtime.turn(Input::Command(command));
+    }
+}
+
+/// Hears of each end of a child.
+///
+/// # Errors
+/// As of [`handler`].
+pub(crate) fn children() -> io::Result<Signal> {
+    signal(SignalKind::child())
+}
+
+/// Collects whom others have left to us, now and as often as somebody ends.
+pub(crate) async fn reap(runtime: Rc<Runtime>, mut ends: Signal) {
+    loop {
+        heir::reap(|pid| runtime.with_host(|host| host.has(pid)));
+        if ends.recv().await.is_none() {
+            return;
+        }
     }
 }
 

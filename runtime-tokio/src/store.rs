@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Load, Save, SetAside ── one task per key ── one request at a time ─┐
-//!   Derive ──────────────── semaphore ──────── one per processor ──────┴─ threads for blocking work
+//!   Derive ──────────────── semaphore ──────── one per processor ──────┴─ threads of the [`Pool`](mcp_proxy_os::Pool)
 //! ```
 //!
 //! Invariants:
@@ -20,7 +20,6 @@ use mcp_proxy_core::oauth::password;
 use mcp_proxy_os::StoreOptions;
 use mcp_proxy_os::store::{self as os, Request};
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 
 use crate::Runtime;
 use crate::task::Task;
@@ -81,8 +80,10 @@ impl Store {
 /// Works off the line of a key, and ends when it is empty.
 async fn serve(runtime: Rc<Runtime>, key: StoreKey) {
     while let Some(work) = runtime.with_host(|host| host.store.requests.begin(key)) {
-        // Only a panic or the end of tokio gives none.
-        let Ok(done) = spawn_blocking(move || work.perform()).await else { return };
+        let done = match runtime.works().run(work, os::Work::perform) {
+            Ok(done) => done.await,
+            Err(refused) => refused.input.refuse(refused.reason),
+        };
         let (warnings, answer) = runtime.with_host(|host| host.store.requests.finish(done));
         for warning in warnings {
             runtime.log(Level::Warn, warning);
@@ -97,8 +98,14 @@ async fn derive(runtime: Rc<Runtime>, job: u64, candidate: Box<Candidate>, proce
     let matches = {
         // It is never closed.
         let _processor = processors.acquire().await;
-        let work = move || password::verify(candidate.password.expose(), candidate.stored.expose());
-        spawn_blocking(work).await.unwrap_or(false)
+        let work = |candidate: Box<Candidate>| {
+            password::verify(candidate.password.expose(), candidate.stored.expose())
+        };
+        match runtime.works().run(candidate, work) {
+            Ok(matches) => matches.await,
+            // Slow for all, but true. There is a thread wherever the store was read.
+            Err(refused) => work(refused.input),
+        }
     };
     runtime.with_host(|host| host.store.forget(job));
     runtime.turn(Input::Derived { job, matches });

@@ -47,6 +47,11 @@ impl Process {
         }
     }
 
+    /// Whether the leader of the group is this process.
+    pub fn is(&self, pid: Pid) -> bool {
+        self.group.get() == Some(pid)
+    }
+
     /// The leader has ended like this, and nobody of its group outlives it. To be called at once, for from then on the
     /// number of an empty group may be given to somebody else.
     pub fn ended(&self, status: ExitStatus) {

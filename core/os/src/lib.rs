@@ -6,6 +6,8 @@
 //!  Options · Stop              what an embedder says, and how it ends what it has started
 //!  net · Broken                names, listening sockets, what an error means for a connection
 //!  child · Guard               how children are started, signalled and told about; who kills them if we die
+//!  heir                        children that others leave to us
+//!  Pool                        threads for what blocks
 //!  store                       files: one line of requests per key, each done as a whole or not at all
 //!  Lines                      log lines for a reader that may stop reading
 //!  Clock · Alarm · Link · Gate the clock, and wakers with memory
@@ -16,24 +18,28 @@
 //! Deliberately absent: reads, writes and waiting for them. Each runtime has its own way, and that is its reason to be.
 
 use std::io;
+use std::thread::Builder;
 
 pub mod child;
 mod clock;
 mod fetch;
 mod guard;
+pub mod heir;
 mod lines;
 mod link;
 pub mod net;
+mod offload;
 mod options;
 mod stop;
 pub mod store;
 
 pub use clock::{Alarm, Clock, Look};
 pub use fetch::{Exchange, ExchangeError, ExchangeErrorKind, Response, Terms, exchange, fetch};
-pub use guard::{Guard, GuardCommand};
+pub use guard::{Care, Guard, GuardCommand, Started};
 pub use lines::Lines;
 pub use link::{Gate, Link};
 pub use net::Broken;
+pub use offload::{Pool, Promise, Refused};
 pub use options::{Log, Options};
 pub use stop::Stop;
 pub use store::StoreOptions;
@@ -46,6 +52,18 @@ pub fn seed() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
     Ok(seed)
+}
+
+/// Starts a thread and ends it, to see whether the system allows one.
+///
+/// # Errors
+/// It does not, in words.
+pub fn try_thread() -> io::Result<()> {
+    let thread = Builder::new().spawn(|| {}).map_err(|error| {
+        io::Error::other(format!("no thread can be started: {} (limit of processes?)", reason(&error)))
+    })?;
+    let _ended = thread.join();
+    Ok(())
 }
 
 /// What the system says, without Rust's error number.

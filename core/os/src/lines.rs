@@ -1,15 +1,17 @@
 //! Log lines on a descriptor that may take nothing for a while: whoever reads a log and stops must not stop the proxy.
 //!
 //! ```text
-//!   push ──▶ queue, bounded ──▶ a thread that may block ──▶ the descriptor
-//!              └ full: counted, and told in its place as "n lines lost" once the descriptor takes something again
+//!   push ──▶ the descriptor, as long as it has room
+//!     └▶ queue, bounded ──▶ a thread that may block ──▶ the descriptor
+//!          └ full: counted, and told in its place as "n lines lost" once the descriptor takes something again
 //! ```
+//! A terminal does not say how much room it has, so its lines all go by the thread.
 //!
 //! Invariants: [`Lines::push`] never waits for the descriptor. What waits and what is being written are together never
 //! more than [`BYTES_MAX`]. A line that the system refuses (a reader that is gone, a full disk) is counted like one
-//! that found no room. Where no thread can be started, whoever pushes writes as much as the descriptor takes at once.
+//! that found no room. Where no thread can be started, the next push writes what the descriptor takes by then.
 //!
-//! Known limit: without a thread, a terminal that is stopped between our question and our write blocks us.
+//! Known limit: where no thread can be started, a terminal that stops in the middle of a line blocks us.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::termios::isatty;
 
 use crate::clock::instant_now;
 
@@ -31,6 +34,7 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     target: Box<dyn AsFd + Send + Sync>,
+    is_terminal: bool,
     /// Makes the line that tells how many are missing.
     lost: Box<dyn Fn(u64) -> String + Send + Sync>,
 }
@@ -43,7 +47,7 @@ struct State {
     /// Lines that the system refused, not told of yet.
     refused: u64,
     thread: Thread,
-    /// Begun by whoever pushed, because there was no thread.
+    /// Begun by whoever pushed.
     present: Option<Text>,
     /// The thread is busy with a text.
     writing: bool,
@@ -83,6 +87,7 @@ impl Lines {
         Self(Arc::new(Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
+            is_terminal: isatty(&target),
             target: Box::new(target),
             lost: Box::new(lost),
         }))
@@ -93,22 +98,24 @@ impl Lines {
         let shared = &self.0;
         let mut state = shared.lock();
         state.push(line);
-        if state.has_thread(shared) {
-            shared.changed.notify_all();
-        } else {
+        if state.thread != Thread::Running && !(shared.is_terminal && state.has_thread(shared)) {
             shared.write_at_once(&mut state);
+            if state.is_empty() || !state.has_thread(shared) {
+                return;
+            }
         }
+        shared.changed.notify_all();
     }
 
     /// Waits until everything is written, but not longer than this. Blocks.
     pub fn flush(&self, patience: Duration) {
         let shared = &self.0;
         let mut state = shared.lock();
-        if state.queue.is_empty() && state.present.is_none() && !state.writing {
+        if state.is_empty() && !state.writing {
             return;
         }
         if state.has_thread(shared) {
-            let is_busy = |state: &mut State| state.writing || !state.queue.is_empty();
+            let is_busy = |state: &mut State| state.writing || !state.is_empty();
             drop(shared.changed.wait_timeout_while(state, patience, is_busy));
         } else {
             shared.write_at_once(&mut state);
@@ -133,6 +140,10 @@ impl State {
         } else {
             self.queue.push_back(Entry::Lost(1));
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.present.is_none()
     }
 
     /// Whether there is a thread, or one can be started. It lives as long as the process: it may be in the middle of a
@@ -274,8 +285,8 @@ const BYTES_MAX: usize = 256 * 1024;
 /// What a line takes beside its text.
 const ENTRY_BYTES: usize = 64;
 
-/// What a pipe with any room takes as a whole, on every system.
-const PIECE_BYTES: usize = 512;
+/// What a pipe with any room takes as a whole (`PIPE_BUF`).
+const PIECE_BYTES: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
 
 /// It only writes.
 const STACK_BYTES: usize = 64 * 1024;

@@ -20,8 +20,11 @@ pub struct Options {
     pub guard: Option<GuardCommand>,
     /// Root certificates (PEM) trusted beside the built-in ones.
     pub extra_roots_pem: Option<Vec<u8>>,
-    /// Whether SIGINT and SIGTERM stop the proxy. An embedder with handlers of its own says no.
+    /// Whether SIGINT, SIGTERM and SIGHUP stop the proxy. An embedder with handlers of its own says no.
     pub stop_signals: bool,
+    /// Whether children that others left to this process are collected when they end, as process 1 of a container has
+    /// to. An embedder that starts children of its own says no.
+    pub reap_orphans: bool,
     /// Stops the proxy from anywhere in the program. Keep a clone of it.
     pub stop: Stop,
     /// Where things are kept. Without it nothing is, and no file is read.
@@ -35,6 +38,7 @@ impl Default for Options {
             guard: None,
             extra_roots_pem: None,
             stop_signals: false,
+            reap_orphans: false,
             stop: Stop::default(),
             store: None,
         }
@@ -43,10 +47,11 @@ impl Default for Options {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { log: _, guard, extra_roots_pem: _, stop_signals, stop: _, store } = self;
+        let Self { log: _, guard, extra_roots_pem: _, stop_signals, reap_orphans, stop: _, store } = self;
         f.debug_struct("Options")
             .field("guard", guard)
             .field("stop_signals", stop_signals)
+            .field("reap_orphans", reap_orphans)
             .field("store", store)
             .finish_non_exhaustive()
     }

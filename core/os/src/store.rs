@@ -200,6 +200,18 @@ impl Work {
         let outcome = place.perform(&request, &mut warnings);
         Done { key, place, answer: Answer { key, outcome }, warnings }
     }
+
+    /// Does not do it, for this reason.
+    #[must_use]
+    pub fn refuse(self, reason: String) -> Done {
+        let Self { key, place, request } = self;
+        let outcome = match request {
+            Request::Load => Outcome::Loaded(Err(reason)),
+            Request::Save { ticket, .. } => Outcome::Saved { ticket, result: Err(reason) },
+            Request::SetAside { .. } => Outcome::SetAside(Err(reason)),
+        };
+        Done { key, place, answer: Answer { key, outcome }, warnings: Warnings::new() }
+    }
 }
 
 impl Answer {

@@ -112,6 +112,8 @@ async fn two_processes_do_not_share_a_directory() {
     let before = fs::read(home.path().join(STORE)).unwrap();
     let run = refused(home.path()).await;
     assert!(run.stderr.contains("another process uses"), "{}", run.stderr);
+    // FT-510: and it has started and opened nothing.
+    assert!(!run.stderr.contains("Connecting") && !run.stderr.contains("listening"), "{}", run.stderr);
     assert_eq!(fs::read(home.path().join(STORE)).unwrap(), before);
     // The first one goes on.
     app.log_in("ann").await;

@@ -17,6 +17,7 @@
 //! | [`rmcp_login`] | a login by the official Rust SDK |
 //! | [`killed`] | SIGKILL at any moment |
 //! | [`hostile`] | ten thousand connections, endless lines, floods |
+//! | [`system`] | limits of the system, signals, orphans, the guard |
 //! | [`client_config`] | what clients are to be configured with |
 //!
 //! The rest is the stage: [`browser`] stands in for an OAuth client and its browser, [`program`] finds what is to be started, [`proxy`] runs it, [`upstream`] has the servers,
@@ -59,6 +60,7 @@ mod program;
 mod proxy;
 mod questions;
 mod rmcp_login;
+mod system;
 mod upstream;
 
 use std::time::Duration;

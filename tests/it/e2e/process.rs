@@ -1,7 +1,7 @@
 //! Looking at processes that are not our children, through `ps`, which every Unix has.
 
 use super::LIMIT;
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit, test_kill_process};
 use std::time::Duration;
 use tokio::process::Command;
 
@@ -53,6 +53,19 @@ pub(crate) async fn gone(group: u32) {
         tokio::time::sleep(LOOK).await;
     }
     panic!("processes {:?} of group {group} are still there", members(group).await);
+}
+
+/// Waits until its parent has collected a process.
+pub(crate) async fn collected(pid: u32) {
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    let looks = LIMIT.as_millis() / LOOK.as_millis();
+    for _ in 0..looks {
+        if test_kill_process(pid).is_err() {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    panic!("nobody collects process {pid:?}");
 }
 
 /// From one look to the next: nobody tells when a process that is not a child of ours ends.

@@ -46,6 +46,25 @@ impl Proxy {
         Self::spawn(command, file).await
     }
 
+    /// Starts `program` as another user, with so many processes and threads.
+    pub(crate) async fn start_as(
+        user: u32,
+        processes: u32,
+        program: &Path,
+        config: Value,
+        home: &Path,
+    ) -> Self {
+        let file = Scratch::file("config.json", &config.to_string());
+        // Each shell has a letter of its own for it.
+        let script =
+            format!("ulimit -u {processes} 2>/dev/null || ulimit -p {processes}; exec \"$0\" \"$@\"");
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(script).arg(program).args(program::flags());
+        command.arg("-config").arg(&file.path).current_dir(home).uid(user).gid(user);
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        Self::spawn(command, file).await
+    }
+
     async fn spawn(mut command: Command, file: Scratch) -> Self {
         let mut child = command.kill_on_drop(true).spawn().unwrap();
         let pid = child.id().unwrap();

@@ -94,6 +94,7 @@ macro_rules! complete {
             outside {
                 signals_stop_it_with_all_children
                 the_guard_is_told_about_every_group_and_the_orderly_end
+                a_guard_that_was_killed_is_replaced_and_told_what_lives
                 a_missing_guard_is_told_and_keeps_nobody
             }
         }

@@ -1,8 +1,8 @@
 //! What reaches the proxy, or is left of it, outside of its process.
 
 use super::stage::{Client, Plan, Run, Scratch, gone, number, server_after};
-use mcp_proxy_os::GuardCommand;
-use rustix::process::{Signal, getpid, kill_process};
+use mcp_proxy_os::{GuardCommand, heir};
+use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 use serde_json::json;
 use std::sync::{Mutex, PoisonError};
 
@@ -10,7 +10,9 @@ pub(super) fn signals_stop_it_with_all_children(run: Run) {
     // A signal reaches every proxy of this process that listens for it, so there must be one.
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    for signal in [Signal::TERM, Signal::INT] {
+    // FT-406: whoever runs these tests with `nohup` makes them deaf to the last one.
+    let hangup = heir::hears_hangup().then_some(Signal::HUP);
+    for signal in [Signal::TERM, Signal::INT].into_iter().chain(hangup) {
         let plan = Plan { stop_signals: true, ..Plan::of(json!({"sh": server_after("")})) };
         let mut proxy = plan.start(run);
         let (server, helper) = (number(&proxy.line("server ")), number(&proxy.line("helper ")));
@@ -30,6 +32,23 @@ pub(super) fn the_guard_is_told_about_every_group_and_the_orderly_end(run: Run) 
     let proxy = Plan { guard, ..Plan::of(json!({"sh": server_after("")})) }.start(run);
     let server = number(&proxy.line("server "));
     drop(Client::at_the_shell(&proxy));
+    proxy.log_to_the_end();
+    assert_eq!(std::fs::read_to_string(told).unwrap(), format!("+{server}\n-{server}\nbye\n"));
+}
+
+pub(super) fn a_guard_that_was_killed_is_replaced_and_told_what_lives(run: Run) {
+    // FT-509
+    let scratch = Scratch::new();
+    let (pids, told) = (scratch.path().join("pids"), scratch.path().join("told"));
+    let script = format!("echo $$ >> '{}'; cat > '{}'", pids.display(), told.display());
+    let guard = Some(GuardCommand { program: "sh".into(), args: vec!["-c".into(), script.into()] });
+    let proxy = Plan { guard, ..Plan::of(json!({"sh": server_after("")})) }.start(run);
+    let server = number(&proxy.line("server "));
+    drop(Client::at_the_shell(&proxy));
+    let text = std::fs::read_to_string(&pids).unwrap();
+    let pid = Pid::from_raw(text.trim().parse().unwrap()).unwrap();
+    kill_process_group(pid, Signal::KILL).unwrap();
+    proxy.line("the guard process had ended, and was started again");
     proxy.log_to_the_end();
     assert_eq!(std::fs::read_to_string(told).unwrap(), format!("+{server}\n-{server}\nbye\n"));
 }

@@ -79,7 +79,7 @@ impl Plan {
     /// What the runtime is given beside it.
     pub(super) fn options(self, log: Log) -> Options {
         let Self { extra_roots_pem, stop_signals, stop, guard, store, .. } = self;
-        Options { log, guard, extra_roots_pem, stop_signals, stop, store }
+        Options { log, guard, extra_roots_pem, stop_signals, stop, store, ..Options::default() }
     }
 
     /// Runs it until it ends.
