@@ -125,11 +125,12 @@ impl Proxy {
     pub(super) fn on_ping_denied(&mut self, id: UpstreamId, key: Key, fault: &Fault) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
         let before = server.pulse.missed();
-        match fault.code {
-            // What stands before a dead server answers with a status.
-            Code::UpstreamBroken => {}
-            code if server.pulse.denied(key, code != Code::MethodNotFound) => self.tell_pulse(id, before),
-            _ => return self.on_ping_answered(id, key),
+        // What stands before a dead server answers with a status.
+        if fault.code != Code::UpstreamBroken {
+            if !server.pulse.denied(key, fault.code != Code::MethodNotFound) {
+                return self.on_ping_answered(id, key);
+            }
+            self.tell_pulse(id, before);
         }
         let says = fault.detail.to_ascii_lowercase().contains("session");
         if says || self.server(id).is_some_and(|server| server.pulse.is_doubted()) {

@@ -51,7 +51,7 @@ impl Proxy {
         let verdict = match judge(status, &text, answer.as_ref()) {
             // A broken answer stream was asked for of a server that may not serve GET at all.
             Verdict::Lost if request.is_empty() && !offers_get => Verdict::Doubtful,
-            verdict => verdict,
+            verdict @ (Verdict::Lost | Verdict::Doubtful | Verdict::Silent) => verdict,
         };
         let is_initialize = self.mux.get(key).is_some_and(|call| call.method == Method::Initialize);
         match answer {

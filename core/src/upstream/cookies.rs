@@ -128,7 +128,10 @@ impl Cookie {
             return None;
         }
         let now_s = i64::try_from(now.unix.0 / 1_000).unwrap_or(i64::MAX);
-        let left_s = attributes.max_age_s.or(attributes.expires_s.map(|at| at.saturating_sub(now_s)));
+        let left_s = match (attributes.max_age_s, attributes.expires_s) {
+            (Some(left), _) => Some(left),
+            (None, expires) => expires.map(|at| at.saturating_sub(now_s)),
+        };
         let until =
             left_s.map(|left| now.mono.plus_ms(u64::try_from(left).unwrap_or(0).saturating_mul(1_000)));
         Some(Self {

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn target(status: u16, is_get: bool, from: &str, location: Option<&str>) -> Result<String, String> {
-        let from = Url::parse(from).unwrap();
+        let from = Url::parse(from).map_err(|why| why.to_string())?;
         let redirect = Redirect { status, location, from: &from, is_get };
         let text = |url: Url| format!("{}{}", url.origin(), url.target());
         redirect.target().map(text).map_err(|fault| fault.to_string())

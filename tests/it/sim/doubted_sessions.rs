@@ -16,7 +16,7 @@ fn is_over(site: &Site, head: &Head) -> bool {
 
 /// An error with this message, under the id of the request or none.
 fn error(request: &str, named: bool, code: i32, message: &str) -> String {
-    let request: Value = serde_json::from_str(request).unwrap();
+    let request: Value = serde_json::from_str(request).expect("a request is JSON");
     let id = if named { request["id"].clone() } else { Value::Null };
     json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}}).to_string()
 }

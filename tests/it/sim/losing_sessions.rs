@@ -17,7 +17,7 @@ fn web() -> Cast {
 /// What health says of the server.
 fn health(w: &mut World) -> Value {
     let answer = w.http("GET", "/health/servers", &[], "");
-    serde_json::from_str::<Value>(&answer.body).unwrap()["servers"][0].clone()
+    serde_json::from_str::<Value>(&answer.body).expect("health is JSON")["servers"][0].clone()
 }
 
 /// Times of the requests with this method, in milliseconds.

@@ -34,7 +34,7 @@ fn moved(
 
 fn last_error(w: &mut World) -> String {
     let body = w.http("GET", "/health/servers", &[], "").body.clone();
-    let health: Value = serde_json::from_str(&body).unwrap();
+    let health: Value = serde_json::from_str(&body).expect("health is JSON");
     health["servers"][0]["lastError"]["message"].as_str().unwrap_or_default().to_owned()
 }
 

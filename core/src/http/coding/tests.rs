@@ -2,9 +2,14 @@ use super::*;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
-fn coding(names: &str, piece_bytes_max: usize) -> Result<Option<Coding>, String> {
+fn head(names: &str) -> ResponseHead {
     let mut head = ResponseHead::default();
     head.parse(format!("HTTP/1.1 200 OK\r\n{names}\r\n").as_bytes(), 100).unwrap();
+    head
+}
+
+fn coding(names: &str, piece_bytes_max: usize) -> Result<Option<Coding>, String> {
+    let head = head(names);
     Coding::of(&head, piece_bytes_max).map_err(|fault| fault.to_string())
 }
 
