@@ -85,6 +85,8 @@ pub enum Code {
     UpstreamBroken,
     /// The upstream answered with a JSON-RPC error.
     UpstreamError,
+    /// The upstream speaks none of our protocol revisions.
+    UpstreamRevision,
     /// An event stream that breaks a bound.
     BadStream,
     /// Our own mistake.
@@ -117,7 +119,11 @@ impl Code {
             Self::MethodNotFound | Self::NoResource => 200,
             Self::Internal => 500,
             Self::UnknownCoding => 501,
-            Self::UpstreamLost | Self::UpstreamBroken | Self::UpstreamError | Self::BadStream => 502,
+            Self::UpstreamLost
+            | Self::UpstreamBroken
+            | Self::UpstreamError
+            | Self::UpstreamRevision
+            | Self::BadStream => 502,
             Self::NotReady | Self::Overloaded => 503,
             Self::UpstreamTimeout => 504,
             Self::BadHttpVersion => 505,
@@ -138,6 +144,7 @@ impl Code {
             | Self::UpstreamTimeout
             | Self::UpstreamBroken
             | Self::UpstreamError
+            | Self::UpstreamRevision
             | Self::BadStream
             | Self::Internal => -32603,
             Self::BadHead
@@ -210,6 +217,26 @@ impl Fault {
         }
         out
     }
+
+    /// What a peer says of itself, fit for an error text and long enough to be understood: the first line that is not
+    /// blank, without control characters, at most 200 characters.
+    pub fn said(bytes: &[u8]) -> String {
+        const SHOWN: usize = 200;
+        let text = String::from_utf8_lossy(bytes.get(..bytes.len().min(16 * SHOWN)).unwrap_or(bytes));
+        let printable = |line: &str| line.chars().filter(|c| !is_hidden(*c)).collect::<String>();
+        let line = text.lines().map(|line| printable(line).trim().to_owned()).find(|line| !line.is_empty());
+        let line = line.unwrap_or_default();
+        match line.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+            None => line,
+        }
+    }
+}
+
+/// Control characters, and those that change the order or the place of others.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 impl fmt::Display for Fault {
@@ -231,6 +258,19 @@ mod tests {
         assert!(Fault::quoted(&[b'x'; 1000]).ends_with('…'));
         assert!(!Fault::quoted(&[b'x'; 60]).ends_with('…'));
         assert_eq!(Fault::quoted(&[0xff]), "\u{fffd}");
+    }
+
+    #[test]
+    fn what_is_said_is_one_bounded_line_without_control_characters() {
+        assert_eq!(
+            Fault::said(b"\r\n \t\n  Only for \x1b[1mlocal\x07host \r\nsecond"),
+            "Only for [1mlocalhost"
+        );
+        assert_eq!(Fault::said("\u{202e}ab\u{200b}\u{85}c".as_bytes()), "abc");
+        assert_eq!(Fault::said(b"a\xffb"), "a\u{fffd}b");
+        assert_eq!(Fault::said(&[b'x'; 200]).chars().count(), 200);
+        assert_eq!(Fault::said("ü".repeat(5_000).as_bytes()), format!("{}…", "ü".repeat(200)));
+        assert_eq!((Fault::said(b""), Fault::said(b" \n\n")), (String::new(), String::new()));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Names of things: newtypes over integers, and a slab whose keys cannot name a successor.
 //!
 //! [`ConnId`]s are never reused, so a late event for a dead connection simply misses. [`Key`]s of a [`Table`]
-//! carry the generation of their slot for the same reason; they go over the wire as call ids, so they stay
-//! below 2^52 and every JavaScript peer keeps them exact.
+//! carry the generation of their slot for the same reason. They are for the engine alone: what goes over the wire is
+//! shorter ([`crate::short_id`]).
 
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -56,16 +56,19 @@ impl Key {
     pub const NONE: Self = Self { generation: 0, slot: 0 };
 
     /// The key as one number below 2^52, never 0.
-    pub const fn to_wire(self) -> u64 {
+    pub const fn to_u64(self) -> u64 {
         ((self.generation as u64) << SLOT_BITS) | self.slot as u64
     }
 
     /// The key a number stands for. Whether it names something is for the table to say.
-    pub const fn from_wire(wire: u64) -> Option<Self> {
-        if wire >> (SLOT_BITS + GENERATION_BITS) != 0 {
+    pub const fn from_u64(number: u64) -> Option<Self> {
+        if number >> (SLOT_BITS + GENERATION_BITS) != 0 {
             return None;
         }
-        Some(Self { generation: (wire >> SLOT_BITS) as u32, slot: (wire & ((1 << SLOT_BITS) - 1)) as u32 })
+        Some(Self {
+            generation: (number >> SLOT_BITS) as u32,
+            slot: (number & ((1 << SLOT_BITS) - 1)) as u32,
+        })
     }
 }
 
@@ -202,11 +205,11 @@ mod tests {
     }
 
     #[test]
-    fn keys_survive_the_wire_and_stay_below_2_pow_52() {
+    fn keys_survive_as_numbers_and_stay_below_2_pow_52() {
         let key = Key { generation: (1 << GENERATION_BITS) - 1, slot: (1 << SLOT_BITS) - 1 };
-        assert!(key.to_wire() < 1 << 52);
-        assert_eq!(Key::from_wire(key.to_wire()), Some(key));
-        assert_eq!(Key::from_wire(1 << 52), None);
+        assert!(key.to_u64() < 1 << 52);
+        assert_eq!(Key::from_u64(key.to_u64()), Some(key));
+        assert_eq!(Key::from_u64(1 << 52), None);
     }
 
     #[test]

@@ -102,6 +102,7 @@ pub mod redacted;
 pub mod rng;
 pub mod route;
 pub mod shard;
+mod short_id;
 pub mod sse;
 pub mod time;
 pub mod timer;

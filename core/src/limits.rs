@@ -104,6 +104,11 @@ pub struct Limits {
     pub printed_lines_max: u32,
     /// Raw JSON-RPC ids and progress tokens, which are kept as long as their request runs.
     pub id_bytes_max: usize,
+    /// Largest id of a request to a server, or of a question to a client. Some keep ids in 32 bits, with a sign.
+    pub call_id_max: u32,
+    /// Ids of calls that ended without their answer, which may still come, that are remembered of one server, so that
+    /// none of them is given again. Many times what a client of the field gives up before it loses patience.
+    pub owed_ids_max: usize,
     /// URIs of resources that are watched.
     pub uri_bytes_max: usize,
     /// Resources one session may watch.
@@ -144,6 +149,9 @@ pub struct Limits {
     /// Pings one after the other, without a word in between, after which a server that answered them before and has
     /// nothing to do counts as dead.
     pub ping_failures_max: u32,
+    /// Calls in a row that were given up without a word after which a server that misses its pings as well counts as dead
+    /// even while others run. One may be work; of several none was answered.
+    pub given_up_calls_max: u32,
     /// First wait before an upstream is tried again; doubles up to `backoff_max_ms`, with jitter.
     pub backoff_ms: u64,
     /// Longest such wait.
@@ -166,6 +174,8 @@ pub struct Limits {
     pub list_retry_ms: u64,
     /// From closing a child's stdin to TERM, and from TERM to KILL.
     pub child_stop_ms: u64,
+    /// From the end of a child's output to its exit, which says why: many times what the system takes to tell of both.
+    pub exit_wait_ms: u64,
     /// Running calls may finish this long after the order to stop.
     pub shutdown_ms: u64,
 }
@@ -218,6 +228,8 @@ impl Default for Limits {
             held_question_bytes_max: 256 * 1024,
             printed_lines_max: 1_000,
             id_bytes_max: 1_024,
+            call_id_max: i32::MAX as u32,
+            owed_ids_max: 1_024,
             uri_bytes_max: 8 * 1024,
             watches_max: 1_000,
             lanes_max: 64,
@@ -237,6 +249,7 @@ impl Default for Limits {
             ping_ms: 30_000,
             doubt_ms: 1_000,
             ping_failures_max: 3,
+            given_up_calls_max: 3,
             backoff_ms: 500,
             backoff_max_ms: 30_000,
             backoff_reset_ms: 60_000,
@@ -247,6 +260,7 @@ impl Default for Limits {
             list_age_ms: 60_000,
             list_retry_ms: 10_000,
             child_stop_ms: 2_000,
+            exit_wait_ms: 250,
             shutdown_ms: 5_000,
         }
     }

@@ -1,19 +1,21 @@
 //! Calls in flight, and the questions that servers ask meanwhile: who asked, who answers, and under which id.
 //!
-//! A call goes upstream under an id of the proxy's own, the wire form of its table key, which also serves as its
-//! progress token. Nothing a client chose (ids, tokens) is ever used on the other side; an id that comes back and
-//! names no call of that very upstream is dropped. A call leaves the table when it is answered, cancelled or given
-//! up, and its key never names a successor, so a late answer hits nothing.
+//! A call goes upstream under a short id of the proxy's own, which also serves as its progress token. Nothing a client
+//! chose (ids, tokens) is ever used on the other side; an id that comes back and names no call of that very upstream is
+//! dropped. A call leaves the table when it is answered, cancelled or given up; how its late answer is kept from its
+//! successors is said in [`crate::short_id`].
 //!
 //! The same the other way round: a request of a server (sampling, elicitation, roots) reaches its client as a question
-//! under the wire form of its key, and only an answer of that client's session counts.
+//! under a short id of the session, and only an answer of that client's session counts.
 //!
 //! Invariants: each call and each question is answered at most once; each has a timer.
 
-use crate::id::{Key, Table, UpstreamId};
+use crate::id::{IdMap, Key, Table, UpstreamId};
 use crate::json::{self, Raw, Span};
 use crate::ledger::{Charge, Held, Ledger};
+use crate::limits::Limits;
 use crate::mcp::{Ask, ListKind, Method};
+use crate::short_id::{Late, ShortIds};
 use crate::time::Mono;
 use crate::timer::Timer;
 
@@ -22,6 +24,10 @@ use crate::timer::Timer;
 pub(crate) struct Mux {
     calls: Table<Call>,
     questions: Table<Question>,
+    /// The ids of each server, by its shared connection.
+    ids: IdMap<u64, ShortIds>,
+    id_max: u32,
+    owed_max: usize,
     /// Calls of clients, and how many there may be: what the proxy itself asks is never crowded out.
     clients: usize,
     clients_max: usize,
@@ -35,6 +41,12 @@ const OWN_CALLS_MAX: usize = 10_000;
 pub(crate) struct Call {
     pub(crate) origin: Origin,
     pub(crate) upstream: UpstreamId,
+    /// The shared connection of its server.
+    home: UpstreamId,
+    /// Its id at the server.
+    pub(crate) wire: u32,
+    /// The server has answered it, or never heard of it.
+    settled: bool,
     pub(crate) method: Method,
     pub(crate) timer: Option<Timer>,
     pub(crate) started: Mono,
@@ -78,6 +90,8 @@ pub(crate) struct Question {
     pub(crate) id: Raw,
     pub(crate) ask: Ask,
     pub(crate) session: Key,
+    /// Its id at the client.
+    pub(crate) wire: u32,
     /// The call that led to it.
     pub(crate) call: Option<Key>,
     /// Raw progress token of the server.
@@ -114,6 +128,8 @@ pub(crate) struct ClientOrigin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Own {
     Initialize,
+    /// Asks a server that refused the handshake which revisions it speaks.
+    Discover,
     List(ListKind),
     Ping,
     /// Tells the server the log level.
@@ -129,20 +145,24 @@ pub(crate) enum Own {
 }
 
 impl Mux {
-    pub(crate) fn new(calls_max: usize) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let calls_max = limits.calls_max;
         Self {
             calls: Table::new(calls_max.saturating_add(OWN_CALLS_MAX)),
             questions: Table::new(calls_max),
+            ids: IdMap::default(),
+            id_max: limits.call_id_max,
+            owed_max: limits.owed_ids_max,
             clients: 0,
             clients_max: calls_max,
         }
     }
 
-    /// Takes a call in, unless there are too many.
+    /// Takes a call to a connection of the server of `home` in, unless there are too many.
     pub(crate) fn open(
         &mut self,
         origin: Origin,
-        upstream: UpstreamId,
+        (upstream, home): (UpstreamId, UpstreamId),
         method: Method,
         now: Mono,
         ledger: &Ledger,
@@ -154,6 +174,9 @@ impl Mux {
         let mut call = Call {
             origin,
             upstream,
+            home,
+            wire: 0,
+            settled: false,
             method,
             timer: None,
             started: now,
@@ -170,6 +193,14 @@ impl Mux {
         };
         call.charge.set(call.size());
         let key = self.calls.insert(call).ok()?;
+        let ids = self.ids.entry(home.0).or_insert_with(|| ShortIds::new(self.id_max, self.owed_max));
+        let Some(wire) = ids.give(key) else {
+            self.calls.remove(key);
+            return None;
+        };
+        if let Some(call) = self.calls.get_mut(key) {
+            call.wire = wire;
+        }
         self.clients += usize::from(of_client);
         Some(key)
     }
@@ -189,17 +220,42 @@ impl Mux {
         self.calls.get_mut(key)
     }
 
+    /// The server answers a call, or never hears of it: no answer to it can come any more.
+    pub(crate) fn settle(&mut self, key: Key) {
+        if let Some(call) = self.calls.get_mut(key) {
+            call.settled = true;
+        }
+    }
+
     pub(crate) fn remove(&mut self, key: Key) -> Option<Call> {
         let call = self.calls.remove(key)?;
         self.clients -= usize::from(matches!(call.origin, Origin::Client(_)));
+        if let Some(ids) = self.ids.get_mut(&call.home.0) {
+            match call.settled || call.waiting.is_some() {
+                true => ids.free(call.wire),
+                false => ids.owe(call.wire, call.upstream),
+            }
+        }
         Some(call)
     }
 
-    /// The call that an upstream means by this raw id, if it is one of its own.
-    ///
-    pub(crate) fn find(&self, upstream: UpstreamId, raw: &[u8]) -> Option<Key> {
-        let key = key_of(raw)?;
+    /// The call that a connection to the server of `home` means by this raw id, if it is one of its own.
+    pub(crate) fn find(&self, upstream: UpstreamId, home: UpstreamId, raw: &[u8]) -> Option<Key> {
+        let key = self.ids.get(&home.0)?.find(number(raw)?)?;
         self.calls.get(key).filter(|call| call.upstream == upstream).map(|_| key)
+    }
+
+    /// A server answered under an id that names no call.
+    pub(crate) fn on_late(&mut self, home: UpstreamId, raw: &[u8]) -> Late {
+        let ids = number(raw).and_then(|id| Some((id, self.ids.get_mut(&home.0)?)));
+        ids.map_or(Late::Unknown, |(id, ids)| ids.on_late(id))
+    }
+
+    /// What a connection was asked before it ended it will not answer.
+    pub(crate) fn forgive(&mut self, upstream: UpstreamId, home: UpstreamId) {
+        if let Some(ids) = self.ids.get_mut(&home.0) {
+            ids.forgive(upstream);
+        }
     }
 
     /// All calls of one upstream, in slot order. For its end, not for messages.
@@ -220,12 +276,6 @@ impl Mux {
     /// Takes a question in, unless there are too many.
     pub(crate) fn ask(&mut self, question: Question) -> Option<Key> {
         self.questions.insert(question).ok()
-    }
-
-    /// The question that a client of this session means by this raw id or progress token.
-    pub(crate) fn question_of(&self, session: Key, raw: &[u8]) -> Option<Key> {
-        let key = key_of(raw)?;
-        self.questions.get(key).filter(|question| question.session == session).map(|_| key)
     }
 
     pub(crate) fn question(&self, key: Key) -> Option<&Question> {
@@ -264,11 +314,11 @@ impl Mux {
     }
 }
 
-/// The key that a peer means by a raw id. Peers exist that turn integers into strings, or into `1.0`; what they mean is
-/// plain.
-fn key_of(raw: &[u8]) -> Option<Key> {
+/// The number that a peer means by a raw id. Peers exist that turn integers into strings, or into `1.0`; what they mean
+/// is plain.
+pub(crate) fn number(raw: &[u8]) -> Option<u64> {
     let raw = raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")).unwrap_or(raw);
-    Key::from_wire(json::integer(raw)?)
+    json::integer(raw)
 }
 
 impl Origin {

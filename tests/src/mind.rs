@@ -124,6 +124,10 @@ pub struct Mind {
     pub refuses: bool,
     /// The `_meta` of tools, by name.
     pub metas: BTreeMap<String, Value>,
+    /// That error, as it is written.
+    pub refusal: &'static str,
+    /// Answers `server/discover` with this result, as it is written, if it is not empty.
+    pub discovery: &'static str,
     /// Completes arguments.
     pub completes: bool,
     /// What else it says in its greeting: members laid over it, also inside of its members.
@@ -180,6 +184,8 @@ impl Mind {
             delay_ms: 0,
             refuses: false,
             metas: BTreeMap::new(),
+            refusal: r#"{"code":-32600,"message":"go away"}"#,
+            discovery: "",
             completes: true,
             greets: Value::Null,
             list_failures: 0,
@@ -245,6 +251,8 @@ impl Mind {
         if method.is_empty() {
             return self.told(&id, &value, session);
         }
+        // The same number, but another request.
+        self.cancelled.remove(&id);
         if self.mute || (self.ping_mute && method == "ping") {
             return Vec::new();
         }
@@ -320,7 +328,10 @@ impl Mind {
         let tag = &params["_meta"]["sim/tag"];
         let result = match method {
             "initialize" if self.refuses => {
-                return r#""error":{"code":-32600,"message":"go away"}"#.to_owned();
+                return format!(r#""error":{}"#, self.refusal);
+            }
+            "server/discover" if !self.discovery.is_empty() => {
+                return format!(r#""result":{}"#, self.discovery);
             }
             "initialize" => {
                 let bonus =

@@ -88,6 +88,10 @@ pub struct Site {
     pub get_path: Option<String>,
     /// Another port it listens on.
     pub second_port: Option<u16>,
+    /// And with this body.
+    pub fails_saying: String,
+    /// And with this `WWW-Authenticate`, if it is not empty.
+    pub challenge: String,
     /// How long each refusal of a forgotten session takes, milliseconds, the next one last; 0 when none is left.
     pub refusals_ms: Vec<u64>,
     /// What it says to a POST to the event stream of HTTP+SSE.
@@ -158,6 +162,8 @@ impl Site {
             path: if style == Style::Sse { "/sse" } else { "/mcp" }.to_owned(),
             get_path: None,
             second_port: None,
+            fails_saying: String::new(),
+            challenge: String::new(),
             refusals_ms: Vec::new(),
             misdirected: 405,
             keeps_sessions: false,
@@ -271,7 +277,12 @@ impl Site {
             return;
         }
         if let Some(status) = self.fails_with {
-            return self.reply(conn, status, &[], "", net);
+            let (says, challenge) = (self.fails_saying.clone(), self.challenge.clone());
+            let challenge: Vec<_> = Some(("www-authenticate", challenge.as_str()))
+                .into_iter()
+                .filter(|(_, it)| !it.is_empty())
+                .collect();
+            return self.reply(conn, status, &challenge, &says, net);
         }
         if let Some(reply) = self.odd_reply(head, body) {
             return self.send_reply(conn, &reply, net);

@@ -89,6 +89,15 @@ pub fn command(spec: &ChildSpec) -> Command {
 
 /// Why it did not start. The system names neither the program nor what was missing.
 pub fn explain(spec: &ChildSpec, error: &io::Error) -> String {
+    // What stands behind the first blank are arguments as a rule, which may hold secrets.
+    if let Some((program, _)) = spec.command.split_once(char::is_whitespace)
+        && error.kind() != io::ErrorKind::PermissionDenied
+    {
+        return format!(
+            "cannot start `{program} …`: {}; `command` is the program alone, its arguments go into `args`",
+            reason(error)
+        );
+    }
     let missing = spec.cwd.as_ref().filter(|cwd| !Path::new(cwd).is_dir());
     match missing {
         Some(cwd) => format!("cannot start `{}`: no working directory `{cwd}`", spec.command),

@@ -208,7 +208,7 @@ impl Downstream {
     pub(crate) fn watch(&mut self, fx: &mut Effects, key: Key) {
         if let Some(session) = self.sessions.get_mut(key) {
             let ms = fx.limits.stream_retention_ms.min(fx.limits.session_idle_ms);
-            session.timer = Some(fx.after(ms, TimerKind::SessionIdle, key.to_wire()));
+            session.timer = Some(fx.after(ms, TimerKind::SessionIdle, key.to_u64()));
         }
     }
 

@@ -11,6 +11,7 @@ use crate::ledger::{Charge, Ledger};
 use crate::mcp::{Declared, ListKind, LogLevel, Profile, Revision};
 use crate::policy::Principal;
 use crate::publish::Published;
+use crate::short_id::ShortIds;
 use crate::time::Mono;
 use crate::timer::Timer;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -56,6 +57,8 @@ pub(crate) struct Session {
     pub(crate) watches: BTreeMap<Box<str>, UpstreamId>,
     /// Questions of servers that it has to answer.
     pub(crate) questions: Vec<Key>,
+    /// The ids of those at the client.
+    pub(crate) question_ids: ShortIds,
     /// Resources that answers mentioned without listing them, and the server; the oldest first.
     mentions: VecDeque<(Box<str>, UpstreamId)>,
     /// Watched resources that changed, not told yet.
@@ -106,6 +109,7 @@ const UPDATES_MAX: usize = 1_000;
 impl Session {
     pub(crate) fn new(
         ledger: &Ledger,
+        question_ids: ShortIds,
         token: Box<str>,
         transport: Transport,
         view: usize,
@@ -127,6 +131,7 @@ impl Session {
             waiting_lists: Vec::new(),
             watches: BTreeMap::new(),
             questions: Vec::new(),
+            question_ids,
             mentions: VecDeque::new(),
             updated: BTreeSet::new(),
             calls: Vec::new(),

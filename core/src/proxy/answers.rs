@@ -13,6 +13,7 @@ use crate::id::{Key, UpstreamId};
 use crate::json::{Envelope, Kind, Pieces, Raw, Span};
 use crate::mcp::{Method, url_required};
 use crate::mux::{Call, ClientOrigin, Origin, Own, Task};
+use crate::upstream::spoken;
 
 impl Proxy {
     /// An answer of a server.
@@ -23,6 +24,7 @@ impl Proxy {
         {
             return;
         }
+        self.mux.settle(key);
         let Some(call) = self.close_call(key) else { return };
         match &call.origin {
             Origin::Client(_) => self.answer_client(call, envelope, text),
@@ -32,6 +34,13 @@ impl Proxy {
                 let result = envelope.outcome.unwrap_or_default();
                 match envelope.kind {
                     Kind::Result => self.on_own_result(call.upstream, own, key, text, result),
+                    Kind::Error | Kind::Request | Kind::Notification
+                        if matches!(own, Own::Initialize | Own::Discover) =>
+                    {
+                        let fault = spoken::revision(text, result);
+                        let fault = fault.unwrap_or_else(|| server_error(text, result));
+                        self.on_own_failed(call.upstream, own, key, &fault);
+                    }
                     Kind::Error | Kind::Request | Kind::Notification => {
                         self.on_own_failed(call.upstream, own, key, &server_error(text, result));
                     }

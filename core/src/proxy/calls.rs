@@ -18,8 +18,8 @@ use crate::log::Level;
 use crate::mcp::Method;
 use crate::mux::{Call, ClientOrigin, Origin, Own, Task};
 use crate::timer::TimerKind;
-use crate::upstream::Phase;
 use crate::upstream::exchange::Job;
+use crate::upstream::{Phase, Upstream};
 
 /// A client's request on its way to a server.
 pub(super) struct Forwarded<'a> {
@@ -57,8 +57,10 @@ impl Proxy {
         let streamable = self.down.session(session).is_some_and(|s| s.transport == Transport::Streamable);
         let full = || Fault::local(Code::Overloaded, "too many calls are in flight");
         let call = Origin::Client(origin);
-        let key = self.mux.open(call, upstream, method, self.fx.mono(), &self.fx.ledger).ok_or_else(full)?;
-        let wire = Decimal::new(key.to_wire());
+        let Some(home) = self.upstreams.get(upstream).map(|server| server.home) else { return Ok(()) };
+        let to = (upstream, home);
+        let key = self.mux.open(call, to, method, self.fx.mono(), &self.fx.ledger).ok_or_else(full)?;
+        let wire = Decimal::new(self.wire_of(key));
         // Absent parts are nothing, cut out at the end.
         let text = request.text;
         let nothing = Span { start: text.len(), end: text.len() };
@@ -73,6 +75,7 @@ impl Proxy {
         let sent = match server.submit(&mut self.fx, key, asks, &message) {
             Ok(sent) => sent,
             Err(fault) => {
+                self.mux.settle(key);
                 self.mux.remove(key);
                 return Err(fault);
             }
@@ -86,7 +89,7 @@ impl Proxy {
             }
             (false, Some(_), _) => self.fx.limits.queue_ms,
         };
-        let timer = self.fx.after(first, TimerKind::Call, key.to_wire());
+        let timer = self.fx.after(first, TimerKind::Call, key.to_u64());
         if let Some(call) = self.mux.get_mut(key) {
             call.timer = Some(timer);
             call.waiting = waiting;
@@ -117,24 +120,36 @@ impl Proxy {
         params: &str,
     ) -> Option<Key> {
         let kind = Method::from_name(method);
-        let key = self.mux.open(Origin::Own(own), upstream, kind, self.fx.mono(), &self.fx.ledger)?;
-        let text =
-            format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"{method}\"{params}}}", key.to_wire());
+        let to = (upstream, self.upstreams.get(upstream)?.home);
+        let key = self.mux.open(Origin::Own(own), to, kind, self.fx.mono(), &self.fx.ledger)?;
+        let id = self.wire_of(key);
+        let text = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"{method}\"{params}}}");
         let server = self.upstreams.get_mut(upstream)?;
         let sent = server.link.send_call(&mut self.fx, key, &Pieces::of(&[text.as_bytes()]));
         if sent.is_err() {
+            self.mux.settle(key);
             self.mux.remove(key);
             return None;
         }
         server.own_calls.push(key);
         // The handshake has a limit of its own, which is the server's; a task takes as long as its call may.
-        if !matches!(own, Own::Initialize | Own::TaskResult(_)) {
-            let timer = self.fx.after(self.fx.limits.own_call_ms, TimerKind::Call, key.to_wire());
+        if !matches!(own, Own::Initialize | Own::Discover | Own::TaskResult(_)) {
+            let timer = self.fx.after(self.fx.limits.own_call_ms, TimerKind::Call, key.to_u64());
             if let Some(call) = self.mux.get_mut(key) {
                 call.timer = Some(timer);
             }
         }
         Some(key)
+    }
+
+    /// The id of a call at its server.
+    fn wire_of(&self, key: Key) -> u64 {
+        self.mux.get(key).map_or(0, |call| call.wire.into())
+    }
+
+    /// The call that a server means by this raw id, if it is one of its own.
+    pub(super) fn call_named(&self, id: UpstreamId, raw: &[u8]) -> Option<Key> {
+        self.mux.find(id, self.upstreams.get(id)?.home, raw)
     }
 
     /// Sends a call that waited for one connection on another one to the same server.
@@ -172,7 +187,7 @@ impl Proxy {
         if let Some(timer) = call.timer.take() {
             self.fx.timers.cancel(timer);
         }
-        call.timer = Some(self.fx.after(self.fx.limits.queue_ms, TimerKind::Call, key.to_wire()));
+        call.timer = Some(self.fx.after(self.fx.limits.queue_ms, TimerKind::Call, key.to_u64()));
         server.wait(key, asks, self.fx.ledger.hold(body));
     }
 
@@ -180,9 +195,8 @@ impl Proxy {
     pub(super) fn send_waiting(&mut self, id: UpstreamId) {
         let now = self.fx.mono();
         loop {
-            let Some(server) = self.upstreams.get_mut(id).filter(|s| s.phase == Phase::Ready) else {
-                return;
-            };
+            let open = |server: &&mut Upstream| server.phase == Phase::Ready && server.link.is_open();
+            let Some(server) = self.upstreams.get_mut(id).filter(open) else { return };
             let Some((key, asks, body)) = server.next_waiting() else { return self.renew_haunted(id) };
             let Some(call) = self.mux.get_mut(key) else { continue };
             call.waiting = None;
@@ -281,24 +295,26 @@ impl Proxy {
         if server.phase != Phase::Ready {
             return;
         }
+        if matches!(call.origin, Origin::Client(_)) {
+            server.pulse.gave_up(call.started);
+        }
         if let Some(origin) = call.origin.client().filter(|_| server.has_one_channel()) {
             server.running.haunt(key, origin.session, call.asks().is_some());
         }
         // A subscription that nobody holds may have been made all the same.
         if let (Some(uri), Method::Subscribe) = (&call.uri, call.method) {
             let uri = uri.clone();
-            self.send_cancelled(call.upstream, key, reason);
+            self.send_cancelled(call.upstream, call.wire, reason);
             return self.let_go_unheld(call.upstream, &uri);
         }
-        self.send_cancelled(call.upstream, key, reason);
+        self.send_cancelled(call.upstream, call.wire, reason);
     }
 
-    fn send_cancelled(&mut self, id: UpstreamId, key: Key, reason: Option<&str>) {
+    fn send_cancelled(&mut self, id: UpstreamId, wire: u32, reason: Option<&str>) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
         let reason = reason.map_or_else(String::new, |reason| format!(",\"reason\":{}", quote(reason)));
         let text = format!(
-            "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{}{reason}}}}}",
-            key.to_wire()
+            "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{wire}{reason}}}}}"
         );
         server.link.send_note(&mut self.fx, Job::Note, &Pieces::of(&[text.as_bytes()]));
     }
@@ -325,7 +341,7 @@ impl Proxy {
         else {
             return;
         };
-        let Some(key) = self.mux.find(upstream, token.of(text)) else { return };
+        let Some(key) = self.call_named(upstream, token.of(text)) else { return };
         let now = self.fx.mono();
         let Some(call) = self.mux.get_mut(key) else { return };
         call.alive = now;
@@ -373,7 +389,7 @@ impl Proxy {
         if let Origin::Client(origin) = &call.origin {
             self.down.start_events(&mut self.fx, origin.session, origin.stream);
         }
-        let timer = self.fx.timers.set(limit, TimerKind::Call, key.to_wire());
+        let timer = self.fx.timers.set(limit, TimerKind::Call, key.to_u64());
         if let Some(call) = self.mux.get_mut(key) {
             call.timer = Some(timer);
         }
@@ -388,12 +404,12 @@ impl Proxy {
     }
 }
 
-/// What a JSON-RPC error of a server says, for the log.
+/// What a JSON-RPC error of a server says, for the log, health and who called.
 pub(super) fn server_error(text: &[u8], error: Span) -> Fault {
     let [code, message] = json::members(text, error, ["code", "message"]).unwrap_or_default();
     let code = code.map_or_else(String::new, |span| String::from_utf8_lossy(span.of(text)).into_owned());
     let message = message.and_then(|span| json::unquote(span.of(text))).unwrap_or_default();
     let kind = if code == "-32601" { Code::MethodNotFound } else { Code::UpstreamError };
-    let message = quote(&Fault::quoted(message.as_bytes()));
+    let message = quote(&Fault::said(message.as_bytes()));
     Fault::peer(kind, format!("the server answered with error {code} {message}"))
 }

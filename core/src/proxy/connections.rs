@@ -342,6 +342,8 @@ impl Proxy {
             for timer in timers.into_iter().flatten() {
                 self.fx.timers.cancel(timer);
             }
+            let home = upstream.home;
+            self.mux.forgive(id, home);
             self.upstreams.remove(id);
         }
         self.check_ended();

@@ -13,7 +13,7 @@ use super::Proxy;
 use super::lapses::Verdict;
 use super::packed::complete;
 use super::pressure::NO_MEMORY_FOR_ANSWER;
-use super::recovery::{answer_lost, status_text};
+use super::recovery::answer_lost;
 use crate::config::HttpKind;
 use crate::fault::{Code, Fault};
 use crate::http::ClientEvent;
@@ -123,7 +123,7 @@ impl Proxy {
     /// The other end closed: the pipe of a child, or an HTTP connection.
     pub(super) fn on_server_eof(&mut self, id: UpstreamId, conn: ConnId, reason: &'static str) {
         let Some(mut exchange) = self.take_exchange(id, conn) else {
-            return self.on_pipe_closed(id, conn, reason);
+            return self.on_pipe_closed(id, conn);
         };
         if exchange.is_dialling() {
             let fault = Fault::environment(Code::UpstreamLost, reason);
@@ -318,6 +318,7 @@ impl Proxy {
             | Job::Drain
             | Job::Idle => {}
         }
+        let refusal = if good { String::new() } else { self.refusal(id, &exchange) };
         // The connection is free before anything follows from the answer, so that it can serve that too.
         let body = std::mem::take(&mut exchange.body);
         let summary = exchange.summary(status);
@@ -329,14 +330,13 @@ impl Proxy {
             Job::Call(key) => self.on_json_answer(id, &body, key, status),
             Job::Initialized if good => self.read_all_lists(id),
             Job::Initialized => {
-                let fault =
-                    Fault::peer(Code::UpstreamBroken, format!("it refused `initialized` with HTTP {status}"));
-                self.lose(id, &fault);
+                let detail = format!("it refused `initialized`: {refusal}");
+                self.lose(id, &Fault::peer(Code::UpstreamBroken, detail));
             }
-            Job::Note if !good => self.on_note_refused(id, &summary, verdict),
+            Job::Note if !good => self.on_note_refused(id, &summary, &refusal, verdict),
             Job::Answer(call) if !good => {
-                self.on_note_refused(id, &summary, verdict);
-                self.fail(call, &answer_lost(&Fault::peer(Code::UpstreamBroken, status_text(status))));
+                self.on_note_refused(id, &summary, &refusal, verdict);
+                self.fail(call, &answer_lost(&Fault::peer(Code::UpstreamBroken, refusal)));
             }
             Job::Listen => self.on_listen_ended(id, &summary, verdict),
             // Of a call that was given up: an answer that comes too late.

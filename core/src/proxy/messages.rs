@@ -9,12 +9,13 @@ use super::salvage::Unfit;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::id::{ConnId, Key, UpstreamId};
-use crate::json::{self, Envelope, Kind, Pieces, Salvage};
+use crate::json::{Envelope, Kind, Pieces, Salvage};
 use crate::log::Level;
 use crate::mcp::{Ask, Method};
+use crate::short_id::Late;
 use crate::upstream::exchange::Job;
 use crate::upstream::health::printable;
-use crate::upstream::link::Link;
+use crate::upstream::link::{Link, Pipes};
 use crate::upstream::noise::Heard;
 use crate::upstream::{Phase, Upstream};
 
@@ -38,8 +39,9 @@ impl Proxy {
         }
     }
 
-    /// A child closed its output, or its input broke: it can serve no more, whether it lives on or not.
-    pub(super) fn on_pipe_closed(&mut self, id: UpstreamId, conn: ConnId, reason: &'static str) {
+    /// A child closed its output: it can serve no more. As a rule it exits at this moment, and how it ends is what
+    /// everybody wants to know.
+    pub(super) fn on_pipe_closed(&mut self, id: UpstreamId, conn: ConnId) {
         let Some(link) = self.server(id).and_then(|server| server.link.child()) else { return };
         if link.child.as_ref().is_none_or(|child| child.conn != conn) {
             return;
@@ -54,7 +56,13 @@ impl Proxy {
                 link.pipes = Some(pipes);
             }
         }
-        self.lose(id, &Fault::environment(Code::UpstreamLost, reason));
+        let Some(server) = self.upstreams.get_mut(id) else { return };
+        if matches!(server.phase, Phase::Down | Phase::Asleep | Phase::Stopped) {
+            return;
+        }
+        if let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) {
+            child.await_exit(&mut self.fx);
+        }
     }
 
     /// A line was longer than a message may be. If it was the answer to a call, that call fails now.
@@ -64,7 +72,7 @@ impl Proxy {
             self.fx.log(Level::Warn, Some(&server.label), line);
         }
         let raw = Salvage::id_of_ends(ends.0, ends.1);
-        if let Some(key) = raw.and_then(|raw| self.mux.find(id, raw)) {
+        if let Some(key) = raw.and_then(|raw| self.call_named(id, raw)) {
             let why = match fault.code == Code::Overloaded {
                 true => Fault::local(Code::Overloaded, NO_MEMORY_FOR_ANSWER),
                 false => {
@@ -135,7 +143,7 @@ impl Proxy {
             self.heed_error(id, envelope.outcome.unwrap_or_default(), text);
         }
         let raw = envelope.id.map_or(b"null".as_slice(), |span| span.of(text));
-        match self.mux.find(id, raw) {
+        match self.call_named(id, raw) {
             Some(key) => match self.unfit(key, envelope, text) {
                 None => self.complete(key, envelope, text),
                 Some(Unfit::Nothing) => self.complete_with_nothing(key, raw),
@@ -149,11 +157,14 @@ impl Proxy {
             }
             None => {
                 let Some(server) = self.upstreams.get_mut(id) else { return };
-                if let Some(key) = json::Decimal::parse(raw).and_then(Key::from_wire) {
+                let late = self.mux.on_late(server.home, raw);
+                if late != Late::Unknown {
                     server.health.late_answers = server.health.late_answers.saturating_add(1);
-                    if server.running.exorcise(key) {
-                        self.freed.push(id);
-                    }
+                }
+                if let Late::Owed(key) = late
+                    && server.running.exorcise(key)
+                {
+                    self.freed.push(id);
                 }
                 let line = format!("an answer to no call was dropped (id {})", Fault::quoted(raw));
                 self.fx.log(Level::Debug, Some(&server.label), line);
@@ -190,25 +201,45 @@ impl Proxy {
     pub(super) fn on_stderr(&mut self, id: UpstreamId, bytes: &[u8]) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
         let Some(mut pipes) = server.link.child().and_then(|link| link.pipes.take()) else { return };
-        pipes.stderr.push(bytes);
-        loop {
-            let line: &[u8] = match pipes.stderr.next() {
-                Ok(Some(line)) => {
-                    server.health.on_stderr(line);
-                    line
-                }
-                Ok(None) => break,
-                Err(_) => b"(a very long line of stderr was skipped)",
-            };
-            if hears(&mut self.fx, server) {
-                let line: String = printable(&String::from_utf8_lossy(line)).collect();
-                self.fx.log(Level::Info, Some(&server.label), line);
-            }
-        }
+        pipes.push_stderr(bytes);
+        print_lines(&mut self.fx, server, &mut pipes);
         pipes.settle(&self.fx);
         if let Some(link) = server.link.child() {
             link.pipes = Some(pipes);
         }
+    }
+
+    /// The last words of a child that is gone may lack the end of their line.
+    pub(super) fn on_stderr_end(&mut self, id: UpstreamId) {
+        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(mut pipes) = server.link.child().and_then(|link| link.pipes.take()) else { return };
+        pipes.end_stderr();
+        print_lines(&mut self.fx, server, &mut pipes);
+        if let Some(line) = pipes.stderr.finish() {
+            server.health.on_stderr(line);
+            print_line(&mut self.fx, server, line);
+        }
+    }
+}
+
+/// What is complete of a child's stderr goes to the log and stays with its health.
+fn print_lines(fx: &mut Effects, server: &mut Upstream, pipes: &mut Pipes) {
+    loop {
+        match pipes.stderr.next() {
+            Ok(Some(line)) => {
+                server.health.on_stderr(line);
+                print_line(fx, server, line);
+            }
+            Ok(None) => return,
+            Err(_) => print_line(fx, server, b"(a very long line of stderr was skipped)"),
+        }
+    }
+}
+
+fn print_line(fx: &mut Effects, server: &mut Upstream, line: &[u8]) {
+    if hears(fx, server) {
+        let line: String = printable(&String::from_utf8_lossy(line)).collect();
+        fx.log(Level::Info, Some(&server.label), line);
     }
 }
 

@@ -24,6 +24,7 @@
 //! | `salvage` | what it says that is not quite a message |
 //! | `exchanges` | what comes back over HTTP from a server |
 //! | `recovery` | an exchange that went wrong: sent again, continued, failed |
+//! | `refusals` | what a server says when it refuses, in words |
 //! | `pressure` | what is given up when memory or seats are short |
 //! | `stop` | the end of everything |
 //! | `health` | what is said of the health of all this |
@@ -53,6 +54,7 @@ mod pressure;
 mod questions;
 mod recovery;
 mod redirects;
+mod refusals;
 mod requests;
 mod salvage;
 mod servers;
@@ -173,7 +175,7 @@ impl Proxy {
             door_is_open: false,
             upstreams,
             down: Downstream::new(limits.sessions_max),
-            mux: Mux::new(limits.calls_max),
+            mux: Mux::new(&limits),
             fx,
             stage: Stage::Serving,
             bound: None,
@@ -431,7 +433,7 @@ impl Proxy {
     }
 
     fn with_key(&mut self, wire: u64, act: impl FnOnce(&mut Self, Key)) {
-        if let Some(key) = Key::from_wire(wire) {
+        if let Some(key) = Key::from_u64(wire) {
             act(self, key);
         }
     }
@@ -446,7 +448,8 @@ impl Proxy {
         let Some(server) = self.upstreams.get_mut(id) else { return };
         if let Some(link) = server.link.child() {
             // Its input broke. What it has said and still says counts, but it cannot be asked any more.
-            if let Some(child) = link.child.as_mut().filter(|child| child.conn == conn) {
+            if let Some(child) = link.child.as_mut().filter(|child| child.conn == conn && !child.is_closing())
+            {
                 child.stop(&mut self.fx);
             }
             return;

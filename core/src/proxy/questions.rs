@@ -19,7 +19,7 @@ use crate::ledger::Held;
 use crate::log::Level;
 use crate::mcp::Ask;
 use crate::mcp::ask::{self, Refusal};
-use crate::mux::{Origin, Own, Question};
+use crate::mux::{self, Origin, Own, Question};
 use crate::timer::TimerKind;
 use crate::upstream::Phase;
 use crate::upstream::exchange::Job;
@@ -72,7 +72,13 @@ impl Proxy {
             Origin::Client(_) => Some(key),
             Origin::Own(Own::TaskState(parent) | Own::TaskResult(parent)) => Some(*parent),
             Origin::Own(
-                Own::Initialize | Own::List(_) | Own::Ping | Own::SetLevel | Own::Watch | Own::TaskCancel,
+                Own::Initialize
+                | Own::Discover
+                | Own::List(_)
+                | Own::Ping
+                | Own::SetLevel
+                | Own::Watch
+                | Own::TaskCancel,
             ) => None,
         }
     }
@@ -142,6 +148,7 @@ impl Proxy {
             id: Raw::new(envelope.id.map_or(b"null".as_slice(), |span| span.of(text))),
             ask,
             session: cause.session,
+            wire: 0,
             call: cause.call,
             token,
             stream: None,
@@ -149,12 +156,22 @@ impl Proxy {
             timer: None,
         };
         let key = self.mux.ask(question).ok_or_else(ask::too_many)?;
-        let wire = Decimal::new(key.to_wire());
+        let wire = self.down.session(cause.session).and_then(|session| session.question_ids.give(key));
+        let (Some(wire), Some(question)) = (wire, self.mux.question_mut(key)) else {
+            self.mux.take_question(key);
+            return Err(ask::too_many());
+        };
+        question.wire = wire;
+        let number = wire;
+        let wire = Decimal::new(wire.into());
         let params = match ask::question(ask, text, envelope.params, Some(wire.as_bytes()), revision, profile)
         {
             Ok(params) => params,
             Err(refusal) => {
                 self.mux.take_question(key);
+                if let Some(session) = self.down.session(cause.session) {
+                    session.question_ids.free(number);
+                }
                 return Err(refusal);
             }
         };
@@ -175,7 +192,7 @@ impl Proxy {
 
     /// Makes a question known to everything that may end it.
     fn register(&mut self, key: Key, cause: Cause, url: Option<Raw>, message: Vec<u8>) {
-        let timer = self.fx.after(self.fx.limits.ask_wait_ms, TimerKind::Question, key.to_wire());
+        let timer = self.fx.after(self.fx.limits.ask_wait_ms, TimerKind::Question, key.to_u64());
         let Some(question) = self.mux.question_mut(key) else { return };
         question.text = Some(self.fx.ledger.hold(message));
         question.timer = Some(timer);
@@ -211,7 +228,7 @@ impl Proxy {
         if let Some(before) = question.timer.take() {
             self.fx.timers.cancel(before);
         }
-        question.timer = Some(self.fx.after(self.fx.limits.input_ms, TimerKind::Question, key.to_wire()));
+        question.timer = Some(self.fx.after(self.fx.limits.input_ms, TimerKind::Question, key.to_u64()));
         self.down.deliver(&mut self.fx, session, stream, &Pieces::of(&[&text]), Role::Question);
     }
 
@@ -225,11 +242,22 @@ impl Proxy {
         }
     }
 
+    /// The question that a client means by this raw id or progress token.
+    fn question_named(&mut self, session: Key, raw: &[u8]) -> Option<Key> {
+        self.down.session(session)?.question_ids.find(mux::number(raw)?)
+    }
+
     /// A client's answer. Whatever answers no question of this session means nothing (DL-26).
     pub(super) fn on_client_answer(&mut self, session: Key, envelope: &Envelope, text: &[u8]) {
         let raw = envelope.id.map_or(b"null".as_slice(), |span| span.of(text));
-        let Some(key) = self.mux.question_of(session, raw) else { return };
-        let Some(question) = self.close_question(key) else { return };
+        let Some(key) = self.question_named(session, raw) else {
+            let number = mux::number(raw);
+            if let (Some(number), Some(session)) = (number, self.down.session(session)) {
+                session.question_ids.on_late(number);
+            }
+            return;
+        };
+        let Some(question) = self.close_question(key, true) else { return };
         let Some(upstream) = self.upstreams.get_mut(question.upstream) else { return };
         let outcome = envelope.outcome.unwrap_or_default();
         let cuts = [(envelope.id.unwrap_or_default(), question.id.as_bytes())];
@@ -253,7 +281,7 @@ impl Proxy {
     pub(super) fn on_client_progress(&mut self, session: Key, envelope: &Envelope, text: &[u8]) {
         let Some(params) = envelope.params else { return };
         let Ok(Some(token)) = json::member(text, params, "progressToken") else { return };
-        let Some(key) = self.mux.question_of(session, token.of(text)) else { return };
+        let Some(key) = self.question_named(session, token.of(text)) else { return };
         let Some(question) = self.mux.question(key) else { return };
         let Some(theirs) = &question.token else { return };
         let message = Pieces::splice(text, envelope.newlines, &[(token, theirs.as_bytes())]);
@@ -276,14 +304,14 @@ impl Proxy {
 
     /// Takes a question back from the client. Returns it.
     fn withdraw_question(&mut self, key: Key, reason: Option<&str>) -> Option<Question> {
-        let question = self.close_question(key)?;
+        let question = self.close_question(key, false)?;
         // Who cancelled a call may have stopped listening to what belongs to it; who left its stream finds both there.
         let is_over = question.call.is_some_and(|call| self.mux.get(call).is_none());
         let elsewhere = is_over && self.down.is_attached(question.session, question.stream);
         let wanted = question.stream.filter(|_| !elsewhere);
         let stream = self.down.stream_for(question.session, wanted);
         if let Some(stream) = stream.filter(|_| question.text.is_none()) {
-            let text = cancelled(key, reason);
+            let text = cancelled(question.wire, reason);
             let message = Pieces::of(&[text.as_bytes()]);
             self.down.deliver(&mut self.fx, question.session, stream, &message, Role::Question);
         }
@@ -305,7 +333,7 @@ impl Proxy {
         else {
             return;
         };
-        let timer = self.fx.after(self.fx.limits.cancel_grace_ms, TimerKind::Question, orphan.to_wire());
+        let timer = self.fx.after(self.fx.limits.cancel_grace_ms, TimerKind::Question, orphan.to_u64());
         let Some(question) = self.mux.question_mut(orphan) else { return };
         question.timer = Some(timer);
         if let Some(upstream) = self.upstreams.get_mut(question.upstream) {
@@ -349,7 +377,7 @@ impl Proxy {
     }
 
     /// Takes a question out of everything that knows it.
-    fn close_question(&mut self, key: Key) -> Option<Question> {
+    fn close_question(&mut self, key: Key, answered: bool) -> Option<Question> {
         let question = self.mux.take_question(key)?;
         if let Some(timer) = question.timer {
             self.fx.timers.cancel(timer);
@@ -360,6 +388,11 @@ impl Proxy {
         }
         if let Some(session) = self.down.session(question.session) {
             session.questions.retain(|known| *known != key);
+            // One that was never sent has no answer to come.
+            match answered || question.text.is_some() {
+                true => session.question_ids.free(question.wire),
+                false => session.question_ids.owe(question.wire, question.upstream),
+            }
             session.last_used = self.fx.now.mono;
         }
         if let Some(call) = question.call.and_then(|call| self.mux.get_mut(call)) {
@@ -392,9 +425,8 @@ fn message(method: &[u8], wire: &Decimal, params: &[u8]) -> Vec<u8> {
     text
 }
 
-fn cancelled(key: Key, reason: Option<&str>) -> String {
+fn cancelled(id: u32, reason: Option<&str>) -> String {
     let reason = reason.map_or_else(String::new, |reason| format!(",\"reason\":{}", quote(reason)));
-    let id = key.to_wire();
     format!(
         "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{id}{reason}}}}}"
     )

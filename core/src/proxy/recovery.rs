@@ -11,9 +11,9 @@
 //! | anything else | the call fails |
 
 use super::Proxy;
-use super::calls::server_error;
 use super::exchanges::http_link;
 use super::lapses::{Verdict, judge};
+use super::salvage::unfit_outcome;
 use crate::config::HttpKind;
 use crate::fault::{Code, Fault};
 use crate::http::Method as HttpMethod;
@@ -25,6 +25,7 @@ use crate::mux::Origin;
 use crate::timer::TimerKind;
 use crate::upstream::Phase;
 use crate::upstream::exchange::{Exchange, Job, Summary};
+use crate::upstream::spoken;
 
 /// Tries to continue a broken answer stream, or to repeat a refused call, without a sign of life in between.
 const TRIES_MAX: u32 = 5;
@@ -40,13 +41,16 @@ const ANSWER_LOST: &str = "the server lost its session and the answer with it";
 impl Proxy {
     /// A call was answered with an error status.
     pub(super) fn on_refused(&mut self, id: UpstreamId, mut exchange: Box<Exchange>, key: Key, status: u16) {
+        let refusal = self.refusal(id, &exchange);
         let text = std::mem::take(&mut exchange.body);
         let request = exchange.request_body(&self.fx);
         let session = exchange.named_session;
         self.recycle(id, exchange);
         let answer = Envelope::parse(&text, self.fx.limits.json_depth_max).ok();
-        let answer = answer.filter(|answer| answer.outcome.is_some());
-        let named = answer.and_then(|answer| answer.id).and_then(|span| self.mux.find(id, span.of(&text)));
+        // Anything may be written in JSON and have an `error`.
+        let answer = answer.filter(|it| it.outcome.is_some() && unfit_outcome(it, &text).is_none());
+        let named = answer.and_then(|answer| answer.id).and_then(|span| self.call_named(id, span.of(&text)));
+        let is_own = self.mux.get(key).is_some_and(|call| matches!(call.origin, Origin::Own(_)));
         let offers_get = http_link(&mut self.upstreams, id).is_some_and(|link| link.listened);
         let verdict = match judge(status, &text, answer.as_ref()) {
             // A broken answer stream was asked for of a server that may not serve GET at all.
@@ -54,12 +58,23 @@ impl Proxy {
             verdict @ (Verdict::Lost | Verdict::Doubtful | Verdict::Silent) => verdict,
         };
         let is_initialize = self.mux.get(key).is_some_and(|call| call.method == Method::Initialize);
+        let error = answer.and_then(|answer| answer.outcome).filter(|_| is_initialize);
+        if let Some(fault) = error.and_then(|error| spoken::revision(&text, error)) {
+            self.fail(key, &fault);
+            return self.check_gone(id);
+        }
         match answer {
             _ if session.is_some() && verdict == Verdict::Lost => {
                 self.on_session_lost(id, key, session, request, &lost_with(status));
             }
             _ if !is_initialize && verdict == Verdict::Lost && self.answers_on_stream(id) => {
-                self.on_stream_unknown(id, key, request, status);
+                self.on_stream_unknown(id, key, request, refusal);
+            }
+            Some(Envelope { outcome: Some(error), .. }) if named == Some(key) && is_own => {
+                let fault = self.refused_with(id, status, &text, error);
+                self.doubt_after(id, key);
+                self.mux.settle(key);
+                self.fail(key, &fault);
             }
             Some(envelope) if named == Some(key) => {
                 self.doubt_after(id, key);
@@ -67,15 +82,16 @@ impl Proxy {
             }
             _ if is_initialize && is_other_transport(status) => {
                 self.drop_own_calls(id);
-                self.try_other_kind(id, &Fault::peer(Code::UpstreamBroken, status_text(status)));
+                self.try_other_kind(id, &Fault::peer(Code::UpstreamBroken, refusal));
             }
             Some(Envelope { outcome: Some(error), .. }) => {
                 self.doubt_after(id, key);
-                self.fail(key, &server_error(&text, error));
+                let fault = self.refused_with(id, status, &text, error);
+                self.fail(key, &fault);
             }
             _ => {
                 self.doubt_after(id, key);
-                self.fail(key, &Fault::peer(Code::UpstreamBroken, status_text(status)));
+                self.fail(key, &Fault::peer(Code::UpstreamBroken, refusal));
             }
         }
         self.check_gone(id);
@@ -121,8 +137,8 @@ impl Proxy {
     }
 
     /// The server does not know the event stream that this connection is (any more). The call was not executed.
-    fn on_stream_unknown(&mut self, id: UpstreamId, key: Key, request: Vec<u8>, status: u16) {
-        let fault = Fault::environment(Code::UpstreamLost, status_text(status));
+    fn on_stream_unknown(&mut self, id: UpstreamId, key: Key, request: Vec<u8>, refusal: String) {
+        let fault = Fault::environment(Code::UpstreamLost, refusal);
         let Some(call) = self.mux.get_mut(key) else { return };
         call.resumes += 1;
         if call.resumes >= TRIES_MAX || matches!(call.origin, Origin::Own(_)) {
@@ -163,16 +179,22 @@ impl Proxy {
         self.shake_hands(id);
     }
 
-    pub(super) fn on_note_refused(&mut self, id: UpstreamId, summary: &Summary, verdict: Verdict) {
+    pub(super) fn on_note_refused(
+        &mut self,
+        id: UpstreamId,
+        summary: &Summary,
+        refusal: &str,
+        verdict: Verdict,
+    ) {
         let Some(server) = self.upstreams.get(id) else { return };
-        let line = format!("a notification was refused: {}", status_text(summary.status));
+        let line = format!("a notification was refused: {refusal}");
         self.fx.log(Level::Debug, Some(&server.label), line);
         match verdict {
             Verdict::Lost if summary.named_session.is_some() => {
                 self.renew_session(id, summary.named_session, &lost_with(summary.status));
             }
             Verdict::Lost if self.answers_on_stream(id) => {
-                self.lose(id, &Fault::environment(Code::UpstreamLost, status_text(summary.status)));
+                self.lose(id, &Fault::environment(Code::UpstreamLost, refusal.to_owned()));
             }
             Verdict::Lost | Verdict::Doubtful => self.doubt_session(id),
             Verdict::Silent => {}
@@ -182,8 +204,8 @@ impl Proxy {
     /// The event stream of HTTP+SSE cannot be had. Some statuses mean that the server speaks the other transport;
     /// others (credentials, trouble) say nothing about it (UP-04).
     pub(super) fn on_stream_refused(&mut self, id: UpstreamId, exchange: Box<Exchange>, status: u16) {
+        let fault = Fault::peer(Code::UpstreamBroken, self.refusal(id, &exchange));
         self.drop_exchange(id, exchange);
-        let fault = Fault::peer(Code::UpstreamBroken, status_text(status));
         if is_other_transport(status) || (200..300).contains(&status) {
             self.try_other_kind(id, &fault);
         } else {
@@ -271,7 +293,7 @@ impl Proxy {
         call.event_id = event_id.or_else(|| call.event_id.take());
         call.resumes += 1;
         if call.event_id.is_some() && call.resumes <= TRIES_MAX {
-            self.fx.after(wait, TimerKind::Resume, key.to_wire());
+            self.fx.after(wait, TimerKind::Resume, key.to_u64());
         } else {
             self.give_up_call(
                 key,
@@ -356,13 +378,4 @@ fn lost_with(status: u16) -> String {
 
 fn broke(fault: &Fault) -> Fault {
     Fault::environment(Code::UpstreamLost, format!("the connection to the server broke: {fault}"))
-}
-
-pub(super) fn status_text(status: u16) -> String {
-    let hint = match status {
-        401 | 403 => ": it wants a credential (see `headers`)",
-        404 => ": there is no MCP endpoint at this URL",
-        _ => "",
-    };
-    format!("the server answered HTTP {status}{hint}")
 }

@@ -25,6 +25,7 @@ use crate::mcp::Method;
 use crate::mcp::ask::Refusal;
 use crate::mux::Origin;
 use crate::upstream::Upstream;
+use crate::upstream::escape::plain;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -127,7 +128,7 @@ impl Proxy {
         let found = Salvage::of(text);
         let raw = found.id.map(|span| span.of(text));
         let key = match raw {
-            Some(raw) => self.mux.find(id, raw),
+            Some(raw) => self.call_named(id, raw),
             // On the stream of a call it can only be the answer to that.
             None => call,
         };
@@ -196,7 +197,7 @@ impl Proxy {
 const REPLACED_BYTES_MAX: usize = 64 * 1024;
 
 /// The outcome of an answer, if it is not of the form that MCP knows: an object, of an error with code and message.
-fn unfit_outcome<'a>(envelope: &Envelope, text: &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn unfit_outcome<'a>(envelope: &Envelope, text: &'a [u8]) -> Option<&'a [u8]> {
     let outcome = envelope.outcome?;
     let said = outcome.of(text);
     let fits = said.first() == Some(&b'{')
@@ -219,7 +220,7 @@ fn skip(fx: &mut Effects, server: &mut Upstream, text: &[u8], fault: &Fault) {
     }
     // Text that may be a piece of a message is not shown: it could hold anything.
     let looks_like_json = text.iter().any(|byte| matches!(byte, b'"' | b'{'));
-    let shown = if looks_like_json { String::new() } else { format!(": {}", Fault::quoted(text)) };
+    let shown = if looks_like_json { String::new() } else { format!(": {}", Fault::quoted(&plain(text))) };
     let line = format!("{} bytes of output are no message and were skipped{shown}", text.len());
     fx.log(Level::Debug, Some(&server.label), fault.to_string());
     fx.log(Level::Info, Some(&server.label), line);

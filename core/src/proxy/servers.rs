@@ -15,6 +15,7 @@ use crate::upstream::Phase;
 use crate::upstream::exchange::Job;
 use crate::upstream::link::Link;
 use crate::upstream::peer::Peer;
+use crate::upstream::spoken;
 use crate::upstream::tenants::Tenancy;
 
 /// What of a server is lost.
@@ -36,12 +37,14 @@ impl Proxy {
         self.fx.log(Level::Debug, Some(&server.label), "Connecting");
         server.disarm(&mut self.fx);
         server.begin(&self.fx);
+        let home = server.home;
         match &mut server.link {
             Link::Child(link) => {
                 // While the old child is still ending, its exit starts the new one.
                 if !link.start(&mut self.fx, id) {
                     return;
                 }
+                self.mux.forgive(id, home);
                 server.health.on_start();
                 server.enter(&self.fx, Phase::Starting);
                 let ms = server.startup_left_ms(&self.fx);
@@ -49,6 +52,7 @@ impl Proxy {
             }
             Link::Http(link) => match link.kind {
                 HttpKind::Sse => {
+                    self.mux.forgive(id, home);
                     link.ask(&mut self.fx, Job::Stream, HttpMethod::Get, None);
                     server.health.on_start();
                     server.enter(&self.fx, Phase::Starting);
@@ -56,6 +60,7 @@ impl Proxy {
                     server.arm(&mut self.fx, |limits| limits.endpoint_ms.min(ms), TimerKind::Handshake);
                 }
                 HttpKind::Streamable => {
+                    self.mux.forgive(id, home);
                     server.health.on_start();
                     self.shake_hands(id);
                 }
@@ -139,6 +144,12 @@ impl Proxy {
                 Ok(peer) => self.on_initialized(id, peer),
                 Err(fault) => self.lose(id, &fault),
             },
+            Own::Discover => {
+                let refusal = self.server(id).and_then(|server| server.refusal.take());
+                if let Some(fault) = spoken::discovered(text, result).or(refusal) {
+                    self.lose(id, &fault);
+                }
+            }
             Own::List(kind) => self.on_list_page(id, kind, key, text, result),
             Own::Ping => {
                 if let Some(before) = self.server(id).and_then(|server| server.pulse.answered_well(key)) {
@@ -154,7 +165,12 @@ impl Proxy {
     pub(super) fn on_own_failed(&mut self, id: UpstreamId, own: Own, key: Key, fault: &Fault) {
         match own {
             Own::Initialize if self.refuses_new_session(id, fault) => self.lose_session(id, fault),
-            Own::Initialize => self.lose(id, fault),
+            Own::Initialize => self.on_handshake_refused(id, fault),
+            Own::Discover => {
+                let refusal = self.server(id).and_then(|server| server.refusal.take());
+                let refusal = refusal.filter(|_| fault.code != Code::UpstreamRevision);
+                self.lose(id, refusal.as_ref().unwrap_or(fault));
+            }
             Own::List(kind) => {
                 let Some(server) = self.upstreams.get_mut(id) else { return };
                 // A capability that was declared for the other list of resources, say.
@@ -198,6 +214,27 @@ impl Proxy {
             return false;
         };
         server.link.http().is_some_and(|link| link.kind == HttpKind::Streamable)
+    }
+
+    /// A server that refuses `initialize` with an error may only speak revisions that have none. It is asked, so that
+    /// somebody is told.
+    fn on_handshake_refused(&mut self, id: UpstreamId, fault: &Fault) {
+        let answered = matches!(fault.code, Code::UpstreamError | Code::MethodNotFound);
+        let params = self.discover_params();
+        let asked = answered && self.submit_own(id, Own::Discover, "server/discover", &params).is_some();
+        match self.server(id) {
+            Some(server) if asked => server.refusal = Some(fault.clone()),
+            _ => self.lose(id, fault),
+        }
+    }
+
+    fn discover_params(&self) -> String {
+        let key = "io.modelcontextprotocol";
+        format!(
+            ",\"params\":{{\"_meta\":{{\"{key}/protocolVersion\":\"2026-07-28\",\"{key}/clientInfo\":{{\"name\":{},\"version\":{}}},\"{key}/clientCapabilities\":{{}}}}}}",
+            quote(&self.config.name),
+            quote(&self.config.version),
+        )
     }
 
     fn on_initialized(&mut self, id: UpstreamId, peer: Peer) {
@@ -268,6 +305,9 @@ impl Proxy {
             return;
         }
         let was_up = server.phase == Phase::Ready;
+        if fault.code == Code::UpstreamRevision {
+            server.despair(&self.fx);
+        }
         let backoff = server.next_backoff(&mut self.fx);
         let (first, label) = (!server.was_tried, server.label.clone());
         let panics = server.config.options.panic_if_invalid && !server.was_ready;
@@ -368,7 +408,7 @@ impl Proxy {
             if let Some(timer) = call.timer.take() {
                 self.fx.timers.cancel(timer);
             }
-            call.timer = Some(self.fx.after(self.fx.limits.queue_ms, TimerKind::Call, key.to_wire()));
+            call.timer = Some(self.fx.after(self.fx.limits.queue_ms, TimerKind::Call, key.to_u64()));
         }
     }
 
@@ -424,6 +464,10 @@ impl Proxy {
             self.cancel_upstream(open, None);
             self.tell_pulse(id, before);
         }
+        if self.is_frozen(id) {
+            let fault = Fault::environment(Code::UpstreamTimeout, "it answers neither calls nor pings");
+            return self.lose(id, &fault);
+        }
         let Some(server) = self.upstreams.get_mut(id) else { return };
         if server.is_dead(&self.fx) {
             return self.lose(id, &Fault::environment(Code::UpstreamTimeout, "it answers no ping"));
@@ -433,6 +477,24 @@ impl Proxy {
         if let Some(server) = self.server(id) {
             server.pulse.sent(ping);
         }
+    }
+
+    /// Whether it misses its pings and answers none of several calls, though others still run. Only looked at when a ping
+    /// is due.
+    fn is_frozen(&self, id: UpstreamId) -> bool {
+        let Some(server) = self.upstreams.get(id) else { return false };
+        let limits = &self.fx.limits;
+        // A question to a client may be what it waits for.
+        if server.pulse.missed() < limits.ping_failures_max || !server.tenants.questions.is_empty() {
+            return false;
+        }
+        let calls = self.mux.of_upstream(id);
+        let running = calls.iter().filter_map(|key| self.mux.get(*key)).filter(|call| call.waiting.is_none());
+        let open = running.filter_map(|call| {
+            let origin = call.origin.client()?;
+            Some((call.started, self.down.is_attached(origin.session, Some(origin.stream))))
+        });
+        server.pulse.is_frozen(limits.given_up_calls_max, open)
     }
 
     pub(super) fn on_ping_answered(&mut self, id: UpstreamId, key: Key) {
@@ -473,7 +535,8 @@ impl Proxy {
         if let Some(child) = link.child.take() {
             child.exited(&mut self.fx);
         }
-        link.pipes = None;
+        self.on_stderr_end(id);
+        let Some(server) = self.upstreams.get_mut(id) else { return };
         match server.phase {
             Phase::Down | Phase::Asleep => {
                 server.health.on_end(&fault.detail);
@@ -489,6 +552,9 @@ impl Proxy {
     pub(super) fn on_child_timer(&mut self, id: UpstreamId) {
         let Some(server) = self.upstreams.get_mut(id) else { return };
         let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) else { return };
+        if child.is_closing() {
+            return self.lose(id, &Fault::environment(Code::UpstreamLost, "it closed its output"));
+        }
         if !child.escalate(&mut self.fx) {
             let conn = child.conn;
             self.fx.log(Level::Error, Some(&server.label), "the process cannot be killed, giving it up");

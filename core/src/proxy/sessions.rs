@@ -15,6 +15,7 @@ use crate::fault::{Code, Fault};
 use crate::http::RequestHead;
 use crate::id::{Key, UpstreamId};
 use crate::mcp::Revision;
+use crate::short_id::ShortIds;
 use crate::upstream::Upstream;
 use crate::view::View;
 
@@ -57,7 +58,11 @@ impl Proxy {
     /// Opens a session, at the price of the one that idled longest when there are too many.
     pub(super) fn new_session(&mut self, transport: Transport, entry: Admitted) -> Result<Key, Fault> {
         let ledger = self.fx.ledger.clone();
-        let make = |token| Session::new(&ledger, token, transport, entry.view, entry.principal);
+        let (id_max, owed_max) = (self.fx.limits.call_id_max, self.fx.limits.owed_ids_max);
+        let make = |token| {
+            let ids = ShortIds::new(id_max, owed_max);
+            Session::new(&ledger, ids, token, transport, entry.view, entry.principal)
+        };
         if let Some(key) = self.down.open_session(&mut self.fx, make) {
             return Ok(key);
         }

@@ -140,7 +140,7 @@ impl Proxy {
                 return Err(Fault::local(Code::Overloaded, "too many lists of this session are asked for"));
             }
             if session.waiting_lists.is_empty() {
-                self.fx.after(self.fx.limits.lists_ms, TimerKind::Lists, key.to_wire());
+                self.fx.after(self.fx.limits.lists_ms, TimerKind::Lists, key.to_u64());
             }
             let id = envelope.id.map_or(b"".as_slice(), |span| span.of(text));
             session.waiting_lists.push(WaitingList::new(&self.fx, kind, number, id));

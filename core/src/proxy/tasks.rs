@@ -60,7 +60,7 @@ impl Proxy {
                 &Fault::environment(Code::UpstreamLost, "the result of a task could not be asked for"),
             );
         } else {
-            self.fx.after(poll_ms, TimerKind::TaskPoll, key.to_wire());
+            self.fx.after(poll_ms, TimerKind::TaskPoll, key.to_u64());
         }
         true
     }
@@ -79,7 +79,7 @@ impl Proxy {
                 *asked = now;
             }
         }
-        self.fx.after(poll_ms, TimerKind::TaskPoll, key.to_wire());
+        self.fx.after(poll_ms, TimerKind::TaskPoll, key.to_u64());
     }
 
     /// A server says how a task is: it is alive, and that is all that matters here.

@@ -1,6 +1,7 @@
 //! A child process from spawn to exit.
 //!
 //! ```text
+//!    ┌─ it closes its output ─▶ Closing ─ wait ─┐
 //! Running ──stop──▶ stdin closed ──wait──▶ TERM to its group ──wait──▶ KILL to its group ──wait──▶ given up
 //! ```
 //!
@@ -24,6 +25,8 @@ pub(crate) struct Child {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Running,
+    /// It has closed its output: as a rule it is about to exit, and then its exit code says more.
+    Closing,
     InputClosed,
     Terminated,
     Killed,
@@ -43,28 +46,41 @@ impl Child {
 
     /// Starts the end. What is queued for its stdin is still written.
     pub(crate) fn stop(&mut self, fx: &mut Effects) {
-        if self.stage == Stage::Running {
+        if matches!(self.stage, Stage::Running | Stage::Closing) {
             self.stage = Stage::InputClosed;
             fx.shutdown(self.conn);
-            self.arm(fx);
+            self.arm(fx, fx.limits.child_stop_ms);
         }
+    }
+
+    /// It will say nothing more: its exit is awaited for a moment.
+    pub(crate) fn await_exit(&mut self, fx: &mut Effects) {
+        if matches!(self.stage, Stage::Running | Stage::InputClosed) {
+            self.stage = Stage::Closing;
+            self.arm(fx, fx.limits.exit_wait_ms);
+        }
+    }
+
+    /// Whether its exit is awaited.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.stage == Stage::Closing
     }
 
     /// The time for the present step is over: the next, firmer one. Returns false when even KILL did not help.
     pub(crate) fn escalate(&mut self, fx: &mut Effects) -> bool {
         let conn = self.conn;
         match self.stage {
-            Stage::Running => {}
+            Stage::Running | Stage::Closing => {}
             Stage::Killed => return false,
             Stage::InputClosed => {
                 self.stage = Stage::Terminated;
                 fx.output(Output::Signal { conn, signal: Signal::Terminate });
-                self.arm(fx);
+                self.arm(fx, fx.limits.child_stop_ms);
             }
             Stage::Terminated => {
                 self.stage = Stage::Killed;
                 fx.output(Output::Signal { conn, signal: Signal::Kill });
-                self.arm(fx);
+                self.arm(fx, fx.limits.child_stop_ms);
             }
         }
         true
@@ -86,10 +102,10 @@ impl Child {
         fx.forget(self.conn);
     }
 
-    fn arm(&mut self, fx: &mut Effects) {
+    fn arm(&mut self, fx: &mut Effects, ms: u64) {
         if let Some(timer) = self.timer.take() {
             fx.timers.cancel(timer);
         }
-        self.timer = Some(fx.after(fx.limits.child_stop_ms, TimerKind::ChildStop, self.conn.0));
+        self.timer = Some(fx.after(ms, TimerKind::ChildStop, self.conn.0));
     }
 }

@@ -209,6 +209,18 @@ impl HttpLink {
         self.listened |= named_session.is_none() || self.is_present(named_session);
     }
 
+    /// Words of the server without what the configuration and the session keep secret, which it may repeat.
+    pub(crate) fn without_secrets(&self, said: String) -> String {
+        let query = self.get_at.target.split_once('?').map(|(_, query)| query);
+        let values = self.headers.iter().map(|(_, value)| value.expose().as_str());
+        // `Bearer x`: the server may repeat the x alone.
+        let words = values.flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)]);
+        let secrets = words.chain(query).chain(self.session.as_deref());
+        secrets
+            .filter(|secret| secret.len() >= SECRET_BYTES_MIN)
+            .fold(said, |said, secret| said.replace(secret, "***"))
+    }
+
     /// The connection that is busy with this job.
     pub(crate) fn find(&mut self, job: Job) -> Option<&mut Exchange> {
         self.exchanges.values_mut().find(|exchange| exchange.job == job).map(|exchange| &mut **exchange)
@@ -539,6 +551,9 @@ impl HttpLink {
         unsent
     }
 }
+
+/// Values of headers that are shorter keep no secret.
+const SECRET_BYTES_MIN: usize = 6;
 
 /// Headers that a configuration cannot set, because their value belongs to the protocol.
 const OWN_HEADERS: [&str; 7] = [

@@ -4,6 +4,7 @@
 //! reading part out, works on it, and puts it back.
 
 use super::child::Child;
+use super::escape::Escapes;
 use super::exchange::Job;
 use super::http::HttpLink;
 use crate::config::Transport;
@@ -41,6 +42,7 @@ pub(crate) struct ChildLink {
 pub(crate) struct Pipes {
     pub(crate) stdout: LineDecoder,
     pub(crate) stderr: LineDecoder,
+    escapes: Escapes,
     charge: Charge,
 }
 
@@ -55,7 +57,22 @@ impl Pipes {
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        self.stdout.capacity().saturating_add(self.stderr.capacity())
+        let stderr = self.stderr.capacity().saturating_add(self.escapes.capacity());
+        self.stdout.capacity().saturating_add(stderr)
+    }
+
+    /// Takes what came from stderr, without escape sequences.
+    pub(crate) fn push_stderr(&mut self, bytes: &[u8]) {
+        let mut text = Vec::with_capacity(bytes.len());
+        self.escapes.strip(bytes, &mut text);
+        self.stderr.push(&text);
+    }
+
+    /// Nothing more will come from stderr.
+    pub(crate) fn end_stderr(&mut self) {
+        let mut text = Vec::new();
+        self.escapes.finish(&mut text);
+        self.stderr.push(&text);
     }
 }
 
@@ -105,6 +122,14 @@ impl Link {
         };
     }
 
+    /// Whether something can be sent: not to a child that ends.
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Self::Child(link) => link.child.as_ref().is_some_and(Child::is_running),
+            Self::Http(_) => true,
+        }
+    }
+
     pub(crate) fn http(&mut self) -> Option<&mut HttpLink> {
         match self {
             Self::Http(link) => Some(link),
@@ -132,6 +157,7 @@ impl ChildLink {
         self.pipes = Some(Box::new(Pipes {
             stdout: LineDecoder::new(fx.limits.message_bytes_max),
             stderr: LineDecoder::new(fx.limits.stderr_line_bytes_max),
+            escapes: Escapes::default(),
             charge: fx.ledger.open(),
         }));
         true

@@ -13,6 +13,7 @@
 //! | [`child`] | a process from spawn to exit: stdin closed, TERM, KILL |
 //! | [`cookies`] | what a server wants to be told again |
 //! | [`health`] | how it stands, and what went wrong last |
+//! | [`escape`] | colours, links and the like, taken out of what the server prints |
 //! | [`exchange`] | one HTTP connection and what it is busy with |
 //! | [`http`] | all connections to a server behind HTTP |
 //! | [`link`] | how messages get to the server: a child, or HTTP in one of its two shapes |
@@ -21,6 +22,7 @@
 //! | [`pulse`] | whether it lives, by pings and by what else it says |
 //! | [`redirect`] | where a server that redirects is |
 //! | [`running`] | which calls run, to tell whose something is that the server says on its own |
+//! | [`spoken`] | which revisions it speaks, if none of ours |
 //! | [`tenants`] | whom the connection serves, and what they want of it |
 //! | [`upstreams`] | all connections to servers |
 //!
@@ -30,6 +32,7 @@
 
 pub(crate) mod child;
 pub(crate) mod cookies;
+pub(crate) mod escape;
 pub(crate) mod exchange;
 pub(crate) mod health;
 pub(crate) mod http;
@@ -39,6 +42,7 @@ pub(crate) mod peer;
 pub(crate) mod pulse;
 pub(crate) mod redirect;
 pub(crate) mod running;
+pub(crate) mod spoken;
 pub(crate) mod tenants;
 pub(crate) mod upstreams;
 
@@ -103,6 +107,8 @@ pub(crate) struct Upstream {
     pub(crate) readings: [Option<(Key, Reading)>; ListKind::COUNT],
     /// Lists that changed while they were being read.
     pub(crate) stale: [bool; ListKind::COUNT],
+    /// Why it refused the handshake, while it is asked which revisions it speaks.
+    pub(crate) refusal: Option<Fault>,
     pub(crate) refresh: Option<Timer>,
     /// When it has been away too long to stay on lists.
     pub(crate) away: Option<Timer>,
@@ -186,6 +192,7 @@ impl Upstream {
             was_tried: false,
             readings: [const { None }; ListKind::COUNT],
             stale: [false; ListKind::COUNT],
+            refusal: None,
             refresh: None,
             away: None,
             idle: None,
@@ -262,6 +269,11 @@ impl Upstream {
         self.start_by.ms_since(fx.mono())
     }
 
+    /// Trying again soon is of no use.
+    pub(crate) fn despair(&mut self, fx: &Effects) {
+        self.attempts = self.attempts.max(fx.limits.suspend_failures);
+    }
+
     /// Whether so many tries have failed one after the other that it is left alone for a while.
     pub(crate) fn is_suspended(&self, fx: &Effects) -> bool {
         self.attempts >= fx.limits.suspend_failures
@@ -290,7 +302,7 @@ impl Upstream {
         message: &Pieces<'_>,
     ) -> Result<bool, Fault> {
         self.used_at = fx.mono();
-        if self.phase == Phase::Ready && self.admits(asks) {
+        if self.phase == Phase::Ready && self.link.is_open() && self.admits(asks) {
             self.link.send_call(fx, call, message)?;
             self.entered(call, asks);
             return Ok(true);

@@ -1,5 +1,6 @@
 //! What a server said of itself in the handshake.
 
+use super::spoken::unsupported;
 use crate::fault::{Code, Fault};
 use crate::json::scan::each_member;
 use crate::json::{self, Pieces, Span};
@@ -77,9 +78,10 @@ impl Peer {
         let [version, capabilities, instructions, info, meta] = json::members(text, result, names)?;
         let version = version.and_then(|span| json::unquote(span.of(text))).unwrap_or_default();
         let Some(revision) = Revision::from_name(&version) else {
-            let detail =
-                format!("the server speaks protocol revision `{}`", Fault::quoted(version.as_bytes()));
-            return Err(Fault::peer(Code::UpstreamBroken, detail + ", which is not supported"));
+            if version.is_empty() {
+                return Err(Fault::peer(Code::UpstreamBroken, "the server names no protocol revision"));
+            }
+            return Err(unsupported(&Fault::quoted(version.as_bytes())));
         };
         let capabilities = capabilities.unwrap_or_default();
         let names = ["tools", "prompts", "resources", "completions", "logging", "tasks"];
@@ -230,8 +232,9 @@ mod tests {
 
     #[test]
     fn an_unknown_revision_is_refused() {
-        for text in [r#"{"protocolVersion":"2099-01-01","capabilities":{}}"#, r#"{"capabilities":{}}"#, "{}"]
-        {
+        let unknown = r#"{"protocolVersion":"2099-01-01","capabilities":{}}"#;
+        assert_eq!(parse(unknown), Err(Code::UpstreamRevision));
+        for text in [r#"{"capabilities":{}}"#, "{}"] {
             assert_eq!(parse(text), Err(Code::UpstreamBroken), "{text}");
         }
     }

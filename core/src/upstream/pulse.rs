@@ -9,6 +9,9 @@
 //! over one connection and nothing at all comes over its event stream, not even a comment, then that stream is half-open.
 //!
 //! An error is an answer as well, but no sign of life from a server that gave proper answers before.
+//! While calls run, silence means something when several in a row were given up without a word, whether or not a ping was
+//! ever answered: what was there before all of them and is still waited for may be what it works on, but what came after
+//! is not.
 //!
 //! Left out: refusals by whatever stands before a server (a bare 502, say) are no answers; who hears one does not call it.
 
@@ -36,6 +39,9 @@ pub(crate) struct Pulse {
     doubted: bool,
     /// When a ping was last sent for that reason.
     doubted_at: Option<Mono>,
+    /// Calls that were given up one after the other since it said something, and when the first of them began.
+    given_up: u32,
+    given_up_since: Option<Mono>,
 }
 
 impl Pulse {
@@ -44,6 +50,8 @@ impl Pulse {
         self.missed = 0;
         self.doubted = false;
         self.forget();
+        self.given_up = 0;
+        self.given_up_since = None;
     }
 
     /// Something was refused. Returns whether a ping is to tell what it means: not if one is open, or was sent a
@@ -98,6 +106,32 @@ impl Pulse {
     /// The server sent a message. On the way of every message.
     pub(crate) fn spoke(&mut self) {
         self.spoke = true;
+        self.given_up = 0;
+        self.given_up_since = None;
+    }
+
+    /// A call that it had been handed ended without an answer: cancelled, or out of time.
+    pub(crate) fn gave_up(&mut self, began: Mono) {
+        self.given_up = self.given_up.saturating_add(1);
+        self.given_up_since = Some(self.given_up_since.map_or(began, |since| since.min(began)));
+    }
+
+    /// Whether so many calls in a row say that it is frozen. `open` are those that still run: when they began, and
+    /// whether anybody waits for their answer. One that somebody waits for and that was there before the others may be
+    /// what keeps it from them.
+    pub(crate) fn is_frozen(&self, calls_max: u32, open: impl Iterator<Item = (Mono, bool)>) -> bool {
+        let mut lost =
+            Self { given_up: self.given_up, given_up_since: self.given_up_since, ..Self::default() };
+        let mut first_awaited = None;
+        for (began, awaited) in open {
+            if awaited {
+                first_awaited = Some(first_awaited.map_or(began, |first: Mono| first.min(began)));
+            } else {
+                lost.gave_up(began);
+            }
+        }
+        let younger = |first: Mono| lost.given_up_since.is_some_and(|since| first > since);
+        lost.given_up >= calls_max && first_awaited.is_none_or(younger)
     }
 
     /// Bytes came over an event stream.
@@ -137,7 +171,7 @@ mod tests {
     use super::*;
 
     fn key(n: u64) -> Key {
-        Key::from_wire((1 << 24) | n).unwrap()
+        Key::from_u64((1 << 24) | n).unwrap()
     }
 
     fn answering() -> Pulse {
@@ -209,6 +243,26 @@ mod tests {
         assert!(!Pulse::default().is_telling(false, true));
         assert!(answering().is_telling(false, false));
         assert!(!answering().is_telling(true, false));
+    }
+
+    #[test]
+    fn calls_given_up_in_a_row_say_that_it_is_frozen_unless_an_older_one_is_awaited() {
+        // limit: given_up_calls_max
+        let at = |ms: u64| Mono::default().plus_ms(ms);
+        let mut pulse = Pulse::default();
+        [10, 20].into_iter().for_each(|ms| pulse.gave_up(at(ms)));
+        assert!(!pulse.is_frozen(3, [].into_iter()), "two are not enough");
+        assert!(pulse.is_frozen(3, [(at(30), false)].into_iter()), "nobody waits for the third");
+        pulse.gave_up(at(30));
+        assert!(pulse.is_frozen(3, [(at(40), true), (at(50), true)].into_iter()));
+        assert!(!pulse.is_frozen(3, [(at(40), true), (at(5), true)].into_iter()), "it may work on that one");
+        assert!(!pulse.is_frozen(3, [(at(10), true)].into_iter()));
+        assert!(pulse.is_frozen(3, [(at(5), false), (at(10), true)].into_iter()));
+        pulse.spoke();
+        assert!(!pulse.is_frozen(3, [(at(40), false)].into_iter()));
+        [10, 20, 30].into_iter().for_each(|ms| pulse.gave_up(at(ms)));
+        pulse.begin();
+        assert!(!pulse.is_frozen(1, [].into_iter()));
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Running {
             self.session = Some(session);
         }
         self.count = self.count.saturating_add(1);
-        self.keys ^= call.to_wire();
+        self.keys ^= call.to_u64();
     }
 
     /// A call that had begun ends.
@@ -57,7 +57,7 @@ impl Running {
             return;
         }
         self.count = self.count.saturating_sub(1);
-        self.keys ^= call.to_wire();
+        self.keys ^= call.to_u64();
         self.settle();
     }
 
@@ -113,7 +113,7 @@ impl Running {
     }
 
     fn single(&self) -> Option<Key> {
-        Key::from_wire(self.keys).filter(|_| self.count == 1)
+        Key::from_u64(self.keys).filter(|_| self.count == 1)
     }
 
     /// Whether words of nobody in particular can only be meant for this session, which is that of the calls that may
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     fn key(n: u64) -> Key {
-        Key::from_wire((1 << 24) | n).unwrap()
+        Key::from_u64((1 << 24) | n).unwrap()
     }
 
     #[test]

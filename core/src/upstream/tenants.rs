@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     fn key(n: u64) -> Key {
-        Key::from_wire((1 << 24) | n).unwrap()
+        Key::from_u64((1 << 24) | n).unwrap()
     }
 
     fn tenants() -> Tenants {

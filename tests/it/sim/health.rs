@@ -185,7 +185,7 @@ fn a_crash_is_told_with_its_last_words_and_since_when() {
         assert_ne!(lost["since"], up);
         let message = lost["lastError"]["message"].as_str().unwrap();
         assert!(message.contains("it exited with code 7"), "{message}");
-        assert_eq!(lost["lastError"]["stderr"], json!(["Traceback", "  boom [31mred"]));
+        assert_eq!(lost["lastError"]["stderr"], json!(["Traceback", "  boom red"]));
         assert_eq!(lost["lastError"]["at"], lost["since"]);
         let waits = w.start_call(c, "echo", json!({"text": "again"}));
         assert_eq!(w.text(waits), "again");

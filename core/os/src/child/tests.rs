@@ -52,6 +52,12 @@ fn a_failed_start_names_what_is_missing() {
     let error = command(&spec).spawn().unwrap_err();
     assert_eq!(explain(&spec, &error), "cannot start `/nowhere/server`: No such file or directory");
     spec.command = "sh".to_owned();
+    // FT-107
+    spec.command = "sh -c true".to_owned();
+    let error = command(&spec).spawn().unwrap_err();
+    let said = explain(&spec, &error);
+    assert!(said.starts_with("cannot start `sh …`: ") && said.contains("arguments go into `args`"), "{said}");
+    spec.command = "sh".to_owned();
     spec.cwd = Some("/nowhere".to_owned());
     let error = command(&spec).spawn().unwrap_err();
     assert_eq!(explain(&spec, &error), "cannot start `sh`: no working directory `/nowhere`");
