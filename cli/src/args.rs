@@ -76,6 +76,8 @@ pub(crate) enum Action {
         url: String,
         /// Whether to skip the check of its certificate.
         insecure: bool,
+        /// Whether to see if answers that take long arrive.
+        long: bool,
         /// The server that is looked at.
         server: Option<String>,
     },
@@ -306,6 +308,8 @@ struct Raw {
     force: bool,
     #[argh(option, long = "for", description = "which client")]
     client: Option<Client>,
+    #[argh(option, description = "wait for long answers")]
+    long: bool,
     #[argh(option, description = "which server")]
     server: Option<String>,
     #[argh(option, description = "what it runs on")]
@@ -458,7 +462,9 @@ fn check(raw: Raw, given: &Given, command: Option<Command>) -> Result<Args, Exit
     let action = match command {
         Some(Command::ClientConfig) => Action::ClientConfig { load, client, server },
         Some(Command::HashPassword) => Action::HashPassword,
-        Some(Command::OAuthDoctor { url }) => Action::OAuthDoctor { url, insecure: raw.insecure, server },
+        Some(Command::OAuthDoctor { url }) => {
+            Action::OAuthDoctor { url, insecure: raw.insecure, long: raw.long, server }
+        }
         None if raw.demo => Action::Demo,
         None if raw.check => Action::Check { load, tools: raw.tools },
         None if raw.eject_templates || to.is_some() => Action::Eject { load, to, force },

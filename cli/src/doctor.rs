@@ -3,7 +3,7 @@
 //! ```text
 //! address → initialize without a token → challenge → metadata of the server
 //!   → metadata of the authorization server → further well-known addresses → preflights
-//!   → registration → login page → errors of the token endpoint → streams
+//!   → registration → login page → errors of the token endpoint → what stands in front
 //! ```
 //!
 //! Invariants: the judgement (a module each: answers in, findings out) knows no network, the walk here knows no
@@ -29,19 +29,22 @@ mod cors;
 mod finding;
 mod front;
 mod html;
+mod mend;
 mod metadata;
 mod net;
 mod page;
+mod probe;
 mod registration;
 mod token;
 
 /// Examines the address that a user has typed into a client, or that of a server below it. Fails when a client would.
-pub(crate) fn run(url: &str, insecure: bool, server: Option<&str>) -> ExitCode {
+/// `long` takes 20 s more to see whether answers that take long arrive.
+pub(crate) fn run(url: &str, insecure: bool, long: bool, server: Option<&str>) -> ExitCode {
     let below = server.map(|server| format!("{}/{server}/mcp", url.trim_end_matches('/')));
     let url = below.as_deref().unwrap_or(url);
     let mut out = std::io::stdout().lock();
     let passed = match extra_roots() {
-        Ok(extra_roots) => examine(url, &Net { insecure, extra_roots }, &mut out),
+        Ok(extra_roots) => examine(url, &Net { insecure, extra_roots }, long, &mut out),
         Err(reason) => {
             let mut report = Report::new(&mut out);
             report.add(&Finding::fail(reason, "Correct the variable SSL_CERT_FILE or unset it."));
@@ -52,15 +55,16 @@ pub(crate) fn run(url: &str, insecure: bool, server: Option<&str>) -> ExitCode {
 }
 
 /// Walks and writes the report. True when nothing failed.
-fn examine(url: &str, net: &Net, out: &mut dyn Write) -> bool {
+fn examine(url: &str, net: &Net, long: bool, out: &mut dyn Write) -> bool {
     let mut report = Report::new(out);
-    let complete = Walk { net, report: &mut report }.all(url).is_some();
+    let complete = Walk { net, long, report: &mut report }.all(url).is_some();
     report.verdict(complete)
 }
 
 /// The way of one client.
 struct Walk<'a, 'r> {
     net: &'a Net,
+    long: bool,
     report: &'a mut Report<'r>,
 }
 
@@ -77,7 +81,8 @@ impl Walk<'_, '_> {
         let client = self.register(&endpoints);
         let signed_in = self.login_pages(&endpoints, client.as_deref(), &resource);
         self.token_errors(&endpoints, client.as_deref());
-        self.report.add(&front::streams(front.as_ref()));
+        self.report.add(&front::named(front.as_ref()));
+        self.what_stands_in_front(&issuer, url.as_ref(), front.is_some());
         signed_in
     }
 
@@ -256,6 +261,34 @@ impl Walk<'_, '_> {
     }
 }
 
+impl Walk<'_, '_> {
+    /// Looks at what it does to streams, paths, header fields and large requests.
+    fn what_stands_in_front(&mut self, issuer: &str, server: Option<&Url>, shows_itself: bool) {
+        let Ok(issuer) = Url::parse(issuer) else { return };
+        let place = |page: &str, seconds: u64| {
+            let path = format!("{}{page}?seconds={seconds}", without_slash(issuer.path()));
+            Url::parse(&format!("{}{path}", issuer.origin())).ok()
+        };
+        // The proxy itself speaks plain HTTP.
+        let may_be_direct = !shows_itself && !issuer.is_secure() && address::is_loopback(&issuer);
+        let seconds = if self.long { LONG_SECONDS } else { 1 };
+        if let Some(url) = place(probe::PAGE, seconds) {
+            let watched = self.net.watch(&url, &probe::FIELDS, seconds);
+            let findings = probe::page(&watched, &url, seconds, may_be_direct);
+            findings.iter().for_each(|finding| self.report.add(finding));
+        }
+        if let Some(url) = place(probe::ODD_PAGE, 0) {
+            let watched = self.net.watch(&url, &[("Accept", "text/event-stream")], 0);
+            probe::odd_page(&watched, &url).iter().for_each(|finding| self.report.add(finding));
+        }
+        if let Some(server) = server {
+            let body = " ".repeat(probe::LONG_BODY_BYTES);
+            let finding = probe::long_body(&self.net.post(server, JSON, &body));
+            self.report.add(&finding);
+        }
+    }
+}
+
 /// What the first request has given.
 struct Start {
     /// The address of a server; `None` when it is only the base.
@@ -268,6 +301,9 @@ struct Start {
 const JSON: &str = "application/json";
 
 const SERVER_METADATA: &str = "oauth-authorization-server";
+
+/// Longer than the limits for whole answers that fronts have by default.
+const LONG_SECONDS: u64 = 20;
 
 /// That of a SHA-256 in base64url (RFC 7636 §4.2).
 const CHALLENGE_CHARS: usize = 43;

@@ -44,7 +44,9 @@ fn main() -> ExitCode {
         }
         Action::HashPassword => hash_password::run(),
         Action::Eject { load, to, force } => eject::run(&load, args.log, to, force, PageKind::source),
-        Action::OAuthDoctor { url, insecure, server } => doctor::run(&url, insecure, server.as_deref()),
+        Action::OAuthDoctor { url, insecure, long, server } => {
+            doctor::run(&url, insecure, long, server.as_deref())
+        }
         Action::Demo => demo::run(args.log, args.runtime),
         Action::DemoServer => match demo_server::run(BufReader::new(io::stdin()), io::stdout()) {
             Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,5 @@
-//! What the engine says of its own health, for machines: three pages under the path of `baseURL`, and the same as values.
+//! What the engine says of its own health, for machines: three pages under the path of `baseURL`, and the same as values;
+//! and a fourth with which `oauth doctor` looks at what stands in front.
 //!
 //! | path | who may ask | 200 | 503 |
 //! |---|---|---|---|
@@ -6,6 +7,7 @@
 //! | `/health/ready` | everybody | a server is up, and each was tried once | starting, stopping, or no server is up |
 //! | `/_healthz`, `/_readyz` | everybody | as `/health/live` and `/health/ready`, for probes of the original; at the root, too | |
 //! | `/health/servers` | who may use the merged endpoint, of the servers that are open to them | the [`Report`] | |
+//! | `/health/front` | everybody, 30 times a minute | what of the request arrived, then parts a second apart | |
 //!
 //! Invariants: everything comes from what the engine did and saw, nothing from the configuration; the two open pages
 //! say no more than one word. Making a report takes time in proportion to servers, sessions and calls.
@@ -20,6 +22,8 @@ pub(crate) enum Page {
     Live,
     Ready,
     Servers,
+    /// For the doctor, at this path and all below it.
+    Front,
 }
 
 impl Page {
@@ -36,6 +40,7 @@ impl Page {
             "live" => Some(Self::Live),
             "ready" => Some(Self::Ready),
             "servers" => Some(Self::Servers),
+            page if page == "front" || page.starts_with("front/") => Some(Self::Front),
             _ => None,
         }
     }

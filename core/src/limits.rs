@@ -28,6 +28,8 @@ pub struct Limits {
     pub calls_max: usize,
     /// Selections of servers that logins show on the merged endpoint.
     pub views_max: usize,
+    /// Answers for the doctor that are begun in a minute. Everybody may ask for one, and it takes up to 20 s.
+    pub probes_per_minute: u32,
     /// Calls that wait for one upstream to come back.
     pub upstream_queue_max: usize,
     /// Bytes of calls that wait for one upstream to come back.
@@ -193,6 +195,7 @@ impl Default for Limits {
             session_calls_max: 1_000,
             calls_max: 100_000,
             views_max: 256,
+            probes_per_minute: 30,
             upstream_queue_max: 1_000,
             upstream_queue_bytes_max: 32 * 1024 * 1024,
             upstream_notes_max: 100,

@@ -15,6 +15,8 @@ pub enum TimerKind {
     DownstreamConn,
     /// A stream has been silent: time for a keep-alive comment.
     KeepAlive,
+    /// An answer for the doctor: time for its next part.
+    Probe,
     /// A call: first the moment its plain answer becomes an event stream, then its time limit.
     Call,
     /// A session has been idle. Re-armed lazily.

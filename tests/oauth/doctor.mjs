@@ -38,6 +38,10 @@ const findings = {
   'rewrites addresses to https': [/metadata is about `https:/, /scheme|https/],
   'adds a slash to the issuer': [/the issuer is `\S+\/`, expected/, /byte by byte/],
   'takes CORS away': [/the metadata may not be asked by scripts of other/, /Access-Control|browser/, 'warning'],
+  'holds streams back': [/event streams arrive as a whole when they end/, /proxy_buffering off/],
+  'drops what clients say of a session': [/do not arrive: Mcp-Method, Mcp-Name, MCP-Protocol-Version, Mcp-Session-Id/, /del-header/],
+  'refuses large requests': [/1\.1 MiB is refused with 413/, /client_max_body_size 17m/, 'warning'],
+  'cuts long answers': [/an answer that takes 1 s is cut/, /timeout: 0s/],
   'answers preflights itself': [/the metadata: the preflight of a browser is answer/, /OPTIONS/, 'warning']
 };
 

@@ -12,7 +12,7 @@ const editing = (test, edit) => ({
 
 /**
  * What it does wrong: `answer` gives an answer of its own, `path` and `host` change what is passed on, `headers` and `body`
- * what comes back.
+ * what comes back; `asked` changes the header fields on their way in, `cut` ends answers after so many ms.
  */
 export const faults = {
   'strips WWW-Authenticate': { headers: (_, headers) => delete headers['www-authenticate'] },
@@ -35,20 +35,27 @@ export const faults = {
   'rewrites addresses to https': editing(wellKnown, (text) => text.replaceAll('http://', 'https://')),
   'adds a slash to the issuer': editing((path) => path.includes('oauth-authorization-server'), (text) => text.replace(/("issuer":"[^"]*)"/, '$1/"')),
   'takes CORS away': { headers: (_, headers) => Object.keys(headers).filter((name) => name.startsWith('access-control-')).forEach((name) => delete headers[name]) },
+  'holds streams back': { body: (request, text) => text },
+  'drops what clients say of a session': { asked: (headers) => Object.keys(headers).filter((name) => name.startsWith('mcp-')).forEach((name) => delete headers[name]) },
+  'refuses large requests': at((_, request) => Number(request.headers['content-length'] ?? 0) > 1 << 20, html(413, '413 Request Entity Too Large')),
+  'cuts long answers': { cut: 500 },
   'answers preflights itself': at((_, request) => request.method === 'OPTIONS', html(405, '405 Not Allowed'))
 };
 
 /** Starts one in front of the proxy at `upstream()` (host:port). Gives its address, with its prefix. */
-export async function front(upstream, { answer, answerAfter, path = (path) => path, host = (host) => host, headers, body, prefix = '' } = {}) {
+export async function front(upstream, { answer, answerAfter, path = (path) => path, host = (host) => host, headers, body, asked, cut, prefix = '' } = {}) {
   const server = createServer((request, response) => {
     const own = answer?.(request);
     if (own) return own(request, response);
     const target = path(request.url);
     if (target === undefined) return html(404, '404 Not Found')(request, response);
     const [hostname, port] = upstream().split(':');
+    const fields = { ...request.headers };
+    asked?.(fields);
+    if (cut) setTimeout(() => response.destroy(), cut);
     const passed = ask({
       hostname, port, path: target, method: request.method, agent: false,
-      headers: { ...request.headers, host: host(request.headers.host, upstream()), connection: 'close', 'x-forwarded-for': request.socket.remoteAddress }
+      headers: { ...fields, host: host(request.headers.host, upstream()), connection: 'close', 'x-forwarded-for': request.socket.remoteAddress }
     }, (result) => {
       const mine = answerAfter?.(request, result.statusCode);
       if (mine) return result.resume(), mine(request, response);
@@ -59,6 +66,7 @@ export async function front(upstream, { answer, answerAfter, path = (path) => pa
       result.on('data', (chunk) => chunks.push(chunk));
       result.on('end', () => {
         const sent = Buffer.from(body(request, Buffer.concat(chunks).toString()));
+        delete kept['transfer-encoding'];
         if (request.method !== 'HEAD') kept['content-length'] = sent.length;
         response.writeHead(result.statusCode, kept).end(sent);
       });

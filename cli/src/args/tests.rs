@@ -361,6 +361,7 @@ fn oauth_doctor_takes_flags_around_its_words() {
     let doctor = |insecure, server: Option<&str>| Action::OAuthDoctor {
         url: url.to_owned(),
         insecure,
+        long: false,
         server: server.map(str::to_owned),
     };
     for (args, expected) in [
@@ -372,6 +373,8 @@ fn oauth_doctor_takes_flags_around_its_words() {
     ] {
         assert_eq!(parse(args).map(|args| args.action), Ok(expected), "{args:?}");
     }
+    let long = Action::OAuthDoctor { url: url.to_owned(), insecure: false, long: true, server: None };
+    assert_eq!(parse(&["oauth", "doctor", url, "--long"]).map(|args| args.action), Ok(long));
     assert_eq!(parse(&["oauth", "doctor", url, "-help"]).unwrap_err().code, 0);
 }
 

@@ -137,6 +137,7 @@ const GROUPS: &[(&str, &[Flag])] = &[
         &[
             value("for", "client", "", "of client-config: the client, see below; without it, all of them"),
             value("server", "name", "", "one server alone, instead of the merged endpoint"),
+            switch("long", "false", "of oauth doctor: also see whether an answer that takes 20 s arrives"),
         ],
     ),
     ("Running", &[value("runtime", RUNTIMES, RUNTIME, "what the proxy runs on; both do the same")]),

@@ -32,7 +32,9 @@ impl Command {
         match self {
             Self::ClientConfig => true,
             Self::HashPassword => false,
-            Self::OAuthDoctor { .. } => matches!(flag, "insecure" | "server" | "log-format" | "log-level"),
+            Self::OAuthDoctor { .. } => {
+                matches!(flag, "insecure" | "long" | "server" | "log-format" | "log-level")
+            }
         }
     }
 }

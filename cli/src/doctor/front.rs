@@ -16,6 +16,7 @@ pub(super) enum Front {
     /// CloudFront.
     Amazon,
     Envoy,
+    Lighttpd,
     /// What it calls itself.
     Other(String),
 }
@@ -40,6 +41,8 @@ impl Front {
             Self::Caddy
         } else if server.contains("envoy") || has("x-envoy-upstream-service-time") {
             Self::Envoy
+        } else if server.starts_with("lighttpd") {
+            Self::Lighttpd
         } else if !server.is_empty() && !server.starts_with("mcp-proxy") {
             Self::Other(quoted(&server))
         } else if !via.is_empty() {
@@ -59,6 +62,7 @@ impl Front {
             Self::Ngrok => "ngrok",
             Self::Amazon => "CloudFront",
             Self::Envoy => "Envoy",
+            Self::Lighttpd => "lighttpd",
             Self::Other(name) => name,
         }
     }
@@ -90,54 +94,19 @@ impl Front {
             Self::Envoy => {
                 "In Envoy or an ingress built on it, route the prefix `/` of this host to the proxy."
             }
+            Self::Lighttpd => {
+                "In lighttpd `proxy.server = ( \"\" => ( ( \"host\" => \"127.0.0.1\", \"port\" => 9090 ) ) )` does it."
+            }
             Self::Other(_) => "It has to forward every path of this host to the proxy.",
-        }
-    }
-
-    /// How not to hold back streams.
-    fn streaming(&self) -> &str {
-        match self {
-            Self::Nginx => {
-                "Streams need `proxy_buffering off; proxy_read_timeout 3600s; proxy_http_version 1.1;` in the \
-                 location, and `proxy_set_header Host $host; proxy_set_header X-Forwarded-For \
-                 $proxy_add_x_forwarded_for;` lets the proxy see who asks."
-            }
-            Self::Cloudflare => {
-                "Streams that are silent for 100 seconds are cut, the proxy's keep-alive comments prevent that. \
-                 Caching and buffering rules must not cover this host."
-            }
-            Self::Apache => {
-                "Streams need `ProxyPass … flushpackets=on` and a `ProxyTimeout` of an hour; mod_deflate must leave \
-                 text/event-stream alone."
-            }
-            Self::Caddy => "Event streams are passed on at once; nothing needs to be set.",
-            Self::Ngrok => {
-                "Event streams are passed on at once. On the free plan browsers see a warning page before the login \
-                 page."
-            }
-            Self::Amazon => {
-                "Streams are cut after the origin's response timeout; raise it to the most it allows."
-            }
-            Self::Envoy => {
-                "Set the route's `timeout` and `idle_timeout` to 0 or an hour, or streams are cut."
-            }
-            Self::Other(_) => {
-                "Make sure that it passes event streams on at once and does not cut them when idle."
-            }
         }
     }
 }
 
-/// Names what stands in front, with what streams need of it.
-pub(super) fn streams(front: Option<&Front>) -> Finding {
+/// Names what stands in front.
+pub(super) fn named(front: Option<&Front>) -> Finding {
     match front {
-        Some(front) => {
-            Finding::ok(format!("{} stands in front of the proxy", front.name())).with(front.streaming())
-        }
-        None => Finding::ok("nothing in front of the proxy shows itself").with(
-            "If there is a reverse proxy, it must not buffer event streams (nginx: `proxy_buffering off; \
-             proxy_read_timeout 3600s;`).",
-        ),
+        Some(front) => Finding::ok(format!("{} stands in front of the proxy", front.name())),
+        None => Finding::ok("nothing in front of the proxy shows itself"),
     }
 }
 

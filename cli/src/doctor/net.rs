@@ -4,7 +4,7 @@
 
 use super::finding::{Finding, Report};
 use mcp_proxy_core::url::Url;
-use mcp_proxy_os::{Exchange, ExchangeError, ExchangeErrorKind, Response, Terms, exchange};
+use mcp_proxy_os::{Exchange, ExchangeError, ExchangeErrorKind, Response, Terms, exchange, watch};
 use std::time::Duration;
 
 /// How to get out.
@@ -39,6 +39,25 @@ impl Net {
         self.send("OPTIONS", url, &headers, None)
     }
 
+    /// Gets an answer that comes in parts, `seconds` long.
+    pub(super) fn watch(&self, url: &Url, headers: &[(&str, &str)], seconds: u64) -> Watched {
+        let headers = owned(headers);
+        let request = Exchange { method: "GET", url, headers: &headers, body: None };
+        let terms = self.terms(TIMEOUT.saturating_add(Duration::from_secs(seconds)));
+        let mut pieces = Vec::new();
+        let result = watch(&request, &terms, &mut |at, piece| pieces.push((at, piece.to_vec())));
+        Watched { result, pieces }
+    }
+
+    fn terms(&self, timeout: Duration) -> Terms<'_> {
+        Terms {
+            body_bytes_max: BODY_BYTES_MAX,
+            timeout: Some(timeout),
+            insecure: self.insecure,
+            extra_roots: self.extra_roots.as_deref(),
+        }
+    }
+
     fn send(
         &self,
         method: &str,
@@ -46,17 +65,20 @@ impl Net {
         headers: &[(&str, &str)],
         body: Option<&str>,
     ) -> Result<Response, ExchangeError> {
-        let headers: Vec<(String, String)> =
-            headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let headers = owned(headers);
         let request = Exchange { method, url, headers: &headers, body: body.map(str::as_bytes) };
-        let terms = Terms {
-            body_bytes_max: BODY_BYTES_MAX,
-            timeout: Some(TIMEOUT),
-            insecure: self.insecure,
-            extra_roots: self.extra_roots.as_deref(),
-        };
-        exchange(&request, &terms)
+        exchange(&request, &self.terms(TIMEOUT))
     }
+}
+
+/// An answer, or why there is none, and when each piece of its body came.
+pub(super) struct Watched {
+    pub(super) result: Result<Response, ExchangeError>,
+    pub(super) pieces: Vec<(Duration, Vec<u8>)>,
+}
+
+fn owned(headers: &[(&str, &str)]) -> Vec<(String, String)> {
+    headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 /// The answer; if there is none, the report says why.

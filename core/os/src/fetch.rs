@@ -13,7 +13,7 @@ mod exchange;
 
 use deadline::Deadline;
 
-pub use exchange::{Exchange, ExchangeError, ExchangeErrorKind, Response, Terms, exchange};
+pub use exchange::{Exchange, ExchangeError, ExchangeErrorKind, Response, Terms, exchange, watch};
 
 /// Gets the body behind a URL, following redirects. Blocks. `insecure` trusts any certificate, `extra_roots`
 /// (PEM) are trusted beside the built-in ones, and without a `timeout` it waits as long as the system does.
@@ -35,7 +35,7 @@ pub fn fetch(
         let url_now = next;
         let headers = if url_now.origin() == url.origin() { headers } else { &[] };
         let request = Exchange { method: "GET", url: &url_now, headers, body: None };
-        let response = request.send(&terms, deadline, |head| is_success(head.status()));
+        let response = request.send(&terms, deadline, |head| is_success(head.status()), &mut |_| {});
         let response = response.map_err(|reason| format!("cannot fetch {url_now}: {reason}"))?;
         let location = match (response.status, response.header("location")) {
             (status, _) if is_success(status) => return Ok(response.body),

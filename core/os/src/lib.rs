@@ -34,7 +34,7 @@ mod stop;
 pub mod store;
 
 pub use clock::{Alarm, Clock, Look};
-pub use fetch::{Exchange, ExchangeError, ExchangeErrorKind, Response, Terms, exchange, fetch};
+pub use fetch::{Exchange, ExchangeError, ExchangeErrorKind, Response, Terms, exchange, fetch, watch};
 pub use guard::{Care, Guard, GuardCommand, Started};
 pub use lines::Lines;
 pub use link::{Gate, Link};

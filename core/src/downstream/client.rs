@@ -55,6 +55,8 @@ pub(crate) enum Task {
     Waiting { session: Key, stream: u32 },
     /// An event stream is open.
     Streaming { session: Key, stream: u32 },
+    /// An answer for the doctor is under way; so many parts are to come.
+    Probing { left: u32 },
     /// The last response is queued.
     Closing,
 }
@@ -118,7 +120,11 @@ impl Client {
             Task::Reading if self.http.is_mid_head() => Some(Wait::Head),
             Task::Reading if self.http.is_mid_request() => Some(Wait::Body),
             Task::Closing => Some(Wait::Close),
-            Task::Reading | Task::Deciding | Task::Waiting { .. } | Task::Streaming { .. } => None,
+            Task::Reading
+            | Task::Deciding
+            | Task::Waiting { .. }
+            | Task::Streaming { .. }
+            | Task::Probing { .. } => None,
         };
         self.seat = match (wait, before) {
             (Some(wait), Some((same, since))) if wait == same => Some((wait, since)),
@@ -254,6 +260,40 @@ impl Client {
     pub(crate) fn start_stream(&mut self, fx: &mut Effects) {
         let Task::Waiting { session, stream } = self.task else { return };
         self.task = Task::Streaming { session, stream };
+        self.stream_head(fx);
+        self.keep_alive = Some(fx.after(fx.limits.keep_alive_ms, TimerKind::KeepAlive, self.conn.0));
+    }
+
+    /// Starts the answer for the doctor with `seen`; `left` parts are to come.
+    pub(crate) fn begin_probe(&mut self, fx: &mut Effects, left: u32, seen: &str) {
+        self.task = Task::Probing { left };
+        self.deadline = Mono::NEVER;
+        self.stream_head(fx);
+        self.write_stream(fx, seen.len().saturating_add(32), |out| {
+            encode_event(out, None, None, None, &[seen.as_bytes()]);
+        });
+        self.go_on_or_end(fx, left);
+    }
+
+    /// Time for the next part.
+    pub(crate) fn go_on_probing(&mut self, fx: &mut Effects) {
+        let Task::Probing { left } = self.task else { return };
+        let left = left.saturating_sub(1);
+        let part = format!("{{\"left\":{left}}}");
+        self.write_stream(fx, 32, |out| encode_event(out, None, None, None, &[part.as_bytes()]));
+        self.go_on_or_end(fx, left);
+    }
+
+    fn go_on_or_end(&mut self, fx: &mut Effects, left: u32) {
+        if left == 0 {
+            return self.end_stream(fx);
+        }
+        self.task = Task::Probing { left };
+        self.keep_alive = Some(fx.after(1_000, TimerKind::Probe, self.conn.0));
+    }
+
+    /// The head of an event stream.
+    fn stream_head(&mut self, fx: &mut Effects) {
         self.chunked = self.http.head().version_minor() >= 1;
         let close = self.http.will_close();
         let framing = if self.chunked { Body::Chunked } else { Body::UntilClose };
@@ -268,7 +308,6 @@ impl Client {
             Some(origin) => encode_response_head(out, 200, &with_cors(&HEADERS, origin), framing, close),
         });
         self.last_write = fx.mono();
-        self.keep_alive = Some(fx.after(fx.limits.keep_alive_ms, TimerKind::KeepAlive, self.conn.0));
     }
 
     /// Writes to the open event stream: what `encode` appends is one chunk.
@@ -294,7 +333,7 @@ impl Client {
     /// Ends the open event stream, and with it the response.
     pub(crate) fn end_stream(&mut self, fx: &mut Effects) {
         match self.task {
-            Task::Streaming { .. } => {}
+            Task::Streaming { .. } | Task::Probing { .. } => {}
             Task::Waiting { .. } => return self.answer_nothing(fx),
             Task::Reading | Task::Deciding | Task::Closing => return,
         }

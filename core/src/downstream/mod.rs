@@ -141,7 +141,9 @@ impl Downstream {
     pub(crate) fn session_of(&self, conn: ConnId) -> Option<Key> {
         match self.clients.get(&conn)?.task {
             Task::Streaming { session, .. } => Some(session),
-            Task::Reading | Task::Deciding | Task::Waiting { .. } | Task::Closing => None,
+            Task::Reading | Task::Deciding | Task::Waiting { .. } | Task::Probing { .. } | Task::Closing => {
+                None
+            }
         }
     }
 

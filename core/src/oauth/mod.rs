@@ -278,6 +278,11 @@ impl Server {
         self.issuer.clone().or_else(|| Issuer::of_host(head))
     }
 
+    /// Whose word about addresses counts.
+    pub(crate) fn trust(&self) -> &address::Trust {
+        &self.settings.options.trust
+    }
+
     fn address(&mut self, request: &Request<'_>) -> ClientAddress {
         let address = self.settings.options.trust.client(request.peer, request.head);
         if address.is_doubtful() {

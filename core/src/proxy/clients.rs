@@ -73,7 +73,7 @@ impl Proxy {
         client.http.close_read();
         let over = match client.task {
             // A client that only half-closes may still read its answer, but nobody reads a stream that way.
-            Task::Streaming { .. } => true,
+            Task::Streaming { .. } | Task::Probing { .. } => true,
             Task::Closing => self.fx.queued(conn) == 0,
             Task::Reading | Task::Deciding | Task::Waiting { .. } => false,
         };

@@ -23,11 +23,15 @@ impl Proxy {
 
     /// A request for one of the pages; answered from its head alone.
     pub(super) fn on_health(&mut self, client: &mut Client, page: Page) -> Result<(), Refusal> {
+        if page == Page::Front {
+            return self.on_probe(client);
+        }
         if !matches!(client.http.head().method(), Method::Get | Method::Head) {
             let fault = Fault::peer(Code::BadMethod, "this method is not allowed here");
             return Err(Refusal::Fault { fault, header: Some(("allow", "GET, HEAD")) });
         }
         let (code, body) = match page {
+            Page::Front => return Ok(()),
             Page::Live => (200, "{\"status\":\"live\"}".to_owned()),
             Page::Ready => {
                 let status = self.status();

@@ -51,6 +51,7 @@ mod notices;
 mod offers;
 mod packed;
 mod pressure;
+mod probe;
 mod questions;
 mod recovery;
 mod redirects;
@@ -77,6 +78,7 @@ use crate::limits::Limits;
 use crate::log::Level;
 use crate::mux::Mux;
 use crate::oauth;
+use crate::oauth::throttle::Bucket;
 use crate::policy::{Gate, Keyring};
 use crate::route::{Routes, merged_paths, public_paths};
 use crate::time::Now;
@@ -133,6 +135,8 @@ pub struct Proxy {
     /// Connections on which a call has ended and others wait.
     freed: Vec<UpstreamId>,
     pressure: Pressure,
+    /// How often what stands in front may be looked at.
+    probes: Bucket,
 }
 
 /// Where the process stands.
@@ -184,6 +188,7 @@ impl Proxy {
             changed: Vec::new(),
             freed: Vec::new(),
             pressure: Pressure::default(),
+            probes: Bucket::default(),
             config,
         }
     }
@@ -406,6 +411,7 @@ impl Proxy {
                         client.on_keep_alive(&mut self.fx);
                     }
                 }
+                TimerKind::Probe => self.on_probe_timer(conn),
                 TimerKind::SessionIdle => self.with_key(owner, Self::on_session_timer),
                 TimerKind::Call => self.with_key(owner, Self::on_call_timer),
                 TimerKind::Resume => self.with_key(owner, Self::on_resume_timer),

@@ -115,6 +115,7 @@ fn good(asked: &str, target: &str, origin: &str, body: &str) -> Response {
             json(400, r#"{"error":"invalid_grant"}"#)
         }
         "POST /tools/oauth/token" => json(401, r#"{"error":"invalid_client"}"#),
+        _ if asked.starts_with("GET /tools/health/front") => json(503, "{}"),
         _ => json(404, r#"{"error":"not_found"}"#),
     }
 }
@@ -124,7 +125,7 @@ fn walk(path: &str, change: Change) -> (bool, String) {
     let site = Site::start(change);
     let net = Net { insecure: false, extra_roots: None };
     let mut out = Vec::new();
-    let passed = examine(&format!("http://{}{path}", site.addr), &net, &mut out);
+    let passed = examine(&format!("http://{}{path}", site.addr), &net, false, &mut out);
     (passed, String::from_utf8(out).unwrap())
 }
 
@@ -282,7 +283,7 @@ fn nobody_there_is_the_end() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut out = Vec::new();
     let net = Net { insecure: false, extra_roots: None };
-    assert!(!examine(&format!("http://{closed}/fetch/mcp"), &net, &mut out));
+    assert!(!examine(&format!("http://{closed}/fetch/mcp"), &net, false, &mut out));
     let out = String::from_utf8(out).unwrap();
     assert!(out.contains("FAIL a request without a token: no answer from"), "{out}");
     assert!(

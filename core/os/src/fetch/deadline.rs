@@ -63,7 +63,7 @@ pub(super) fn is_late(error: &io::Error) -> bool {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line waits, not the engine")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 

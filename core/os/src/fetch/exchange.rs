@@ -13,7 +13,7 @@ use mcp_proxy_core::http::{Client, ClientEvent, Limits, Method, ResponseHead, en
 use mcp_proxy_core::tls::{TlsCodec, TlsConfig, TlsFault, TlsFaultKind};
 use mcp_proxy_core::url::Url;
 
-use super::deadline::{Deadline, is_late};
+use super::deadline::{Deadline, is_late, now};
 use crate::reason;
 
 /// One request.
@@ -88,7 +88,22 @@ pub enum ExchangeErrorKind {
 /// # Errors
 /// There is no complete response within these terms.
 pub fn exchange(request: &Exchange<'_>, terms: &Terms<'_>) -> Result<Response, ExchangeError> {
-    request.send(terms, Deadline::after(terms.timeout), |head| !is_event_stream(head))
+    request.send(terms, Deadline::after(terms.timeout), |head| !is_event_stream(head), &mut |_| {})
+}
+
+/// As [`exchange()`], but an event stream is read to its end as well, and `seen` gets each piece of the body when it
+/// arrives, also when no end follows, with the time since the request began.
+///
+/// # Errors
+/// There is no complete response within these terms.
+pub fn watch(
+    request: &Exchange<'_>,
+    terms: &Terms<'_>,
+    seen: &mut dyn FnMut(Duration, &[u8]),
+) -> Result<Response, ExchangeError> {
+    let begun = now();
+    let mut seen = |piece: &[u8]| seen(now().saturating_duration_since(begun), piece);
+    request.send(terms, Deadline::after(terms.timeout), |_| true, &mut seen)
 }
 
 fn is_event_stream(head: &ResponseHead) -> bool {
@@ -103,6 +118,7 @@ impl Exchange<'_> {
         terms: &Terms<'_>,
         deadline: Deadline,
         wants_body: fn(&ResponseHead) -> bool,
+        seen: &mut dyn FnMut(&[u8]),
     ) -> Result<Response, ExchangeError> {
         let late = |error| deadline.explain(error, terms.timeout);
         let mut stream = Stream::open(self.url, terms, deadline).map_err(late)?;
@@ -119,7 +135,10 @@ impl Exchange<'_> {
                         let detail = format!("larger than {mib} MiB");
                         return Err(ExchangeError::new(ExchangeErrorKind::TooLarge, detail));
                     }
-                    ClientEvent::Data(data) => response.body.extend_from_slice(data),
+                    ClientEvent::Data(data) => {
+                        seen(data);
+                        response.body.extend_from_slice(data);
+                    }
                     ClientEvent::Head => {
                         let head = client.head();
                         response.status = head.status();

@@ -1,0 +1,84 @@
+//! The page with which `oauth doctor` looks at what stands in front: what of its request arrives, and whether the parts of
+//! an answer do when they are sent.
+//!
+//! Invariants: it says nothing but what the request itself says, and of header fields only how often they are there; an
+//! answer has a bound in parts and bytes, and all together have one in the minute, since everybody may ask.
+//! Deliberately absent: judging what is seen; the doctor does.
+
+use super::Proxy;
+use super::clients::Refusal;
+use crate::downstream::client::Client;
+use crate::fault::{Code, Fault};
+use crate::http::{Method, RequestHead};
+use crate::id::ConnId;
+use crate::oauth;
+use crate::oauth::address::Trust;
+use crate::oauth::throttle::Rate;
+use std::net::IpAddr;
+
+/// The longest answer, in parts a second apart.
+const SECONDS_MAX: u32 = 20;
+/// What is repeated of the request is cut here.
+const REPEATED_CHARS_MAX: usize = 300;
+/// Fields that clients send, and without which they do not work.
+const FIELDS: [&str; 8] = [
+    "accept",
+    "authorization",
+    "content-type",
+    "last-event-id",
+    "mcp-method",
+    "mcp-name",
+    "mcp-protocol-version",
+    "mcp-session-id",
+];
+
+impl Proxy {
+    /// Begins the answer: what arrived, then a part each second, one unless `seconds` says how many.
+    pub(super) fn on_probe(&mut self, client: &mut Client) -> Result<(), Refusal> {
+        let head = client.http.head();
+        if head.method() != Method::Get {
+            let fault = Fault::peer(Code::BadMethod, "this method is not allowed here");
+            return Err(Refusal::Fault { fault, header: Some(("allow", "GET")) });
+        }
+        let per_minute = self.fx.limits.probes_per_minute;
+        if self.probes.admit(self.fx.mono(), Rate::new(per_minute, per_minute)).is_err() {
+            let fault =
+                Fault::local(Code::Overloaded, "this page was asked for too often in the last minute");
+            return Err(Refusal::Fault { fault, header: Some(("retry-after", "60")) });
+        }
+        let seconds = head.query().and_then(|query| query.strip_prefix("seconds="));
+        let seconds = seconds.and_then(|text| text.parse().ok()).unwrap_or(1).min(SECONDS_MAX);
+        let seen = self.seen(head, client.peer().ip());
+        client.begin_probe(&mut self.fx, seconds, &seen);
+        Ok(())
+    }
+
+    /// What arrived.
+    fn seen(&self, head: &RequestHead, peer: IpAddr) -> String {
+        let of_nobody = Trust::default();
+        let trust = self.oauth.as_ref().map_or(&of_nobody, oauth::Server::trust);
+        let address = match (trust.trusts(peer.to_canonical()), trust.is_silent(peer, head)) {
+            (false, _) => "peer",
+            (true, true) => "missing",
+            (true, false) => "named",
+        };
+        let cut = |text: &str| text.chars().take(REPEATED_CHARS_MAX).collect::<String>();
+        let fields: serde_json::Map<_, _> =
+            FIELDS.iter().map(|name| ((*name).to_owned(), head.count(name).into())).collect();
+        serde_json::json!({
+            "host": head.host().map(cut),
+            "target": cut(head.target()),
+            "address": address,
+            "header": trust.header,
+            "fields": fields,
+        })
+        .to_string()
+    }
+
+    pub(super) fn on_probe_timer(&mut self, conn: ConnId) {
+        let Some(mut client) = self.down.take(conn) else { return };
+        client.go_on_probing(&mut self.fx);
+        self.down.put(&self.fx, client);
+        self.down.set_ready(conn);
+    }
+}
