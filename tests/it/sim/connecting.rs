@@ -14,7 +14,7 @@ fn a_server_that_is_not_streamable_after_all_is_served_over_http_sse() {
     for status in [400, 404, 405] {
         let cast = Cast::default().streamable("web").server("web", "url", json!("http://web.test/sse"));
         let cast = cast.change_site("web", move |s| {
-            s.style = Style::Sse;
+            (s.style, s.path) = (Style::Sse, "/sse".to_owned());
             s.misdirected = status;
         });
         story(cast, |w| {
