@@ -51,8 +51,8 @@ pub struct Guard {
     failures: u32,
     /// Not started before then.
     due: Option<Instant>,
-    /// It was started before.
-    is_known: bool,
+    /// It has ended, which was not told yet.
+    has_ended: bool,
     /// It was told that there is none.
     is_missed: bool,
     /// Looks at a guard whose stdout is closed.
@@ -105,7 +105,10 @@ impl Guard {
 
     fn start_at(&mut self, now: Instant) -> Started {
         let wants_keeper = self.command.is_some() && !std::mem::replace(&mut self.is_kept, true);
-        Started { news: self.revive(now), wants_keeper }
+        let news = self.revive(now);
+        // An end is told before anything else is done about it.
+        let more = news.as_ref().and_then(|_| self.revive(now));
+        Started { news: more.or(news), wants_keeper }
     }
 
     /// Starts it again if it has ended, and says when to look again.
@@ -137,6 +140,9 @@ impl Guard {
             return None;
         }
         self.give_up(now);
+        if std::mem::take(&mut self.has_ended) {
+            return Some("the guard process has ended, and is started again".to_owned());
+        }
         let command = self.command.as_ref()?;
         if self.due.is_some_and(|due| now < due) {
             return None;
@@ -158,12 +164,7 @@ impl Guard {
         for group in self.groups.clone() {
             self.tell(&format!("+{group}\n"));
         }
-        let was_known = std::mem::replace(&mut self.is_known, true);
-        match (std::mem::take(&mut self.is_missed), was_known) {
-            (true, _) => Some("the guard process runs now".to_owned()),
-            (false, true) => Some("the guard process had ended, and was started again".to_owned()),
-            (false, false) => None,
-        }
+        std::mem::take(&mut self.is_missed).then(|| "the guard process runs now".to_owned())
     }
 
     /// What every child has to have in its environment: by it the guard finds children that it was not told of yet
@@ -217,6 +218,7 @@ impl Guard {
             let _dead_already = child.kill();
             let _reaped = child.wait();
             drop(pipe);
+            self.has_ended = true;
             if now.saturating_duration_since(since) >= STEADY {
                 self.failures = 0;
             }

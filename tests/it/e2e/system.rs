@@ -87,7 +87,7 @@ async fn after_the_guard_was_killed_a_killed_proxy_leaves_nobody() {
         let guards = children.split_whitespace().map(|pid| pid.parse::<u32>().unwrap());
         let guard = guards.filter(|pid| *pid != group).next_back().unwrap();
         super::process::signal(guard, Signal::KILL);
-        proxy.logged("the guard process had ended, and was started again").await;
+        proxy.logged("the guard process has ended, and is started again").await;
         collected(guard).await;
     }
     proxy.signal(Signal::KILL);

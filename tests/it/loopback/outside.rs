@@ -48,7 +48,7 @@ pub(super) fn a_guard_that_was_killed_is_replaced_and_told_what_lives(run: Run) 
     let text = std::fs::read_to_string(&pids).unwrap();
     let pid = Pid::from_raw(text.trim().parse().unwrap()).unwrap();
     kill_process_group(pid, Signal::KILL).unwrap();
-    proxy.line("the guard process had ended, and was started again");
+    proxy.line("the guard process has ended, and is started again");
     proxy.log_to_the_end();
     assert_eq!(std::fs::read_to_string(told).unwrap(), format!("+{server}\n-{server}\nbye\n"));
 }
