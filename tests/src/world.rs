@@ -49,6 +49,11 @@ pub struct World {
     pub disk: Disk,
     /// How many passwords were compared by their hash.
     pub derived: u32,
+    /// How long that takes.
+    pub hashing_ms: u64,
+    hashing: u32,
+    /// How many were compared at the same time, at the most.
+    pub hashing_most: u32,
     /// The exit code, once the engine has stopped.
     pub stopped: Option<u8>,
     /// The engine.
@@ -103,6 +108,9 @@ impl World {
             watch: Watch::new(cast.secrets.clone()),
             disk,
             derived: 0,
+            hashing_ms: 50,
+            hashing: 0,
+            hashing_most: 0,
             stopped: None,
             shard: Shard::new(engine, SimHost::default()),
             fired: Vec::new(),
@@ -200,7 +208,10 @@ impl World {
             Event::Publish(index, conn, bytes, last) => {
                 self.publishers[index].write(conn, &bytes, last, &mut self.net);
             }
-            Event::Derived(job, matches) => self.turn(&Input::Derived { job, matches }),
+            Event::Derived(job, matches) => {
+                self.hashing -= 1;
+                self.turn(&Input::Derived { job, matches });
+            }
             Event::GiveUp(conn) => self.on_give_up(conn),
             Event::Reply(client, question) => self.clients[client].reply(question, &mut self.net),
             Event::Deed(who, _) => panic!("{who:?} does not plan deeds"),

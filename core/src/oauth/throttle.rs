@@ -127,6 +127,12 @@ impl Throttle {
         Ok(())
     }
 
+    /// Whether somebody has logged in as this user from there.
+    pub fn knows(&self, now: Mono, user: &str, from: &[Network]) -> bool {
+        let user = User::of(user);
+        !from.is_empty() && from.iter().all(|network| self.known.get(now, &(user, *network)).is_some())
+    }
+
     /// A try that was let in had the right password: its user has all quick tries again from there, and is spared the
     /// limits that are shared with others.
     pub fn succeeded(&mut self, now: Mono, user: &str, from: &[Network]) {

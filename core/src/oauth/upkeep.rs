@@ -285,6 +285,7 @@ impl Server {
             return;
         }
         self.upkeep.next = Some(self.now.mono.plus_ms(TICK_MS));
+        self.end_waits();
         self.codes.sweep(self.now.mono);
         self.successors.sweep(self.now.mono);
         self.upkeep.ticks = self.upkeep.ticks.wrapping_add(1);

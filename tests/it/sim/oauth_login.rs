@@ -114,6 +114,34 @@ fn many_who_sign_in_at_once_wait_their_turn_or_are_told_to_come_back() {
 }
 
 #[test]
+fn one_password_is_compared_at_a_time_and_nobody_waits_for_long() {
+    // FT-503
+    let rate =
+        json!({"loginRateLimit": {"addressPerMinute": 1000, "globalPerMinute": 1000, "quickTries": 1000}});
+    story_of([0], cast().hashed_user("cat", "password-of-cat").oauth(&rate), |w| {
+        w.until_open();
+        let app = w.app("Guest");
+        let form = w.open_form(&app, &[]);
+        from(w, 1);
+        assert!(code_in(&w.sign_in(&form, "cat", "password-of-cat")).is_some());
+        w.hashing_ms = 400;
+        from(w, 2);
+        let all: Vec<_> = (0..70).map(|n| w.begin_login(&form, &format!("user-{n}"), "not-it")).collect();
+        w.run_ms(1_000);
+        from(w, 1);
+        let form = w.open_form(&app, &[]);
+        let start = w.now_ms();
+        assert!(code_in(&w.sign_in(&form, "cat", "password-of-cat")).is_some());
+        assert!(w.now_ms() - start < 1_500, "who is known goes first");
+        let pages: Vec<u16> = all.into_iter().map(|xid| w.signed_in(xid).status()).collect();
+        assert!(w.now_ms() - start < 10_500, "the wait has a bound");
+        assert_eq!(w.hashing_most, 1);
+        let counts = [200, 503].map(|status| pages.iter().filter(|page| **page == status).count());
+        assert!(counts[0] >= 20 && counts[1] >= 40 && counts[0] + counts[1] == 70, "{counts:?}");
+    });
+}
+
+#[test]
 fn guessing_is_slowed_down_and_nobody_else_is() {
     // OA-132, T-15, T-55
     story(cast(), |w| {

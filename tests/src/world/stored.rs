@@ -25,7 +25,9 @@ impl World {
         let of = self.cast.hashes.get(candidate.stored.expose());
         let matches = of == Some(candidate.password.expose());
         self.derived += 1;
-        self.net.plan(50 * MS, Event::Derived(job, matches));
+        self.hashing += 1;
+        self.hashing_most = self.hashing_most.max(self.hashing);
+        self.net.plan(self.hashing_ms * MS, Event::Derived(job, matches));
     }
 
     pub(super) fn on_stored(&mut self, id: u64) {

@@ -20,16 +20,20 @@ use crate::oauth::secret::{Hash, Purpose, mint, mint_id};
 use crate::oauth::store::unix;
 use crate::oauth::{Effect, Server};
 use crate::redacted::Redacted;
+use crate::time::Mono;
 use base64ct::{Base64UrlUnpadded, Encoding};
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use subtle::ConstantTimeEq;
 
 /// How long a form may be open.
 const FORM_SECONDS: u64 = 30 * 60;
 /// Longest name of a user.
 const USER_BYTES_MAX: usize = 256;
-/// Passwords that wait to be compared. With some 50 ms for each on two cores the last waits for less than 2 s.
+/// Passwords that wait to be compared, of those who have logged in from where they are, and of all others.
 const JOBS_MAX: usize = 64;
+/// How long one may wait. With some 50 ms for each the last of both queues waits for 6 s; where hashes are slower, it is
+/// told to come back. Short of the 30 s after which browsers and reverse proxies lose patience.
+const QUEUE_MS: u64 = 10_000;
 
 /// What the browser sent beside the parameters of the request.
 #[derive(Debug)]
@@ -44,13 +48,23 @@ pub(in crate::oauth) struct Form {
 /// A number for a comparison that is under way.
 pub(in crate::oauth) type Job = u64;
 
-/// Logins that wait for their password to be compared.
+/// Logins that wait for their password to be compared: one at a time, so that the memory of one hash is all it takes.
 #[derive(Debug, Default)]
 pub(in crate::oauth) struct Logins {
-    jobs: BTreeMap<Job, Login>,
+    under_way: Option<(Job, Login)>,
+    /// Of those who have logged in from where they are: they go first, whatever others do.
+    known: VecDeque<Queued>,
+    others: VecDeque<Queued>,
     last: Job,
     /// Those that wait for the file of users to be looked at.
     pub(in crate::oauth) waiting: Vec<(Visit, Ask, Form)>,
+}
+
+#[derive(Debug)]
+struct Queued {
+    login: Login,
+    candidate: Box<Candidate>,
+    until: Mono,
 }
 
 #[derive(Debug)]
@@ -123,20 +137,23 @@ impl Server {
                 return self.show_form(&visit, &ask, Notice::Forged, &form.user);
             }
         };
-        if let Err(seconds) = self.throttle.logins.admit(self.now.mono, &form.user, &visit.address.networks())
-        {
+        let from = visit.address.networks();
+        let known = self.throttle.logins.knows(self.now.mono, &form.user, &from);
+        if let Err(seconds) = self.throttle.logins.admit(self.now.mono, &form.user, &from) {
             self.event(Level::Warn, "login_throttled", &[("user", &form.user), ("ip", &visit.ip())]);
             return self.show_form(&visit, &ask, Notice::Throttled(seconds), &form.user);
         }
-        if self.logins.jobs.len() >= JOBS_MAX {
+        self.end_waits();
+        let queue = if known { &self.logins.known } else { &self.logins.others };
+        if queue.len() >= JOBS_MAX {
             return self.show_form(&visit, &ask, Notice::Busy, &form.user);
         }
-        self.compare(visit, ask, form, nonce);
+        self.compare(visit, ask, form, nonce, known);
     }
 
     /// Lets the password be compared with what is stored for its user. Whoever is unknown is compared with a
     /// hash that takes as long as the slowest.
-    fn compare(&mut self, visit: Visit, ask: Ask, form: Form, nonce: String) {
+    fn compare(&mut self, visit: Visit, ask: Ask, form: Form, nonce: String, known: bool) {
         let Form { user, password, .. } = form;
         let possible = password.expose().len() <= PASSWORD_BYTES_MAX && user.len() <= USER_BYTES_MAX;
         let stored = self.users.stored(&user).filter(|_| possible).cloned();
@@ -156,22 +173,57 @@ impl Server {
                 );
             }
         };
-        self.logins.last = self.logins.last.wrapping_add(1);
-        let job = self.logins.last;
         let password = if possible { password } else { Redacted::new(String::new()) };
         let candidate = Box::new(Candidate { password, stored: against });
-        self.logins.jobs.insert(job, Login { visit, ask, user, nonce, verdict });
-        self.effect(Effect::Derive { job, candidate });
+        let login = Login { visit, ask, user, nonce, verdict };
+        let until = self.now.mono.plus_ms(QUEUE_MS);
+        let queue = if known { &mut self.logins.known } else { &mut self.logins.others };
+        queue.push_back(Queued { login, candidate, until });
+        self.compare_next();
+    }
+
+    /// Has the next password compared, unless one is.
+    fn compare_next(&mut self) {
+        self.end_waits();
+        if self.logins.under_way.is_some() {
+            return;
+        }
+        let logins = &mut self.logins;
+        let Some(next) = logins.known.pop_front().or_else(|| logins.others.pop_front()) else { return };
+        logins.last = logins.last.wrapping_add(1);
+        let job = logins.last;
+        logins.under_way = Some((job, next.login));
+        self.effect(Effect::Derive { job, candidate: next.candidate });
+    }
+
+    /// Tells those who have waited for too long to come back. Asked whenever a comparison ends or a login comes, and now
+    /// and then.
+    pub(in crate::oauth) fn end_waits(&mut self) {
+        loop {
+            let now = self.now.mono;
+            let is_late = |queue: &VecDeque<Queued>| queue.front().is_some_and(|first| now >= first.until);
+            let late = if is_late(&self.logins.known) {
+                self.logins.known.pop_front()
+            } else if is_late(&self.logins.others) {
+                self.logins.others.pop_front()
+            } else {
+                None
+            };
+            let Some(Queued { login, .. }) = late else { return };
+            self.event(Level::Warn, "login_delayed", &[("user", &login.user), ("ip", &login.visit.ip())]);
+            self.show_form(&login.visit, &login.ask, Notice::Busy, &login.user);
+        }
     }
 
     /// A password was compared.
     pub(in crate::oauth) fn on_derived(&mut self, job: Job, matches: bool) {
-        let Some(login) = self.logins.jobs.remove(&job) else { return };
+        let Some((_, login)) = self.logins.under_way.take_if(|(running, _)| *running == job) else { return };
         let matches = match login.verdict {
             Verdict::Compared => matches,
             Verdict::Decided(decided) => decided,
         };
         self.finish_login(login, matches);
+        self.compare_next();
     }
 
     fn finish_login(&mut self, login: Login, matches: bool) {

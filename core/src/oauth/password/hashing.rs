@@ -2,7 +2,7 @@
 
 use super::stored::{Scheme, Stored};
 use super::{Kind, PASSWORD_BYTES_MAX, plain_matches};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64ct::{Base64Unpadded, Encoding};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -75,8 +75,27 @@ fn argon2id(
     out: &mut [u8],
 ) -> Result<(), argon2::Error> {
     let params = Params::new(m, t, p, Some(out.len()))?;
-    Argon2::new(Algorithm::Argon2id, version, params).hash_password_into(password, salt, out)
+    let mut memory = blocks(params.block_count()).ok_or(argon2::Error::OutOfMemory)?;
+    Argon2::new(Algorithm::Argon2id, version, params).hash_password_into_with_memory(
+        password,
+        salt,
+        out,
+        memory.as_mut_slice(),
+    )
 }
+
+/// Memory for a hash that goes back to the system with the hash. The allocator of glibc keeps what is freed for the
+/// thread unless it is longer than 32 MiB, so more than that is reserved; what is not written takes no memory.
+fn blocks(count: usize) -> Option<Vec<Block>> {
+    let mut blocks = Vec::new();
+    let reserved = blocks.try_reserve_exact(count.max(MAPPED_BLOCKS));
+    reserved.or_else(|_| blocks.try_reserve_exact(count)).ok()?;
+    blocks.resize(count, Block::new());
+    Some(blocks)
+}
+
+/// Blocks of 1 KiB that are mapped on their own by every allocator.
+const MAPPED_BLOCKS: usize = 33 * 1024;
 
 /// A password with the zero that ends it, or its first 72 bytes.
 fn bcrypt_key(password: &[u8]) -> Vec<u8> {
