@@ -9,10 +9,12 @@ use crate::fault::{Code, Fault};
 use crate::json::{self, Pieces, Span};
 use crate::limits::Limits;
 use crate::mcp::ListKind;
+use crate::mcp::shape::Flaws;
 use crate::publish::pages::{self, Named};
 use crate::time::Mono;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// A digest of the items of a list.
@@ -35,8 +37,24 @@ pub(crate) struct List {
     pub(crate) tasks: Arc<BTreeSet<String>>,
     /// Pages of apps that it names.
     pub(crate) pages: Named,
-    /// When it was read.
-    pub(crate) read_at: Mono,
+    /// When it was read, if it ever was.
+    pub(crate) read_at: Option<Mono>,
+    /// It was never read, and the last try ended so.
+    failure: Option<Fault>,
+    /// Such tries.
+    failures: u32,
+}
+
+impl List {
+    /// Whether it is known what the server has.
+    pub(crate) fn is_read(&self) -> bool {
+        self.read_at.is_some()
+    }
+
+    /// Why it could never be read, once that was tried.
+    pub(crate) fn failure(&self) -> Option<&Fault> {
+        self.failure.as_ref().filter(|_| !self.is_read())
+    }
 }
 
 /// One tool, prompt, resource or template.
@@ -48,9 +66,31 @@ pub(crate) struct Item {
     pub(crate) raw: Box<[u8]>,
     /// Its server only runs it as a task.
     pub(crate) needs_task: bool,
+    /// Where it departs from what clients accept.
+    pub(crate) flaws: Option<Box<Flaws>>,
+}
+
+impl Item {
+    /// Whether clients that check lists would refuse one with this item.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.flaws.as_ref().is_some_and(|flaws| flaws.refused.is_some())
+    }
+
+    /// Its definition for a list that must not be refused for its sake.
+    pub(crate) fn mended(&self) -> Cow<'_, [u8]> {
+        match &self.flaws {
+            Some(flaws) => Cow::Owned(flaws.mend(&self.raw)),
+            None => Cow::Borrowed(&self.raw),
+        }
+    }
 }
 
 impl Catalog {
+    /// Number of items that clients would object to.
+    pub(crate) fn flawed_len(&self) -> usize {
+        self.lists.iter().flat_map(|list| list.items.iter()).filter(|item| item.flaws.is_some()).count()
+    }
+
     pub(crate) fn list(&self, kind: ListKind) -> &List {
         let [tools, prompts, resources, templates, skills] = &self.lists;
         match kind {
@@ -77,8 +117,9 @@ impl Catalog {
     pub(crate) fn replace(&mut self, kind: ListKind, items: Vec<Item>, now: Mono) -> bool {
         let list = self.list_mut(kind);
         let digest = digest(&items);
-        let changed = list.digest != digest || list.read_at == Mono::default();
-        list.read_at = now;
+        let changed = list.digest != digest || !list.is_read();
+        list.read_at = Some(now);
+        list.failure = None;
         if list.digest != digest {
             list.digest = digest;
             let tasks = items.iter().filter(|item| item.needs_task);
@@ -87,6 +128,17 @@ impl Catalog {
             list.items = items.into();
         }
         changed
+    }
+
+    /// A list could not be read. Returns how often that has happened, if it never could.
+    pub(crate) fn fail(&mut self, kind: ListKind, fault: Fault) -> Option<u32> {
+        let list = self.list_mut(kind);
+        if list.is_read() {
+            return None;
+        }
+        list.failure = Some(fault);
+        list.failures = list.failures.saturating_add(1);
+        Some(list.failures)
     }
 
     /// Takes a list over from another connection to the same server.
@@ -125,6 +177,8 @@ pub(crate) struct Reading {
     items: Vec<Item>,
     bytes: usize,
     cursors: Vec<Box<[u8]>>,
+    names: HashSet<String>,
+    repeated: usize,
 }
 
 /// What to do after a page.
@@ -140,7 +194,12 @@ pub(crate) enum Page {
 
 impl Reading {
     pub(crate) fn new(kind: ListKind) -> Self {
-        Self { kind, items: Vec::new(), bytes: 0, cursors: Vec::new() }
+        Self { kind, items: Vec::new(), bytes: 0, cursors: Vec::new(), names: HashSet::new(), repeated: 0 }
+    }
+
+    /// Items so far that were left out because their name had come already.
+    pub(crate) fn repeated(&self) -> usize {
+        self.repeated
     }
 
     pub(crate) fn kind(&self) -> ListKind {
@@ -165,7 +224,12 @@ impl Reading {
             if self.bytes > limits.list_bytes_max {
                 return Ok(Page::Cut(std::mem::take(&mut self.items), "too many bytes"));
             }
-            self.items.extend(item(self.kind, text, span));
+            let item = item(self.kind, text, span);
+            if item.name.is_empty() || self.names.insert(item.name.clone()) {
+                self.items.push(item);
+            } else {
+                self.repeated = self.repeated.saturating_add(1);
+            }
         }
         let Some(cursor) = cursor.map(|span| span.of(text)).filter(|raw| raw.first() == Some(&b'"')) else {
             return Ok(Page::Done(std::mem::take(&mut self.items)));
@@ -181,9 +245,10 @@ impl Reading {
     }
 }
 
-/// One item, unless it has no name.
-fn item(kind: ListKind, text: &[u8], span: Span) -> Option<Item> {
-    let name = json::unquote(json::member(text, span, kind.key()).ok()??.of(text))?;
+/// One item. Its name is empty if it has none.
+fn item(kind: ListKind, text: &[u8], span: Span) -> Item {
+    let name = json::member(text, span, kind.key()).ok().flatten();
+    let name = name.and_then(|span| json::unquote(span.of(text))).unwrap_or_default();
     let mut raw = Vec::new();
     let mut needs_task = false;
     if kind == ListKind::Tools && json::member(text, span, "execution") != Ok(None) {
@@ -194,7 +259,8 @@ fn item(kind: ListKind, text: &[u8], span: Span) -> Option<Item> {
     }
     let mut line = Vec::with_capacity(raw.len());
     Pieces::splice(&raw, true, &[]).write(&mut line);
-    Some(Item { name, raw: line.into(), needs_task })
+    let flaws = Flaws::of(kind, &line);
+    Item { name, raw: line.into(), needs_task, flaws }
 }
 
 /// Whether a tool can only be called as a task (2025-11-25 server/tools § Tool-level negotiation).
@@ -297,10 +363,27 @@ mod tests {
     }
 
     #[test]
-    fn items_without_a_name_are_left_out() {
-        let mut reading = Reading::new(ListKind::Resources);
-        let text = r#"{"resources":[{"name":"no uri"},7,{"uri":"file:///a"}]}"#;
+    fn items_without_a_name_are_kept_with_the_reason_why_others_refuse_them() {
+        let mut reading = Reading::new(ListKind::Resources); // FT-206
+        let text = r#"{"resources":[{"name":"no uri"},7,{"uri":"file:///a","name":"a","title":null}]}"#;
         let Ok(Page::Done(items)) = page(&mut reading, text) else { panic!() };
-        assert_eq!(names(&items), ["file:///a"]);
+        assert_eq!(names(&items), ["", "", "file:///a"]);
+        assert_eq!(&*items[1].raw, b"7");
+        let refused: Vec<bool> = items.iter().map(Item::is_refused).collect();
+        assert_eq!(refused, [true, true, false]);
+        assert_eq!(&*items[2].mended(), br#"{"uri":"file:///a","name":"a"}"#);
+    }
+
+    #[test]
+    fn an_item_whose_name_came_already_is_left_out() {
+        let mut reading = Reading::new(ListKind::Tools); // FT-206
+        page(&mut reading, r#"{"tools":[{"name":"a","x":1},{"name":"a","x":2}],"nextCursor":"x"}"#).unwrap();
+        let Ok(Page::Cut(items, _)) =
+            page(&mut reading, r#"{"tools":[{"name":"b"},{"name":"a"}],"nextCursor":"x"}"#)
+        else {
+            panic!()
+        };
+        assert_eq!((names(&items), reading.repeated()), (vec!["a", "b"], 2));
+        assert_eq!(&*items[0].raw, br#"{"name":"a","x":1}"#);
     }
 }

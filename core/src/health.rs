@@ -137,6 +137,9 @@ pub struct ServerReport {
     pub calls_waiting: usize,
     /// Answers that came when nobody waited for them any more; they were dropped.
     pub late_answers: u64,
+    /// Tools, prompts, resources and templates that break the schema of MCP: merged lists leave them out, or what is
+    /// wrong with them.
+    pub invalid_items: usize,
 }
 
 /// What went wrong last with a server.

@@ -121,7 +121,8 @@ pub struct Limits {
     pub shared_lanes_max: usize,
     /// Such a connection that no call has used yet, or that no session holds, is stopped after this time.
     pub lane_idle_ms: u64,
-    /// A list waits this long for the connections of its session, then it is answered from what is known.
+    /// The first list of a session waits this long for servers in their first start, unless `listWait` says otherwise;
+    /// then it is made of what is there. Many hosts read a list once. Some wait little longer for it than this.
     pub lists_ms: u64,
     /// A server that is lost stays on lists for this long.
     pub away_ms: u64,
@@ -174,6 +175,8 @@ pub struct Limits {
     pub list_age_ms: u64,
     /// Before a list that could not be read is tried again.
     pub list_retry_ms: u64,
+    /// The same for one that was never read. Doubles up to `list_retry_ms`.
+    pub list_first_retry_ms: u64,
     /// From closing a child's stdin to TERM, and from TERM to KILL.
     pub child_stop_ms: u64,
     /// From the end of a child's output to its exit, which says why: many times what the system takes to tell of both.
@@ -238,7 +241,7 @@ impl Default for Limits {
             lanes_max: 64,
             shared_lanes_max: 4,
             lane_idle_ms: 60_000,
-            lists_ms: 10_000,
+            lists_ms: 3_000,
             away_ms: 5_000,
             task_poll_ms: 5_000,
             queue_ms: 30_000,
@@ -262,6 +265,7 @@ impl Default for Limits {
             debounce_ms: 100,
             list_age_ms: 60_000,
             list_retry_ms: 10_000,
+            list_first_retry_ms: 500,
             child_stop_ms: 2_000,
             exit_wait_ms: 250,
             shutdown_ms: 5_000,

@@ -8,7 +8,7 @@
 //! Deliberately absent: naming itself (see [`publish`]), and connections.
 
 use crate::catalog::{Catalog, Digest, List};
-use crate::config::{self, Merged};
+use crate::config::{self, Merged, Prefix};
 use crate::id::UpstreamId;
 use crate::mcp::ListKind;
 use crate::publish::pages::{Pages, PartPages};
@@ -85,6 +85,21 @@ impl View {
     pub(crate) fn alone(&self) -> Option<UpstreamId> {
         let [member] = self.members.as_slice() else { return None };
         self.naming.is_none().then_some(member.home)
+    }
+
+    /// The server whose prefix a name has, if names are told apart by prefixes. Of several the longest prefix counts.
+    pub(crate) fn by_prefix(&self, name: &str) -> Option<UpstreamId> {
+        let naming = self.naming.as_ref().filter(|naming| naming.prefix != Prefix::Never)?;
+        let has = |member: &&Member| {
+            name.strip_prefix(member.prefix.as_str()).is_some_and(|rest| rest.starts_with(&naming.separator))
+        };
+        let member = self.members.iter().filter(has).max_by_key(|member| member.prefix.len())?;
+        Some(member.home)
+    }
+
+    /// Whether every name of a tool or prompt says which server it is of.
+    pub(crate) fn names_servers(&self) -> bool {
+        self.naming.as_ref().is_some_and(|naming| naming.prefix == Prefix::Always)
     }
 
     /// The server, if every name of this kind leads to the same one and none is changed or refused.

@@ -132,8 +132,12 @@ pub struct Mind {
     pub completes: bool,
     /// What else it says in its greeting: members laid over it, also inside of its members.
     pub greets: Value,
-    /// So many requests for the list of tools fail.
+    /// So many requests for a list fail.
     pub list_failures: usize,
+    /// Which list that is, by its method.
+    pub list_failing: &'static str,
+    /// Items at the end of a list, by its member, that are as they are.
+    pub odd: BTreeMap<&'static str, Vec<Value>>,
     /// Everything it was told.
     pub heard: Vec<Heard>,
     /// Everything it has asked or means to ask.
@@ -189,6 +193,8 @@ impl Mind {
             completes: true,
             greets: Value::Null,
             list_failures: 0,
+            list_failing: "tools/list",
+            odd: BTreeMap::new(),
             heard: Vec::new(),
             questions: Vec::new(),
             watched: BTreeSet::new(),
@@ -340,7 +346,7 @@ impl Mind {
                 self.greeting(params)
             }
             "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => json!({}),
-            "tools/list" if self.list_failures > 0 => {
+            _ if self.list_failures > 0 && method == self.list_failing => {
                 self.list_failures -= 1;
                 return r#""error":{"code":-32603,"message":"not yet"}"#.to_owned();
             }
@@ -404,7 +410,8 @@ impl Mind {
         let from = params["cursor"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0usize);
         let to = if self.page == 0 { total } else { total.min(from + self.page) };
         let items: Vec<Value> = (from..to).map(|n| self.item(kind, n)).collect();
-        let mut page = json!({ kind: items });
+        let odd = self.odd.get(kind).filter(|_| to == total).into_iter().flatten().cloned();
+        let mut page = json!({ kind: items.into_iter().chain(odd).collect::<Vec<_>>() });
         if self.page_loop {
             page["nextCursor"] = json!(from.to_string());
         } else if to < total {

@@ -13,6 +13,15 @@ pub(super) fn read_ms(
     fields: &mut Fields<'_>,
     key: &'static str,
 ) -> Option<At<u64>> {
+    read_ms_or_zero(report, fields, key).filter(|ms| ms.value > 0)
+}
+
+/// The same, where zero means something.
+pub(super) fn read_ms_or_zero(
+    report: &mut Report<'_>,
+    fields: &mut Fields<'_>,
+    key: &'static str,
+) -> Option<At<u64>> {
     let node = fields.node(report, key)?;
     let at = node.span.start;
     let name = fields.name_of(key);
@@ -36,7 +45,7 @@ pub(super) fn read_ms(
     if ms.is_none() {
         report.error(at, format!("`{name}`: expected a duration such as \"30s\", \"1m30s\" or \"500ms\""));
     }
-    ms.filter(|ms| *ms > 0).map(|value| At { at, value })
+    ms.map(|value| At { at, value })
 }
 
 /// The same in the file of a client, without a remark: some count seconds there, others milliseconds. From 1000 on it

@@ -40,7 +40,7 @@ pub struct Options {
     pub times: Times,
 }
 
-/// Time limits of one server; `None` leaves one to [`Limits`](crate::limits::Limits). All in milliseconds, never 0.
+/// Time limits of one server; `None` leaves one to [`Limits`](crate::limits::Limits). All in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Times {
     /// `startupTimeout`: from starting or dialling it until it is ready. At most an hour.
@@ -49,6 +49,8 @@ pub struct Times {
     pub call_ms: Option<u64>,
     /// `silenceTimeout`: one call without a sign of life; progress starts it anew. At most a day.
     pub silence_ms: Option<u64>,
+    /// `listWait`: how long the first list of a session waits for its first start. At most a minute; 0 does not wait.
+    pub list_wait_ms: Option<u64>,
 }
 
 /// `options.sessions`.
@@ -85,11 +87,18 @@ impl Times {
             }
             Some(it.value.min(max))
         };
-        Self {
-            startup_ms: read("startupTimeout", HOUR_MS),
-            call_ms: read("callTimeout", 24 * HOUR_MS),
-            silence_ms: read("silenceTimeout", 24 * HOUR_MS),
+        let (startup_ms, call_ms, silence_ms) = (
+            read("startupTimeout", HOUR_MS),
+            read("callTimeout", 24 * HOUR_MS),
+            read("silenceTimeout", 24 * HOUR_MS),
+        );
+        let list_wait = duration::read_ms_or_zero(report, fields, "listWait");
+        if let Some(wait) = list_wait.as_ref().filter(|wait| wait.value > LIST_WAIT_MS_MAX) {
+            let name = fields.name_of("listWait");
+            report.error(wait.at, format!("`{name}`: at most 1m"));
         }
+        let list_wait_ms = list_wait.map(|wait| wait.value.min(LIST_WAIT_MS_MAX));
+        Self { startup_ms, call_ms, silence_ms, list_wait_ms }
     }
 
     fn over(self, defaults: Self) -> Self {
@@ -97,6 +106,7 @@ impl Times {
             startup_ms: self.startup_ms.or(defaults.startup_ms),
             call_ms: self.call_ms.or(defaults.call_ms),
             silence_ms: self.silence_ms.or(defaults.silence_ms),
+            list_wait_ms: self.list_wait_ms.or(defaults.list_wait_ms),
         }
     }
 }
@@ -273,3 +283,6 @@ fn read_exemption(report: &mut Report<'_>, options: &mut Fields<'_>) -> bool {
 pub(super) const SECONDS_MAX: u32 = 30 * 24 * 60 * 60;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
+
+/// Hosts give up on a list after a minute as a rule.
+const LIST_WAIT_MS_MAX: u64 = 60_000;

@@ -51,7 +51,9 @@ pub(crate) struct Session {
     pub(crate) links: BTreeMap<UpstreamId, UpstreamId>,
     /// The lists as it was shown them.
     pub(crate) shown: [Option<Arc<Published>>; ListKind::COUNT],
-    /// Lists it asked for that wait for its connections.
+    /// When it first asked for a list.
+    pub(crate) lists_since: Option<Mono>,
+    /// Lists it asked for that wait for servers in their first start.
     pub(crate) waiting_lists: Vec<WaitingList>,
     /// Resources it watches, and on which connection.
     pub(crate) watches: BTreeMap<Box<str>, UpstreamId>,
@@ -128,6 +130,7 @@ impl Session {
             level: None,
             links: BTreeMap::new(),
             shown: [const { None }; ListKind::COUNT],
+            lists_since: None,
             waiting_lists: Vec::new(),
             watches: BTreeMap::new(),
             questions: Vec::new(),

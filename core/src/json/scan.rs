@@ -398,7 +398,7 @@ pub fn member_with_comma(bytes: &[u8], object: Span, name: &str) -> Option<Span>
 }
 
 /// Which of the names a member has, `key` being the inside of its string as it was sent.
-pub(super) fn place_of(key: &[u8], names: &[&str]) -> Option<usize> {
+pub(crate) fn place_of(key: &[u8], names: &[&str]) -> Option<usize> {
     if key.contains(&b'\\') {
         let plain = unescape(key)?;
         return names.iter().position(|name| plain == **name);

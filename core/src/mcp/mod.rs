@@ -7,6 +7,7 @@ pub mod method;
 mod patch;
 pub(crate) mod profile;
 pub mod revision;
+pub(crate) mod shape;
 pub(crate) mod url_required;
 
 pub use ask::Ask;

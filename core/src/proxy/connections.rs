@@ -325,9 +325,6 @@ impl Proxy {
             self.resubmit(key, home, &body);
         }
         self.end_lane(id);
-        for session in sessions {
-            self.answer_lists(session, false);
-        }
         true
     }
 

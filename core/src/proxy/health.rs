@@ -133,6 +133,7 @@ impl Proxy {
             calls_in_flight: calls().map(|(in_flight, _)| in_flight).sum(),
             calls_waiting: calls().map(|(_, waiting)| waiting).sum(),
             late_answers: all.iter().map(|one| one.health.late_answers).sum(),
+            invalid_items: home.catalog.flawed_len(),
         }
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! Reading starts after the handshake, when the server says that a list changed (many such notices are one
 //! reading), and when a client asks for a list that is old and whose server never says. Clients are told of a change
-//! only if what they see differs.
+//! only if what they see differs. A list that cannot be read is asked for again; until it was read once there is no
+//! such list, rather than an empty one.
 
 use super::Proxy;
 use crate::catalog::{Digest, Item, Page, Reading};
+use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::json::Span;
 use crate::log::Level;
@@ -36,7 +38,11 @@ impl Proxy {
     fn ask_page(&mut self, id: UpstreamId, reading: Reading, params: &str) {
         let kind = reading.kind();
         let key = self.submit_own(id, Own::List(kind), kind.method(), params);
-        let Some(key) = key else { return self.finish_reading(id, kind, None) };
+        let Some(key) = key else {
+            let fault = Fault::local(Code::Overloaded, format!("{} could not be sent", kind.method()));
+            self.finish_reading(id, kind, Err(fault));
+            return;
+        };
         if let Some(slot) = self.server(id).and_then(|server| server.readings.get_mut(kind.index())) {
             *slot = Some((key, reading));
         }
@@ -53,52 +59,122 @@ impl Proxy {
         let Some(server) = self.upstreams.get_mut(id) else { return };
         let Some(slot) = server.readings.get_mut(kind.index()) else { return };
         let Some((_, mut reading)) = slot.take_if(|(asked, _)| *asked == key) else { return };
-        match reading.page(text, result, &self.fx.limits) {
+        let (items, cut) = match reading.page(text, result, &self.fx.limits) {
             Ok(Page::More(cursor)) => {
                 let cursor = String::from_utf8_lossy(&cursor);
-                self.ask_page(id, reading, &format!(",\"params\":{{\"cursor\":{cursor}}}"));
+                return self.ask_page(id, reading, &format!(",\"params\":{{\"cursor\":{cursor}}}"));
             }
-            Ok(Page::Done(items)) => self.finish_reading(id, kind, Some(items)),
-            Ok(Page::Cut(items, reason)) => {
-                let line = format!("the list of {} was cut: {reason}", kind.member());
-                self.fx.log(Level::Warn, Some(&server.label), line);
-                self.finish_reading(id, kind, Some(items));
-            }
+            Ok(Page::Done(items)) => (items, None),
+            Ok(Page::Cut(items, reason)) => (items, Some(reason)),
             Err(fault) => {
                 let line = format!("Failed to list {}: {fault}", kind.member());
                 self.fx.log(Level::Warn, Some(&server.label), line);
-                self.finish_reading(id, kind, None);
+                self.finish_reading(id, kind, Err(fault));
+                return;
             }
+        };
+        let label = server.label.clone();
+        if let Some(reason) = cut {
+            let line = format!("the list of {} was cut: {reason}", kind.member());
+            self.fx.log(Level::Warn, Some(&label), line);
+        }
+        if self.finish_reading(id, kind, Ok(items)) && reading.repeated() > 0 {
+            let (many, member) = (reading.repeated(), kind.member());
+            let line = format!("{many} {member} are left out: others before them have the same name");
+            self.fx.log(Level::Warn, Some(&label), line);
         }
     }
 
-    /// A list was read, or could not be.
-    pub(super) fn finish_reading(&mut self, id: UpstreamId, kind: ListKind, items: Option<Vec<Item>>) {
-        let now = self.fx.mono();
-        let Some(server) = self.upstreams.get_mut(id) else { return };
-        if let Some(slot) = server.readings.get_mut(kind.index()) {
+    /// A list was read, or could not be. Returns whether it differs from the one before.
+    pub(super) fn finish_reading(
+        &mut self,
+        id: UpstreamId,
+        kind: ListKind,
+        read: Result<Vec<Item>, Fault>,
+    ) -> bool {
+        if let Some(slot) = self.server(id).and_then(|server| server.readings.get_mut(kind.index())) {
             *slot = None;
         }
-        if items.is_none() {
-            self.retry_list(id, kind);
-        }
-        if let Some(items) = items {
-            self.before_relist(id, kind);
-            let Some(server) = self.upstreams.get_mut(id) else { return };
-            let first = !server.was_ready;
-            let before = server.catalog.list(kind).digest;
-            let told = server.catalog.list(kind).items.clone();
-            let changed = server.catalog.replace(kind, items, now);
-            self.share_list(id, kind);
-            if changed && !first {
-                self.tell_sleepers(id, kind, before);
+        let unknown = self.upstreams.get(id).is_some_and(|server| !server.catalog.list(kind).is_read());
+        let changed = match read {
+            Ok(items) => self.on_list_read(id, kind, items),
+            Err(fault) => {
+                self.on_list_failed(id, kind, fault);
+                false
             }
-            if first || changed {
-                self.announce(id, kind, &told);
-            }
+        };
+        if unknown {
+            self.answer_waiting_lists();
         }
         self.check_listed(id);
         self.refresh_stale(id);
+        changed
+    }
+
+    fn on_list_read(&mut self, id: UpstreamId, kind: ListKind, items: Vec<Item>) -> bool {
+        self.before_relist(id, kind);
+        let now = self.fx.mono();
+        let Some(server) = self.upstreams.get_mut(id) else { return false };
+        let first = !server.was_ready;
+        let before = server.catalog.list(kind).digest;
+        let told = server.catalog.list(kind).items.clone();
+        let changed = server.catalog.replace(kind, items, now);
+        self.share_list(id, kind);
+        if changed && !first {
+            self.tell_sleepers(id, kind, before);
+        }
+        if changed {
+            self.tell_flaws(id, kind);
+        }
+        if first || changed {
+            self.announce(id, kind, &told);
+        }
+        changed
+    }
+
+    /// A list could not be read: it is tried again after a while, so that a server that was only slow to warm up does
+    /// not stay without tools; soon, if nothing is known of it yet.
+    fn on_list_failed(&mut self, id: UpstreamId, kind: ListKind, fault: Fault) {
+        let Some(server) = self.upstreams.get_mut(id) else { return };
+        server.health.on_failure(format!("{} failed: {fault}", kind.method()), self.fx.now.unix);
+        let (max, first) = (self.fx.limits.list_retry_ms, self.fx.limits.list_first_retry_ms);
+        let wait = match server.catalog.fail(kind, fault) {
+            Some(failures) => first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(max),
+            None => max,
+        };
+        if let Some(stale) = server.stale.get_mut(kind.index()) {
+            *stale = true;
+        }
+        if server.refresh.is_none() {
+            server.refresh = Some(self.fx.after(wait, TimerKind::Refresh, id.0));
+        }
+    }
+
+    /// Says which items of a list other clients would refuse, and why. The server's own endpoint shows them as they are.
+    fn tell_flaws(&mut self, id: UpstreamId, kind: ListKind) {
+        let Some(server) = self.upstreams.get(id) else { return };
+        let (items, label) = (server.catalog.list(kind).items.clone(), server.label.clone());
+        let flawed =
+            (1..).zip(items.iter()).filter_map(|(place, item)| Some((place, item, item.flaws.as_ref()?)));
+        let many = flawed.clone().count();
+        for (place, item, flaws) in flawed.take(FLAWS_TOLD_MAX) {
+            let name = match item.name.as_str() {
+                "" => format!("number {place}"),
+                name => format!("`{}`", Fault::quoted(name.as_bytes())),
+            };
+            let noun = kind.noun();
+            let line = match &flaws.refused {
+                Some(reason) => format!("the {noun} {name} is left out of merged lists: {reason}"),
+                None => format!(
+                    "the {noun} {name} has optional members of a wrong type: merged lists leave them out"
+                ),
+            };
+            self.fx.log(Level::Warn, Some(&label), line);
+        }
+        if many > FLAWS_TOLD_MAX {
+            let line = format!("{} more {} break the schema of MCP", many - FLAWS_TOLD_MAX, kind.member());
+            self.fx.log(Level::Warn, Some(&label), line);
+        }
     }
 
     /// A list that another connection to the same server has as well is kept once.
@@ -175,24 +251,30 @@ impl Proxy {
         }
     }
 
+    /// A connection broke of a server that has no sessions: it may come back with other lists, and nothing would say so.
+    pub(super) fn suspect_restart(&mut self, id: UpstreamId) {
+        let Some(server) = self.upstreams.get(id).filter(|server| server.is_forgetful()) else { return };
+        for kind in ListKind::ALL.map(|kind| server.peer.has(kind).then_some(kind)).into_iter().flatten() {
+            self.refresh(id, kind);
+        }
+    }
+
+    /// A server without sessions and without a channel for news is asked now and then what it offers, since it may have
+    /// been restarted between two calls.
+    pub(super) fn look_for_changes(&mut self, id: UpstreamId) {
+        for kind in ListKind::ALL {
+            let server = self.upstreams.get(id).filter(|server| server.is_forgetful());
+            if server.is_some_and(|server| server.is_aged(&self.fx, kind)) {
+                self.refresh(id, kind);
+            }
+        }
+    }
+
     pub(super) fn on_refresh_timer(&mut self, id: UpstreamId) {
         if let Some(server) = self.server(id) {
             server.refresh = None;
         }
         self.refresh_stale(id);
-    }
-
-    /// A list could not be read: it is tried again after a while, so that a server that was only slow to warm up does
-    /// not stay without tools.
-    fn retry_list(&mut self, id: UpstreamId, kind: ListKind) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
-        if let Some(stale) = server.stale.get_mut(kind.index()) {
-            *stale = true;
-        }
-        if server.refresh.is_none() {
-            let ms = self.fx.limits.list_retry_ms;
-            server.refresh = Some(self.fx.after(ms, TimerKind::Refresh, id.0));
-        }
     }
 
     fn refresh_stale(&mut self, id: UpstreamId) {
@@ -210,3 +292,6 @@ impl Proxy {
         }
     }
 }
+
+/// Items of one list that are named in the log because clients would refuse them.
+const FLAWS_TOLD_MAX: usize = 20;

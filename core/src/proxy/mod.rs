@@ -20,6 +20,7 @@
 //! | `watches` | watched resources |
 //! | `servers` | a server's life: start, handshake, loss, restart |
 //! | `lists` | what a server offers, read and read again |
+//! | `listing` | lists that clients ask for: answered, awaited or refused |
 //! | `messages` | what a server says |
 //! | `salvage` | what it says that is not quite a message |
 //! | `exchanges` | what comes back over HTTP from a server |
@@ -44,6 +45,7 @@ mod entry;
 mod exchanges;
 mod health;
 mod lapses;
+mod listing;
 mod lists;
 mod logins;
 mod messages;
@@ -417,7 +419,7 @@ impl Proxy {
                 TimerKind::Resume => self.with_key(owner, Self::on_resume_timer),
                 TimerKind::Exchange => self.with_owner(conn, |proxy, id| proxy.on_exchange_timer(id, conn)),
                 TimerKind::PoolIdle => self.on_pool_timer(server),
-                TimerKind::Standalone => self.open_standalone(server),
+                TimerKind::Standalone => self.on_standalone_timer(server),
                 TimerKind::Backoff => self.start_server(server),
                 TimerKind::Handshake => self.on_handshake_timer(server),
                 TimerKind::Ping => self.on_ping_timer(server),

@@ -17,7 +17,9 @@ impl Proxy {
         let (config, was_ready) = (server.config.clone(), server.was_ready);
         if self.fx.logs(level) {
             let told: BTreeSet<&str> = before.iter().map(|item| item.name.as_str()).collect();
-            for item in items.iter().filter(|item| !told.contains(item.name.as_str())) {
+            for item in
+                items.iter().filter(|item| !item.name.is_empty() && !told.contains(item.name.as_str()))
+            {
                 self.fx.log(level, Some(&label), announcement(&config, kind, &item.name));
             }
         }

@@ -168,7 +168,7 @@ impl Proxy {
         let Some(link) = server.link.http() else { return };
         let unsent = link.end_session(&mut self.fx);
         self.fx.log(Level::Info, Some(&server.label), format!("{lost}, initializing again"));
-        server.health.on_session_lost(lost, self.fx.now.unix);
+        server.health.on_failure(lost, self.fx.now.unix);
         server.readings = [const { None }; ListKind::COUNT];
         // Its questions are gone with it; another one may have the same id (BR-43).
         self.drop_questions(id);
@@ -248,7 +248,14 @@ impl Proxy {
         self.drop_exchange(id, exchange);
         match job {
             Job::Call(key) if unread => self.on_call_unread(id, key, request, unwritten, fault),
-            Job::Call(key) => self.fail(key, &broke(fault)),
+            Job::Call(key) => {
+                let asked = self.mux.get(key).is_some_and(|call| matches!(call.origin, Origin::Client(_)));
+                self.fail(key, &broke(fault));
+                // Its own requests are repeated elsewhere: a list that breaks must not bring itself about.
+                if asked {
+                    self.suspect_restart(id);
+                }
+            }
             Job::Listen => self.on_listen_ended(id, &summary, Verdict::Silent),
             Job::Initialized => self.lose(id, fault),
             // Hearing a notification or an answer twice does no harm.
@@ -299,6 +306,7 @@ impl Proxy {
                 key,
                 &Fault::environment(Code::UpstreamLost, "the answer stream of the server broke off"),
             );
+            self.suspect_restart(id);
         }
     }
 
@@ -333,6 +341,12 @@ impl Proxy {
             let event_id = link.listen_id.clone();
             link.ask(&mut self.fx, Job::Listen, HttpMethod::Get, event_id.as_deref());
         }
+    }
+
+    /// The standalone stream was lost a while ago.
+    pub(super) fn on_standalone_timer(&mut self, id: UpstreamId) {
+        self.open_standalone(id);
+        self.suspect_restart(id);
     }
 
     /// The standalone stream ended, or the server has none, which is fine. Servers without one say so in many ways;

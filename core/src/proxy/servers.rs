@@ -182,7 +182,8 @@ impl Proxy {
                     .get(kind.index())
                     .is_some_and(|r| r.as_ref().is_some_and(|(k, _)| *k == key))
                 {
-                    self.finish_reading(id, kind, absent.then(Vec::new));
+                    let read = if absent { Ok(Vec::new()) } else { Err(fault.clone()) };
+                    self.finish_reading(id, kind, read);
                 }
             }
             Own::Ping
@@ -278,8 +279,9 @@ impl Proxy {
             return;
         }
         if server.tenants.tenancy != Tenancy::Shared {
-            return self.on_lane_tried(id);
+            return;
         }
+        self.answer_waiting_lists();
         if self.upstreams.shared().all(|server| server.was_tried) {
             let ready = self.upstreams.shared().filter(|server| server.phase == Phase::Ready).count();
             let all = self.upstreams.shared().count();
@@ -424,13 +426,6 @@ impl Proxy {
         }
     }
 
-    /// A connection beside the shared one is up, or could not be brought up: lists need not wait for it any more.
-    fn on_lane_tried(&mut self, id: UpstreamId) {
-        for session in self.sessions_on(id) {
-            self.answer_lists(session, false);
-        }
-    }
-
     /// A server that was lost has been away for a while: it is taken off the lists of merged views.
     pub(super) fn on_away_timer(&mut self, id: UpstreamId) {
         if let Some(server) = self.upstreams.get_mut(id) {
@@ -473,6 +468,7 @@ impl Proxy {
             return self.lose(id, &Fault::environment(Code::UpstreamTimeout, "it answers no ping"));
         }
         server.arm(&mut self.fx, |limits| limits.ping_ms, TimerKind::Ping);
+        self.look_for_changes(id);
         let ping = self.submit_own(id, Own::Ping, "ping", "");
         if let Some(server) = self.server(id) {
             server.pulse.sent(ping);

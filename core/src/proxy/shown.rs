@@ -1,21 +1,16 @@
 //! What a session is shown: the greeting, and lists made of what its connections offer.
 //!
-//! Lists are made when they are asked for and kept by the session until something they are made of changes. A session
-//! with connections of its own is shown what those offer, so its first lists wait until they have said so, for a
-//! while. Invariant: a session is told of a change if and only if the list that it would get differs from the one it
+//! Lists are made when they are asked for ([`super::listing`]) and kept by the session until something they are made of
+//! changes. A session with connections of its own is shown what those offer; until they have said so that is what the
+//! shared one offers, so that no client waits for a child that may not be needed. Invariant: a session is told of a change if and only if the list that it would get differs from the one it
 //! got, or would have got before if it has not asked for it (BR-51).
 
 use super::Proxy;
-use super::requests::{Body, Served, result_pieces};
-use crate::downstream::Role;
-use crate::downstream::session::WaitingList;
-use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
-use crate::json::{self, Envelope, quote};
+use crate::json::{self, quote};
 use crate::log::Level;
 use crate::mcp::{Declared, ListKind, Revision};
 use crate::publish::Published;
-use crate::timer::TimerKind;
 use crate::upstream::peer::Peer;
 use crate::view::View;
 use std::sync::Arc;
@@ -79,7 +74,7 @@ impl Proxy {
 
     /// Whether there is this kind of list: on the merged endpoint always, since a server that has it may come. Those of
     /// an extension are only asked for where it is declared.
-    fn lists(&self, index: usize, kind: ListKind) -> bool {
+    pub(super) fn lists(&self, index: usize, kind: ListKind) -> bool {
         self.views.get(index).is_some_and(|view| view.is_merged() && kind != ListKind::Skills)
             || self.offers(index, |peer| peer.has(kind))
     }
@@ -98,85 +93,6 @@ impl Proxy {
             })
             .collect();
         (!parts.is_empty()).then(|| quote(&parts.join("\n\n")))
-    }
-
-    /// A list request: answered now, or when the session's connections have said what they offer. A server that is away
-    /// is left out, but a list without any server would look as if nothing were there (`bridging` §9).
-    pub(super) fn list(
-        &mut self,
-        key: Key,
-        number: u32,
-        kind: ListKind,
-        envelope: &Envelope,
-        text: &[u8],
-    ) -> Result<Served, Fault> {
-        if let Some(params) = envelope.params
-            && json::member(text, params, "cursor")?.is_some_and(|cursor| cursor.of(text) != b"null")
-        {
-            return Err(Fault::peer(Code::InvalidParams, "this cursor was not given out here"));
-        }
-        let index = self.down.session(key).map(|session| session.view).unwrap_or_default();
-        if !self.lists(index, kind) {
-            let detail = format!("the server has no {}", kind.capability());
-            return Err(Fault::peer(Code::MethodNotFound, detail));
-        }
-        let homes = self.homes(key);
-        let away = |home: &UpstreamId| self.upstreams.get(*home).is_some_and(|server| !server.listed);
-        if self.views.get(index).is_some_and(View::is_merged) && !homes.is_empty() && homes.iter().all(away) {
-            return Err(Fault::environment(Code::NotReady, "no server is connected at the moment"));
-        }
-        let mut settled = true;
-        for home in homes {
-            // Too many connections: the list is made of what the shared one offers.
-            let id = self.seat(key, home).unwrap_or(home);
-            let Some(server) = self.upstreams.get(id) else { continue };
-            settled &= id == home || server.was_tried;
-            if server.is_aged(&self.fx, kind) {
-                self.refresh(id, kind);
-            }
-        }
-        if !settled && let Some(session) = self.down.session(key) {
-            if session.waiting_lists.len() >= self.fx.limits.session_calls_max {
-                return Err(Fault::local(Code::Overloaded, "too many lists of this session are asked for"));
-            }
-            if session.waiting_lists.is_empty() {
-                self.fx.after(self.fx.limits.lists_ms, TimerKind::Lists, key.to_u64());
-            }
-            let id = envelope.id.map_or(b"".as_slice(), |span| span.of(text));
-            session.waiting_lists.push(WaitingList::new(&self.fx, kind, number, id));
-            return Ok(Served::Later);
-        }
-        let shown = self.shown(key, kind).map(|list| list.encoded.clone());
-        Ok(Served::Now(Body::Shared(shown.unwrap_or_default())))
-    }
-
-    /// Answers the lists that wait for a session's connections, if those are there now, or `anyway`.
-    pub(super) fn answer_lists(&mut self, key: Key, anyway: bool) {
-        let Some(session) = self.down.session(key).filter(|session| !session.waiting_lists.is_empty()) else {
-            return;
-        };
-        let tried = |id: &UpstreamId| self.upstreams.get(*id).is_none_or(|upstream| upstream.was_tried);
-        if !anyway && !session.links.values().all(tried) {
-            return;
-        }
-        for WaitingList { kind, stream, id, .. } in std::mem::take(&mut session.waiting_lists) {
-            let shown = self.shown(key, kind).map(|list| list.encoded.clone()).unwrap_or_default();
-            let message = result_pieces(id.as_bytes(), &shown);
-            self.down.deliver(&mut self.fx, key, stream, &message, Role::Answer);
-        }
-    }
-
-    /// A list request is not wanted any more. Returns its stream.
-    pub(super) fn forget_list(&mut self, key: Key, id: &[u8]) -> Option<u32> {
-        let session = self.down.session(key)?;
-        let place = session.waiting_lists.iter().position(|list| list.id.as_bytes() == id)?;
-        Some(session.waiting_lists.remove(place).stream)
-    }
-
-    /// The servers a session sees.
-    pub(super) fn homes(&mut self, key: Key) -> Vec<UpstreamId> {
-        let view = self.down.session(key).and_then(|session| self.views.get(session.view));
-        view.map(|view| view.members().iter().map(|member| member.home).collect()).unwrap_or_default()
     }
 
     /// The list a session is shown, made of what its connections offer.

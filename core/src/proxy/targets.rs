@@ -4,6 +4,7 @@
 //! filters and other names nothing is looked up at all.
 
 use super::Proxy;
+use super::listing::{Known, known};
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::json::{self, Envelope, Kind, Span};
@@ -36,7 +37,8 @@ impl Proxy {
     ///
     /// # Errors
     /// [`Code::InvalidParams`] for a tool or prompt that does not exist or is not served, [`Code::NoResource`] for such
-    /// a resource, [`Code::MethodNotFound`] for what only one server could know on a view of several.
+    /// a resource, [`Code::NotReady`] for a name of a server that is not there, [`Code::MethodNotFound`] for what only one
+    /// server could know on a view of several.
     pub(super) fn target(
         &mut self,
         session: Key,
@@ -91,9 +93,7 @@ impl Proxy {
         let span = name.ok_or_else(missing)?;
         let name = json::unquote(span.of(text)).ok_or_else(missing)?;
         let found = self.find(session, kind, &name);
-        let (home, own) = found.ok_or_else(|| {
-            Fault::peer(Code::InvalidParams, format!("unknown {noun} `{}`", Fault::quoted(name.as_bytes())))
-        })?;
+        let (home, own) = found.ok_or_else(|| self.nothing_named(session, kind, &name))?;
         let rename = (own != name).then(|| (span, json::quote(&own)));
         Ok(Target { home, rename, own: Some(own) })
     }
@@ -105,7 +105,9 @@ impl Proxy {
         let span = uri.ok_or_else(missing)?;
         let uri = json::unquote(span.of(text)).ok_or_else(missing)?;
         let (home, own) = self.owner_of(session, &uri).ok_or_else(|| {
-            Fault::peer(Code::NoResource, format!("resource not found: {}", Fault::quoted(uri.as_bytes())))
+            let absent = self.absent(session, ListKind::Resources);
+            let shown = Fault::quoted(uri.as_bytes());
+            Fault::peer(Code::NoResource, format!("resource not found: {shown}{absent}"))
         })?;
         let rename = (own != uri).then(|| (span, json::quote(&own)));
         Ok(Target { home, rename, own: Some(own) })
@@ -135,6 +137,33 @@ impl Proxy {
             Fault::peer(Code::InvalidParams, format!("unknown skill `{}`", Fault::quoted(uri.as_bytes())))
         })?;
         Ok(Target { home, rename: None, own: Some(uri) })
+    }
+
+    /// No server that is there has a tool or prompt of this name. A server that is not there might.
+    fn nothing_named(&mut self, session: Key, kind: ListKind, name: &str) -> Fault {
+        let shown = Fault::quoted(name.as_bytes());
+        let view = self.down.session(session).and_then(|session| self.views.get(session.view));
+        let server = view.and_then(|view| self.upstreams.get(view.by_prefix(name)?));
+        match server.map(|server| (server, known(server, kind, true))) {
+            Some((_, Known::Nothing(fault))) => {
+                return Fault::environment(Code::NotReady, format!("{} `{shown}`: {fault}", kind.noun()));
+            }
+            Some((server, Known::Coming)) => return server.not_ready(),
+            Some((_, Known::All)) | None => {}
+        }
+        let absent =
+            if view.is_some_and(View::names_servers) { String::new() } else { self.absent(session, kind) };
+        Fault::peer(Code::InvalidParams, format!("unknown {} `{shown}`{absent}", kind.noun()))
+    }
+
+    /// Says which servers of the merged endpoint are not there.
+    fn absent(&mut self, session: Key, kind: ListKind) -> String {
+        let view = self.down.session(session).and_then(|session| self.views.get(session.view));
+        let members = view.filter(|view| view.is_merged()).map_or(&[][..], View::members);
+        let servers = members.iter().filter_map(|member| self.upstreams.get(member.home));
+        let absent = servers.filter(|server| !matches!(known(server, kind, true), Known::All));
+        let names: Vec<&str> = absent.take(ABSENT_MAX).map(|server| &*server.label).collect();
+        if names.is_empty() { String::new() } else { format!(" (not connected: {})", names.join(", ")) }
     }
 
     /// A file of a listed skill, which its server need not list: it lies beside or below the `SKILL.md`.
@@ -273,6 +302,9 @@ impl Proxy {
         }
     }
 }
+
+/// Servers that are named because they are not there.
+const ABSENT_MAX: usize = 10;
 
 /// Longest URI that is remembered.
 const URI_MAX: usize = 2_048;

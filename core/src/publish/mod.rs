@@ -171,7 +171,11 @@ fn publish_changed(
     pages: Option<Arc<Pages>>,
 ) -> Published {
     let mut report = Report::new(kind, naming.is_some());
-    let offers = offer::gather(kind, parts, &mut report);
+    let mut offers = offer::gather(kind, parts, &mut report);
+    if naming.is_some() {
+        // One item that clients refuse would cost them those of all servers.
+        offers.retain(|offer| !offer.item.is_refused());
+    }
     let names = Names::new(kind, naming, &offers);
     let mut list = Encoder::new(kind);
     let mut table = HashMap::with_capacity(offers.len());
@@ -207,8 +211,11 @@ fn publish_changed(
         }
         if offer.part.listed {
             let name = (name != own && page.is_none()).then_some(name.as_ref());
-            let raw = Cow::Borrowed(&*offer.item.raw);
-            let raw = pages.as_ref().map_or(raw, |pages| pages.rewrite(kind, offer.index, &offer.item.raw));
+            let raw = if naming.is_some() { offer.item.mended() } else { Cow::Borrowed(&*offer.item.raw) };
+            let raw = match &pages {
+                Some(pages) => Cow::Owned(pages.rewrite(kind, offer.index, &raw).into_owned()),
+                None => raw,
+            };
             item::write_changed(&raw, &Override { name, ..offer.change }, list.item());
         }
     }

@@ -158,7 +158,7 @@ mod tests {
 
     fn tool(meta: &str) -> Item {
         let raw = format!(r#"{{"name":"t","_meta":{meta}}}"#).into_bytes();
-        Item { name: "t".to_owned(), raw: raw.into(), needs_task: false }
+        Item { name: "t".to_owned(), raw: raw.into(), needs_task: false, flaws: None }
     }
 
     fn resource(uri: &str) -> Item {
@@ -166,6 +166,7 @@ mod tests {
             name: uri.to_owned(),
             raw: format!(r#"{{"uri":"{uri}"}}"#).into_bytes().into(),
             needs_task: false,
+            flaws: None,
         }
     }
 

@@ -32,7 +32,7 @@ fn named(name: &'static str) -> Override<'static> {
 /// An item whose second member tells it from others of its name.
 fn item(kind: ListKind, name: &str, of: &str) -> Item {
     let raw = format!("{{\"{}\":{},\"of\":{}}}", kind.key(), json::quote(name), json::quote(of));
-    Item { name: name.to_owned(), raw: raw.into_bytes().into(), needs_task: false }
+    Item { name: name.to_owned(), raw: raw.into_bytes().into(), needs_task: false, flaws: None }
 }
 
 fn items(kind: ListKind, of: &str, names: &[&str]) -> Vec<Item> {

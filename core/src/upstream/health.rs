@@ -62,9 +62,10 @@ impl Health {
         self.is_aftermath = true;
     }
 
-    /// It lost its session, and the next one is made at once.
-    pub(crate) fn on_session_lost(&mut self, what: String, now: Unix) {
-        self.trouble = Some(Trouble { at: now, what, stderr: Vec::new() });
+    /// Something it was asked for failed; it is there all the same.
+    pub(crate) fn on_failure(&mut self, what: String, now: Unix) {
+        let stderr = self.stderr.iter().map(|line| line.as_str().into()).collect();
+        self.trouble = Some(Trouble { at: now, what, stderr });
         self.is_aftermath = false;
     }
 

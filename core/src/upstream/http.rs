@@ -241,6 +241,11 @@ impl HttpLink {
         true
     }
 
+    /// Whether the standalone stream is open, or being opened.
+    pub(crate) fn listens(&self) -> bool {
+        self.exchanges.values().any(|exchange| exchange.job == Job::Listen)
+    }
+
     /// Whether a connection to the server stands and is in use, which shows that the server is there.
     pub(crate) fn is_alive(&self) -> bool {
         self.exchanges.values().any(|exchange| !exchange.is_dialling() && exchange.job != Job::Idle)

@@ -581,10 +581,26 @@ impl Upstream {
         (ms - ms / 4).saturating_add(fx.rng.below(ms / 2 + 1))
     }
 
+    /// Whether it may have been restarted without a sign: a server of Streamable HTTP that has no sessions to lose.
+    pub(crate) fn is_forgetful(&self) -> bool {
+        matches!(&self.link, Link::Http(link) if link.kind == HttpKind::Streamable && link.session.is_none())
+            && self.phase == Phase::Ready
+    }
+
+    /// Whether it can say that its lists changed: it announces that, and there is a channel to say it on.
+    fn can_tell(&self, kind: ListKind) -> bool {
+        self.peer.announces(kind)
+            && match &self.link {
+                Link::Child(_) => true,
+                Link::Http(link) => link.kind == HttpKind::Sse || link.listens(),
+            }
+    }
+
     /// Whether a list may be out of date without the server having said so.
     pub(crate) fn is_aged(&self, fx: &Effects, kind: ListKind) -> bool {
-        !self.peer.announces(kind)
+        let read_at = self.catalog.list(kind).read_at;
+        !self.can_tell(kind)
             && self.peer.has(kind)
-            && fx.mono().ms_since(self.catalog.list(kind).read_at) >= fx.limits.list_age_ms
+            && read_at.is_some_and(|at| fx.mono().ms_since(at) >= fx.limits.list_age_ms)
     }
 }

@@ -17,6 +17,7 @@ fn tools(names: &[&str]) -> Catalog {
         name: (*name).to_owned(),
         raw: format!("{{\"name\":\"{name}\"}}").into_bytes().into(),
         needs_task: false,
+        flaws: None,
     };
     catalog.replace(ListKind::Tools, names.iter().map(item).collect(), Mono(1));
     catalog

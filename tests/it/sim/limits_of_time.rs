@@ -4,7 +4,7 @@ use super::questions::{able, able_but_silent, asking};
 use super::{KINDS, one};
 use mcp_proxy_core::event::Command;
 use mcp_proxy_tests::cast::Cast;
-use mcp_proxy_tests::client::{AUTHORITY, Kind, Progress, State};
+use mcp_proxy_tests::client::{AUTHORITY, Kind, MERGED, Progress, State};
 use mcp_proxy_tests::mind::asking::Asked;
 use mcp_proxy_tests::net::{Link, Phase, Who};
 use mcp_proxy_tests::story::story_of;
@@ -137,13 +137,37 @@ fn a_server_has_so_long_to_come_up() {
 }
 
 #[test]
-fn a_list_that_could_not_be_read_is_asked_for_again_after_a_while() {
+fn a_list_that_was_never_read_is_asked_for_again_soon_and_then_less_often() {
+    // limit: list_first_retry_ms
     // limit: list_retry_ms
-    timed(one().program("fs", |p| p.mind.list_failures = 1), |w| {
-        w.run_ms(9_990);
-        assert_eq!(w.child("fs").mind().count("tools/list"), 1);
-        w.run_ms(120);
+    // FT-108
+    timed(one().program("fs", |p| p.mind.list_failures = 99), |w| {
+        let mut at = 0;
+        for (place, wait) in [500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000].into_iter().enumerate() {
+            at += wait;
+            w.run_ms(at - 50 - w.now_ms());
+            assert_eq!(w.child("fs").mind().count("tools/list"), 1 + place, "before {at} ms");
+            w.run_ms(150);
+            assert_eq!(w.child("fs").mind().count("tools/list"), 2 + place, "after {at} ms");
+        }
+    });
+}
+
+#[test]
+fn a_list_that_cannot_be_read_again_stays_and_is_asked_for_after_a_while() {
+    // limit: list_retry_ms
+    timed(one(), |w| {
+        let c = w.client("fs", Kind::Streamable);
+        let before = w.listed(c, "tools/list");
+        w.teach("fs", |mind| mind.list_failures = 1);
+        w.say_changed("fs", "tools");
+        w.run_ms(500);
         assert_eq!(w.child("fs").mind().count("tools/list"), 2);
+        assert_eq!(w.listed(c, "tools/list"), before);
+        w.run_ms(9_000);
+        assert_eq!(w.child("fs").mind().count("tools/list"), 2);
+        w.run_ms(1_000);
+        assert_eq!(w.child("fs").mind().count("tools/list"), 3);
     });
 }
 
@@ -158,12 +182,12 @@ fn servers_are_pinged_and_streams_kept_alive_as_often_as_the_limits_say() {
         let from = w.now_ms();
         let seen = |w: &mut World| (w.exchange(stream).comments, w.child("fs").mind().count("ping"));
         for (at, expected) in [
-            (14_900, (0, 0)),
-            (15_200, (1, 0)),
-            (29_800, (1, 0)),
-            (30_200, (2, 1)),
-            (59_700, (3, 1)),
-            (60_200, (4, 2)),
+            (14_900, (1, 0)),
+            (15_200, (2, 0)),
+            (29_800, (2, 0)),
+            (30_200, (3, 1)),
+            (59_700, (4, 1)),
+            (60_200, (5, 2)),
         ] {
             w.run_ms(from + at - w.now_ms());
             assert_eq!(seen(w), expected, "{at}");
@@ -190,16 +214,21 @@ fn a_list_that_is_never_announced_is_read_again_when_it_is_old() {
 }
 
 #[test]
-fn a_list_waits_for_the_connection_of_its_session_only_so_long() {
+fn the_first_list_waits_for_a_first_start_only_so_long() {
     // limit: lists_ms
-    let cast = one().program("fs", |p| p.mind.mute = true).first_program("fs", |_| {});
-    timed(cast, |w| {
-        let c = w.client_with("fs", Kind::Streamable, able);
-        let from = w.now_ms();
-        assert!(w.ask(c, "tools/list", json!({}))["result"]["tools"].is_array());
-        let waited = w.now_ms() - from;
-        assert!((9_900..10_100).contains(&waited), "{waited} ms");
-        w.end_session(c);
+    // FT-703
+    timed(one().stdio("slow").program("slow", |p| p.mind.mute = true), |w| {
+        w.run_until("one is there", |w| w.watch.logged("handling requests"));
+        for (kind, ms) in [("tools/list", 3_000), ("prompts/list", 0)] {
+            let c = w.client(MERGED, Kind::Streamable);
+            let from = w.now_ms();
+            assert_eq!(w.listed(c, "tools/list").len(), 14);
+            let waited = w.now_ms() - from;
+            assert!((2_990..3_100).contains(&waited), "{waited} ms");
+            let from = w.now_ms();
+            w.ask(c, kind, json!({}));
+            assert!(w.now_ms() - from < 100, "{ms}: waited once already");
+        }
     });
 }
 

@@ -13,6 +13,7 @@ mod crowd;
 mod declared;
 mod doubted_sessions;
 mod filters;
+mod first_lists;
 mod floods;
 mod foreign;
 mod frozen;

@@ -230,14 +230,20 @@ fn options_are_inherited_field_by_field() {
 
 #[test]
 fn time_limits_are_durations_with_an_upper_bound_and_are_inherited() {
-    let proxy = r#""options": {"startupTimeout": "30s", "silenceTimeout": 90}"#;
+    let proxy = r#""options": {"startupTimeout": "30s", "silenceTimeout": 90, "listWait": 0}"#;
     let own = r#""s": {"command": "x", "options": {"silenceTimeout": "1500ms", "callTimeout": "24h"}}"#;
     let times = load(&v2(proxy, own)).config.servers.remove(0).options.times;
-    let expected = Times { startup_ms: Some(30_000), call_ms: Some(24 * 3_600_000), silence_ms: Some(1_500) };
+    let expected = Times {
+        startup_ms: Some(30_000),
+        call_ms: Some(24 * 3_600_000),
+        silence_ms: Some(1_500),
+        list_wait_ms: Some(0),
+    };
     assert_eq!(times, expected);
     // (key, one beyond, what is said)
     let table = [
         ("startupTimeout", "\"1h1ms\"", "`mcpServers.s.options.startupTimeout`: at most 1h"),
+        ("listWait", "\"1m1ms\"", "`mcpServers.s.options.listWait`: at most 1m"),
         ("silenceTimeout", "\"24h1ms\"", "`mcpServers.s.options.silenceTimeout`: at most 24h"),
         ("callTimeout", "\"25h\"", "`mcpServers.s.options.callTimeout`: at most 24h"),
         ("callTimeout", "\"soon\"", "`mcpServers.s.options.callTimeout`: expected a duration"),

@@ -1,0 +1,210 @@
+//! Lists that clients ask for: answered from what is known, awaited while a server is in its first start, refused when
+//! nothing is known.
+//!
+//! | of a list is known | on the server's own endpoint | on the merged endpoint |
+//! |---|---|---|
+//! | what it holds, or that there is none | that | that |
+//! | nothing yet: the server starts, or reads it, for the first time | awaited, then refused | awaited, then left out |
+//! | nothing: it could never be read | refused with the server's error | left out |
+//! | it, but the server has been away for long | that | left out |
+//!
+//! Hosts that ignore `list_changed` read a list once, so the first list of a session waits for servers in their first
+//! start, up to `listWait` after it was asked for. A merged list of which every part is left out is refused with the
+//! reasons, since an empty one would look as if nothing were there (`bridging` §9), but not while a server still starts.
+
+use super::Proxy;
+use super::requests::{Body, Served, result_pieces};
+use crate::downstream::Role;
+use crate::downstream::client::error_body;
+use crate::downstream::session::WaitingList;
+use crate::fault::{Code, Fault};
+use crate::id::{Key, UpstreamId};
+use crate::json::{self, Envelope, Pieces};
+use crate::mcp::ListKind;
+use crate::time::Mono;
+use crate::timer::TimerKind;
+use crate::upstream::Upstream;
+use std::sync::Arc;
+
+/// What is known of one list of a server.
+pub(super) enum Known {
+    /// What it holds, or that there is none.
+    All,
+    /// Nothing yet.
+    Coming,
+    /// Nothing, for this reason.
+    Nothing(Fault),
+}
+
+impl Proxy {
+    /// A list request of a session.
+    ///
+    /// # Errors
+    /// [`Code::InvalidParams`] for a cursor, [`Code::MethodNotFound`] if the server has no such list, the reason if
+    /// nothing is known of it.
+    pub(super) fn list(
+        &mut self,
+        key: Key,
+        number: u32,
+        kind: ListKind,
+        envelope: &Envelope,
+        text: &[u8],
+    ) -> Result<Served, Fault> {
+        if let Some(params) = envelope.params
+            && json::member(text, params, "cursor")?.is_some_and(|cursor| cursor.of(text) != b"null")
+        {
+            return Err(Fault::peer(Code::InvalidParams, "this cursor was not given out here"));
+        }
+        let index = self.down.session(key).map(|session| session.view).unwrap_or_default();
+        if !self.lists(index, kind) {
+            let detail = format!("the server has no {}", kind.capability());
+            return Err(Fault::peer(Code::MethodNotFound, detail));
+        }
+        for home in self.homes(key) {
+            // Too many connections: the list is made of what the shared one offers.
+            let id = self.seat(key, home).unwrap_or(home);
+            if self.upstreams.get(id).is_some_and(|server| server.is_aged(&self.fx, kind)) {
+                self.refresh(id, kind);
+            }
+        }
+        match self.list_deadline(key, kind) {
+            Some(until) => {
+                let id = envelope.id.map_or(b"".as_slice(), |span| span.of(text));
+                self.await_list(key, WaitingList::new(&self.fx, kind, number, id), until)
+            }
+            None => Ok(Served::Now(Body::Shared(self.listed(key, kind)?))),
+        }
+    }
+
+    fn await_list(&mut self, key: Key, list: WaitingList, until: Mono) -> Result<Served, Fault> {
+        let Some(session) = self.down.session(key) else { return Ok(Served::Later) };
+        if session.waiting_lists.len() >= self.fx.limits.session_calls_max {
+            return Err(Fault::local(Code::Overloaded, "too many lists of this session are asked for"));
+        }
+        session.waiting_lists.push(list);
+        self.fx.timers.set(until, TimerKind::Lists, key.to_u64());
+        Ok(Served::Later)
+    }
+
+    /// Until when a list of a session waits for servers in their first start; `None` if it need not wait (any more).
+    fn list_deadline(&mut self, key: Key, kind: ListKind) -> Option<Mono> {
+        let now = self.fx.mono();
+        let session = self.down.session(key)?;
+        let since = *session.lists_since.get_or_insert(now);
+        let view = self.views.get(session.view)?;
+        let default = self.fx.limits.lists_ms;
+        let servers = view.members().iter().filter_map(|member| self.upstreams.get(member.home));
+        let coming = servers.filter(|server| matches!(known(server, kind, view.is_merged()), Known::Coming));
+        let waits = coming.map(|server| server.config.options.times.list_wait_ms.unwrap_or(default));
+        waits.max().map(|wait| since.plus_ms(wait)).filter(|until| *until > now)
+    }
+
+    /// The list that a session is shown now.
+    ///
+    /// # Errors
+    /// Why nothing is known of it.
+    fn listed(&mut self, key: Key, kind: ListKind) -> Result<Arc<[u8]>, Fault> {
+        let view = self.down.session(key).and_then(|session| self.views.get(session.view));
+        let (members, merged) = view.map_or((&[][..], false), |view| (view.members(), view.is_merged()));
+        let servers = members.iter().filter_map(|member| self.upstreams.get(member.home));
+        let (mut any, mut coming, mut reasons) = (members.is_empty(), None, Vec::new());
+        for server in servers {
+            match known(server, kind, merged) {
+                Known::All => any = true,
+                Known::Coming => coming = Some(server),
+                Known::Nothing(fault) => reasons.push((server, fault)),
+            }
+        }
+        match (coming, reasons.as_slice()) {
+            _ if any => {}
+            (Some(_), _) if merged => {}
+            (Some(server), _) => return Err(server.not_ready()),
+            (None, [(_, fault)]) if !merged => return Err(fault.clone()),
+            (None, reasons) => return Err(nothing_there(reasons)),
+        }
+        Ok(self.shown(key, kind).map(|list| list.encoded.clone()).unwrap_or_default())
+    }
+
+    /// Answers the lists of a session that need not wait any more, or all of them `anyway`.
+    pub(super) fn answer_lists(&mut self, key: Key, anyway: bool) {
+        let Some(session) = self.down.session(key) else { return };
+        for list in std::mem::take(&mut session.waiting_lists) {
+            if !anyway && self.list_deadline(key, list.kind).is_some() {
+                if let Some(session) = self.down.session(key) {
+                    session.waiting_lists.push(list);
+                }
+                continue;
+            }
+            let id = list.id.as_bytes();
+            match self.listed(key, list.kind) {
+                Ok(shown) => {
+                    self.down.deliver(
+                        &mut self.fx,
+                        key,
+                        list.stream,
+                        &result_pieces(id, &shown),
+                        Role::Answer,
+                    );
+                }
+                Err(fault) => {
+                    let body = error_body(id, &fault);
+                    self.down.deliver(
+                        &mut self.fx,
+                        key,
+                        list.stream,
+                        &Pieces::of(&[body.as_bytes()]),
+                        Role::Answer,
+                    );
+                }
+            }
+        }
+    }
+
+    /// Something is known now that lists may have waited for.
+    pub(super) fn answer_waiting_lists(&mut self) {
+        let mut sessions = self.down.session_keys();
+        sessions
+            .retain(|key| self.down.session(*key).is_some_and(|session| !session.waiting_lists.is_empty()));
+        for key in sessions {
+            self.answer_lists(key, false);
+        }
+    }
+
+    /// A list request is not wanted any more. Returns its stream.
+    pub(super) fn forget_list(&mut self, key: Key, id: &[u8]) -> Option<u32> {
+        let session = self.down.session(key)?;
+        let place = session.waiting_lists.iter().position(|list| list.id.as_bytes() == id)?;
+        Some(session.waiting_lists.remove(place).stream)
+    }
+
+    /// The servers a session sees.
+    pub(super) fn homes(&mut self, key: Key) -> Vec<UpstreamId> {
+        let view = self.down.session(key).and_then(|session| self.views.get(session.view));
+        view.map(|view| view.members().iter().map(|member| member.home).collect()).unwrap_or_default()
+    }
+}
+
+/// What is known of one list of a server. On the merged endpoint a server that has been away for long does not count.
+pub(super) fn known(server: &Upstream, kind: ListKind, merged: bool) -> Known {
+    if !server.was_ready || (merged && !server.listed) {
+        return if server.was_tried { Known::Nothing(server.not_ready()) } else { Known::Coming };
+    }
+    let list = server.catalog.list(kind);
+    if list.is_read() || !server.peer.has(kind) {
+        return Known::All;
+    }
+    list.failure().map_or(Known::Coming, |fault| Known::Nothing(fault.clone()))
+}
+
+/// Of no server of the merged endpoint anything can be shown.
+fn nothing_there(reasons: &[(&Upstream, Fault)]) -> Fault {
+    let mut detail = "no server is connected at the moment".to_owned();
+    for (place, (server, fault)) in reasons.iter().take(REASONS_MAX).enumerate() {
+        let separator = if place == 0 { ": " } else { "; " };
+        detail += &format!("{separator}{}: {fault}", server.label);
+    }
+    Fault::environment(Code::NotReady, detail)
+}
+
+/// Servers whose trouble a refused list tells.
+const REASONS_MAX: usize = 3;
