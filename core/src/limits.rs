@@ -121,6 +121,9 @@ pub struct Limits {
     pub shared_lanes_max: usize,
     /// Such a connection that no call has used yet, or that no session holds, is stopped after this time.
     pub lane_idle_ms: u64,
+    /// `initialize` waits this long for a server in its first start, if that may take so long. Clients of the field give
+    /// up after 30 to 60 s.
+    pub greeting_ms: u64,
     /// The first list of a session waits this long for servers in their first start, unless `listWait` says otherwise;
     /// then it is made of what is there. Many hosts read a list once. Some wait little longer for it than this.
     pub lists_ms: u64,
@@ -241,6 +244,7 @@ impl Default for Limits {
             lanes_max: 64,
             shared_lanes_max: 4,
             lane_idle_ms: 60_000,
+            greeting_ms: 30_000,
             lists_ms: 3_000,
             away_ms: 5_000,
             task_poll_ms: 5_000,

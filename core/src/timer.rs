@@ -47,6 +47,8 @@ pub enum TimerKind {
     Away,
     /// A session has waited long enough for its connections to show their lists.
     Lists,
+    /// A client that greets has waited long enough for the first start of a server.
+    Greeting,
     /// The authorization server clears away what is over, and streams of logins are looked at.
     Upkeep,
     /// A document of a client has not come in time.

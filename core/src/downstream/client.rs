@@ -30,6 +30,8 @@ pub(crate) struct Client {
     pub(crate) admitted: Option<Admission>,
     /// The token of the login that it was admitted with.
     pub(crate) login: Option<oauth::Hash>,
+    /// The session that the response opens, to be named in its head.
+    pub(crate) opens: Option<Box<str>>,
     /// The browser origin to allow in the response.
     pub(crate) cors: Option<Box<str>>,
     peer: SocketAddr,
@@ -88,6 +90,7 @@ impl Client {
             task: Task::Reading,
             admitted: None,
             login: None,
+            opens: None,
             cors: None,
             peer,
             deadline: timer.at,
@@ -196,16 +199,9 @@ impl Client {
 
     /// A complete response with one message of ours: as JSON, or as an event stream of one event for a client
     /// that takes nothing else.
-    pub(crate) fn answer_text(
-        &mut self,
-        fx: &mut Effects,
-        message: &[u8],
-        json: bool,
-        extra: &[(&str, &str)],
-    ) {
+    pub(crate) fn answer_text(&mut self, fx: &mut Effects, message: &[u8], json: bool) {
         let kind = if json { "application/json" } else { "text/event-stream" };
-        let mut headers = vec![("content-type", kind)];
-        headers.extend_from_slice(extra);
+        let headers = [("content-type", kind)];
         if json {
             self.respond_bytes(fx, 200, &headers, message);
         } else {
@@ -241,6 +237,9 @@ impl Client {
         let close = self.http.will_close();
         let head_only = self.http.is_head_request();
         let framing = if matches!(status, 204 | 304) { Body::None } else { Body::Length(len) };
+        let opens = self.opens.take();
+        let named = opens.as_deref().map(|session| with_session(headers, session));
+        let headers = named.as_deref().unwrap_or(headers);
         let cors = self.cors.take();
         fx.send(self.conn, len.saturating_add(256), |out| {
             match &cors {
@@ -302,10 +301,13 @@ impl Client {
             ("cache-control", "no-cache"),
             ("x-accel-buffering", "no"),
         ];
+        let opens = self.opens.take();
+        let named = opens.as_deref().map(|session| with_session(&HEADERS, session));
+        let headers = named.as_deref().unwrap_or(&HEADERS);
         let cors = self.cors.take();
         fx.send(self.conn, 512, |out| match &cors {
-            None => encode_response_head(out, 200, &HEADERS, framing, close),
-            Some(origin) => encode_response_head(out, 200, &with_cors(&HEADERS, origin), framing, close),
+            None => encode_response_head(out, 200, headers, framing, close),
+            Some(origin) => encode_response_head(out, 200, &with_cors(headers, origin), framing, close),
         });
         self.last_write = fx.mono();
     }
@@ -352,6 +354,7 @@ impl Client {
         self.admitted = None;
         self.login = None;
         self.served = true;
+        self.opens = None;
         self.http.finish();
         self.settle();
         if close {
@@ -419,6 +422,11 @@ pub(crate) fn error_body(id: &[u8], fault: &Fault) -> String {
     let (code, message) = (fault.code.json_rpc(), quote(&fault.detail));
     let data = fault.code.data().map(|data| format!(",\"data\":{}", quote(data))).unwrap_or_default();
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":{message}{data}}}}}")
+}
+
+/// The headers, and the session that begins with the response.
+fn with_session<'a>(headers: &[(&'a str, &'a str)], session: &'a str) -> Vec<(&'a str, &'a str)> {
+    [headers, &[("mcp-session-id", session)]].concat()
 }
 
 /// The headers that let a page of `origin` read the response.

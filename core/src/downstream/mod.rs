@@ -16,6 +16,7 @@ pub(crate) mod session;
 pub(crate) mod stream;
 
 use crate::effects::Effects;
+use crate::fault::Fault;
 use crate::http;
 use crate::id::{ConnId, IdMap, Key, Table};
 use crate::json::{Pieces, quote};
@@ -226,9 +227,9 @@ impl Downstream {
     pub(crate) fn end_session(&mut self, fx: &mut Effects, key: Key) -> Option<Session> {
         let session = self.sessions.remove(key)?;
         self.by_token.remove(&session.token);
-        if let Some(timer) = session.timer {
-            fx.timers.cancel(timer);
-        }
+        let timers =
+            session.timer.into_iter().chain(session.greeting.as_ref().map(|greeting| greeting.timer));
+        timers.for_each(|timer| fx.timers.cancel(timer));
         for stream in session.streams.values() {
             if let Some(client) = stream.conn.and_then(|conn| self.clients.get_mut(&conn)) {
                 client.end_stream(fx);
@@ -318,6 +319,32 @@ impl Downstream {
     pub(crate) fn is_attached(&self, key: Key, number: Option<u32>) -> bool {
         let stream = self.sessions.get(key).and_then(|session| session.streams.get(&number?));
         stream.is_some_and(|stream| stream.conn.is_some())
+    }
+
+    /// Refuses the one request of a stream whose answer has not begun, with the status of the fault. False when an event
+    /// stream has begun.
+    pub(crate) fn refuse_plain(
+        &mut self,
+        fx: &mut Effects,
+        key: Key,
+        number: u32,
+        id: &[u8],
+        fault: &Fault,
+    ) -> bool {
+        let stream = self.sessions.get(key).and_then(|session| session.streams.get(&number));
+        let Some(stream) = stream.filter(|stream| stream.mode != Mode::Events) else { return false };
+        if let Some(client) = stream.conn.and_then(|conn| self.clients.get_mut(&conn)) {
+            client.opens = None;
+            client.answer_fault(fx, fault, id, &[("retry-after", "2")]);
+            self.ready.push(client.conn);
+        }
+        true
+    }
+
+    /// Whether the answer of a stream has not begun, and its client is gone.
+    pub(crate) fn is_forsaken(&self, key: Key, number: u32) -> bool {
+        let stream = self.sessions.get(key).and_then(|session| session.streams.get(&number));
+        stream.is_none_or(|stream| stream.mode != Mode::Events && stream.conn.is_none())
     }
 
     /// Turns a plain answer that is slow to come into an event stream.

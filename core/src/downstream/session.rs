@@ -51,6 +51,8 @@ pub(crate) struct Session {
     pub(crate) links: BTreeMap<UpstreamId, UpstreamId>,
     /// The lists as it was shown them.
     pub(crate) shown: [Option<Arc<Published>>; ListKind::COUNT],
+    /// Its `initialize`, which waits for the first start of its server.
+    pub(crate) greeting: Option<Greeting>,
     /// When it first asked for a list.
     pub(crate) lists_since: Option<Mono>,
     /// Lists it asked for that wait for servers in their first start.
@@ -75,6 +77,28 @@ pub(crate) struct Session {
     changes: u8,
     /// For the words it remembers: URIs.
     charge: Charge,
+}
+
+/// An `initialize` that waits.
+#[derive(Debug)]
+pub(crate) struct Greeting {
+    /// The server that is in its first start.
+    pub(crate) home: UpstreamId,
+    /// The stream its answer belongs on.
+    pub(crate) stream: u32,
+    /// Raw JSON id.
+    pub(crate) id: Raw,
+    /// When it has waited for long enough.
+    pub(crate) timer: Timer,
+    charge: Charge,
+}
+
+impl Greeting {
+    pub(crate) fn new(fx: &Effects, home: UpstreamId, stream: u32, id: &[u8], timer: Timer) -> Self {
+        let mut charge = fx.ledger.open();
+        charge.set(word(id.len()));
+        Self { home, stream, id: Raw::new(id), timer, charge }
+    }
 }
 
 /// A list request that waits.
@@ -130,6 +154,7 @@ impl Session {
             level: None,
             links: BTreeMap::new(),
             shown: [const { None }; ListKind::COUNT],
+            greeting: None,
             lists_since: None,
             waiting_lists: Vec::new(),
             watches: BTreeMap::new(),
@@ -153,6 +178,7 @@ impl Session {
         let mentions = self.mentions.iter().map(|(uri, _)| word(uri.len()));
         let updated = self.updated.iter().map(|uri| word(uri.len()));
         let lists = self.waiting_lists.iter().map(|list| list.charge.held());
+        let lists = lists.chain(self.greeting.iter().map(|greeting| greeting.charge.held()));
         let streams = self.streams.values().map(Stream::size);
         let declared = word(self.declared.size());
         let declared = if self.declared.is_empty() { 0 } else { declared };
@@ -194,6 +220,7 @@ impl Session {
     pub(crate) fn is_quiet(&self) -> bool {
         self.calls.is_empty()
             && self.waiting_lists.is_empty()
+            && self.greeting.is_none()
             && self.streams.values().all(|stream| stream.conn.is_none())
     }
 

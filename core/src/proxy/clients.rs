@@ -289,7 +289,7 @@ impl Proxy {
 
     /// GET on the HTTP+SSE endpoint: the connection becomes a session.
     fn open_event_session(&mut self, client: &mut Client, entry: Admitted) -> Result<(), Refusal> {
-        self.check_ready(entry)?;
+        self.readiness(entry)?;
         let key = self.new_session(Transport::Sse, entry)?;
         let path = client.http.head().path();
         let path = path.strip_suffix('/').unwrap_or(path);

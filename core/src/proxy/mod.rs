@@ -7,6 +7,7 @@
 //! | `logins` | what the authorization server wants |
 //! | `documents` | descriptions of its clients, fetched from the world |
 //! | `sessions` | which session a request belongs to, its beginning and end |
+//! | `greetings` | `initialize` that waits for the first start of a server |
 //! | `requests` | what a client's JSON-RPC message is: answered here, or a call |
 //! | `batches` | arrays of messages |
 //! | `shown` | what a session is shown: greeting and lists |
@@ -43,6 +44,7 @@ mod connections;
 mod documents;
 mod entry;
 mod exchanges;
+mod greetings;
 mod health;
 mod lapses;
 mod listing;
@@ -427,6 +429,7 @@ impl Proxy {
                 TimerKind::Question => self.with_key(owner, Self::on_question_timer),
                 TimerKind::TaskPoll => self.with_key(owner, Self::on_task_timer),
                 TimerKind::Lists => self.with_key(owner, |proxy, key| proxy.answer_lists(key, true)),
+                TimerKind::Greeting => self.with_key(owner, Self::on_greeting_timer),
                 TimerKind::Idle => self.on_idle_timer(server),
                 TimerKind::Away => self.on_away_timer(server),
                 TimerKind::Upkeep => self.on_upkeep_timer(),

@@ -13,6 +13,7 @@
 use super::Proxy;
 use super::calls::{Forwarded, Purpose};
 use super::clients::{Refusal, accepts};
+use super::greetings::Readiness;
 use super::pressure::NO_MEMORY_FOR_ANSWER;
 use super::targets::Subject;
 use crate::downstream::Role;
@@ -25,6 +26,7 @@ use crate::json::{self, Envelope, Kind, Pieces, Raw, Salvage, Span};
 use crate::log::Level;
 use crate::mcp::{Declared, ListKind, LogLevel, Method, Profile, Revision};
 use crate::mux::ClientOrigin;
+use crate::route::Endpoint;
 use crate::upstream::link::NO_MEMORY;
 use std::sync::Arc;
 
@@ -92,7 +94,7 @@ impl Proxy {
         let envelope = self.parse(text)?;
         let is_initialize = envelope.kind == Kind::Request && envelope.method_name(text) == "initialize";
         if is_initialize && !named {
-            return self.on_initialize(client, entry, &envelope, json);
+            return self.on_initialize(client, entry, &envelope, json, events);
         }
         let key = self.named_session(head, entry)?;
         if is_initialize {
@@ -138,7 +140,7 @@ impl Proxy {
             }
             Served::Now(_) | Served::Refused(_) | Served::Later => {
                 let answer = served.text(id.as_bytes()).unwrap_or_default();
-                client.answer_text(&mut self.fx, &answer, json, &[]);
+                client.answer_text(&mut self.fx, &answer, json);
             }
         }
         Ok(())
@@ -172,7 +174,7 @@ impl Proxy {
         }
         let id = envelope.id.map_or(b"".as_slice(), |span| span.of(text));
         let served = if envelope.method_name(text) == "initialize" {
-            self.open(key, &envelope, text)
+            self.greet_event_session(key, &envelope, text, id)
         } else {
             self.serve(key, 0, &envelope, text)
         };
@@ -183,6 +185,22 @@ impl Proxy {
         Ok(())
     }
 
+    /// `initialize` on HTTP+SSE.
+    fn greet_event_session(&mut self, key: Key, envelope: &Envelope, text: &[u8], id: &[u8]) -> Served {
+        if let Err(fault) = self.open(key, envelope, text) {
+            return Served::Refused(fault);
+        }
+        let Some(session) = self.down.session(key) else { return Served::Later };
+        let (view, revision, principal) = (session.view, session.revision, session.principal);
+        if let Ok(Readiness::Starting(home)) =
+            self.readiness(Admitted { view, endpoint: Endpoint::Message, principal })
+        {
+            self.await_start(key, home, 0, id);
+            return Served::Later;
+        }
+        self.greet(view, revision)
+    }
+
     /// `initialize` without a session: opens one.
     fn on_initialize(
         &mut self,
@@ -190,44 +208,55 @@ impl Proxy {
         entry: Admitted,
         envelope: &Envelope,
         json: bool,
+        events: bool,
     ) -> Result<(), Refusal> {
-        self.check_ready(entry)?;
+        let readiness = self.readiness(entry)?;
         let key = self.new_session(Transport::Streamable, entry)?;
         let text = client.http.body();
         let id = Raw::new(envelope.id.map_or(b"".as_slice(), |span| span.of(text)));
-        let served = self.open(key, envelope, text);
-        let token = self.down.session(key).map(|session| session.token.clone()).unwrap_or_default();
-        if let Served::Refused(fault) = served {
+        if let Err(fault) = self.open(key, envelope, text) {
             self.end_session(key);
-            client.answer_text(&mut self.fx, error_body(id.as_bytes(), &fault).as_bytes(), json, &[]);
+            client.answer_text(&mut self.fx, error_body(id.as_bytes(), &fault).as_bytes(), json);
             return Ok(());
         }
-        let answer = served.text(id.as_bytes()).unwrap_or_default();
-        client.answer_text(&mut self.fx, &answer, json, &[("mcp-session-id", &token)]);
+        let Some(session) = self.down.session(key) else { return Ok(()) };
+        client.opens = Some(session.token.clone());
+        let revision = session.revision;
+        match readiness {
+            Readiness::Starting(home) => {
+                let stream = Stream::for_request(&self.fx, events, 1, false);
+                let number = self.down.attach(&mut self.fx, client, key, stream, !json).unwrap_or_default();
+                self.await_start(key, home, number, id.as_bytes());
+            }
+            Readiness::Ready => {
+                let answer = self.greet(entry.view, revision).text(id.as_bytes()).unwrap_or_default();
+                client.answer_text(&mut self.fx, &answer, json);
+            }
+        }
         Ok(())
     }
 
-    /// Answers `initialize`: negotiates the revision and says what the server behind this view can do.
-    fn open(&mut self, key: Key, envelope: &Envelope, text: &[u8]) -> Served {
+    /// Takes an `initialize`: negotiates the revision and notes what the client can do.
+    fn open(&mut self, key: Key, envelope: &Envelope, text: &[u8]) -> Result<(), Fault> {
         let asked = match envelope.params.map(|params| json::member(text, params, "protocolVersion")) {
-            Some(Err(fault)) => return Served::Refused(fault),
+            Some(Err(fault)) => return Err(fault),
             Some(Ok(span)) => span.and_then(|span| json::unquote(span.of(text))),
             None => None,
         };
         let Some(asked) = asked else {
-            return Served::Refused(Fault::peer(Code::InvalidParams, "initialize needs a protocolVersion"));
+            return Err(Fault::peer(Code::InvalidParams, "initialize needs a protocolVersion"));
         };
         let revision = Revision::from_name(&asked).unwrap_or(Revision::NEWEST);
         let capabilities =
             envelope.params.and_then(|params| json::member(text, params, "capabilities").ok()?);
         let profile = match capabilities.map(|span| Profile::parse(text, span)) {
-            Some(Err(fault)) => return Served::Refused(fault),
+            Some(Err(fault)) => return Err(fault),
             Some(Ok(profile)) => profile.usable(revision),
             None => Profile::default(),
         };
         let bytes_max = self.fx.limits.declared_bytes_max;
         let declared = match capabilities.map(|span| Declared::parse(text, span, bytes_max)) {
-            Some(Err(fault)) => return Served::Refused(fault),
+            Some(Err(fault)) => return Err(fault),
             Some(Ok(None)) => {
                 let line = "a client declares more extensions than servers are told of: none of them is";
                 self.fx.log(Level::Warn, None, line);
@@ -236,18 +265,22 @@ impl Proxy {
             Some(Ok(Some(declared))) => declared,
             None => Declared::default(),
         };
-        let Some(session) = self.down.session(key) else { return Served::Later };
+        let Some(session) = self.down.session(key) else { return Ok(()) };
         if session.opened {
-            return Served::Refused(Fault::peer(Code::InvalidRequest, "the session is initialized already"));
+            return Err(Fault::peer(Code::InvalidRequest, "the session is initialized already"));
         }
         if !session.has_room(&self.fx, declared.size()) {
-            return Served::Refused(Fault::local(Code::Overloaded, NO_MEMORY));
+            return Err(Fault::local(Code::Overloaded, NO_MEMORY));
         }
         session.opened = true;
         session.revision = revision;
         session.profile = profile;
         session.declare(declared);
-        let view = session.view;
+        Ok(())
+    }
+
+    /// The answer to `initialize`.
+    pub(super) fn greet(&self, view: usize, revision: Revision) -> Served {
         self.greeting(view, revision).map_or(Served::Later, |text| Served::Now(Body::Owned(text)))
     }
 

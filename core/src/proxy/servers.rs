@@ -281,6 +281,7 @@ impl Proxy {
         if server.tenants.tenancy != Tenancy::Shared {
             return;
         }
+        self.greet_waiting(id);
         self.answer_waiting_lists();
         if self.upstreams.shared().all(|server| server.was_tried) {
             let ready = self.upstreams.shared().filter(|server| server.phase == Phase::Ready).count();

@@ -13,17 +13,15 @@ use crate::downstream::client::Admitted;
 use crate::downstream::session::{Session, Transport};
 use crate::fault::{Code, Fault};
 use crate::http::RequestHead;
-use crate::id::{Key, UpstreamId};
+use crate::id::Key;
 use crate::mcp::Revision;
 use crate::short_id::ShortIds;
-use crate::upstream::Upstream;
-use crate::view::View;
 
 impl Proxy {
     /// The session that a Streamable HTTP request names.
     pub(super) fn named_session(&mut self, head: &RequestHead, entry: Admitted) -> Result<Key, Fault> {
         let Some(token) = head.single("mcp-session-id")? else {
-            self.check_ready(entry)?;
+            self.readiness(entry)?;
             return Err(Fault::peer(Code::SessionRequired, "a session is required: send initialize first"));
         };
         let key = self.down.session_by_token(token);
@@ -98,26 +96,6 @@ impl Proxy {
             self.cancel_stream_calls(key, number);
         }
         self.down.watch(&mut self.fx, key);
-    }
-
-    /// # Errors
-    /// [`Code::NotReady`] as long as the server of this route has never been connected.
-    pub(super) fn check_ready(&mut self, entry: Admitted) -> Result<(), Fault> {
-        let view = self.views.get(entry.view);
-        let homes: Vec<UpstreamId> =
-            view.iter().flat_map(|view| view.members()).map(|member| member.home).collect();
-        let servers: Vec<&Upstream> = homes.iter().filter_map(|home| self.upstreams.get(*home)).collect();
-        let ready = match servers.as_slice() {
-            [] if view.is_some_and(View::is_merged) => Ok(()),
-            [] => Err(Fault::peer(Code::UnknownRoute, "there is nothing at this path")),
-            [server] if !server.was_ready => Err(server.not_ready()),
-            all if all.iter().any(|server| server.was_ready) => Ok(()),
-            _ => Err(Fault::environment(Code::NotReady, "no server is connected yet")),
-        };
-        for home in homes {
-            self.wake(home);
-        }
-        ready
     }
 }
 

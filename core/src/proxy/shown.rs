@@ -148,8 +148,9 @@ impl Proxy {
 
     fn remember_shown(&mut self, key: Key, kind: ListKind) {
         let Some(session) = self.down.session(key) else { return };
-        // Who waits for a list gets the new one.
-        if !session.waiting_lists.iter().any(|list| list.kind == kind) {
+        // Who waits for a list gets the new one, and so does who was not greeted yet.
+        let greeted = session.opened && session.greeting.is_none();
+        if greeted && !session.waiting_lists.iter().any(|list| list.kind == kind) {
             self.shown(key, kind);
         }
     }

@@ -25,6 +25,7 @@ impl Proxy {
                 self.fx.log(Level::Info, None, "Shutdown signal received");
                 self.stage = Stage::Draining;
                 self.unlisten();
+                self.refuse_waiting();
                 self.fx.after(self.fx.limits.shutdown_ms, TimerKind::Shutdown, 0);
                 self.tell_calls();
             }

@@ -182,6 +182,7 @@ fn servers_are_pinged_and_streams_kept_alive_as_often_as_the_limits_say() {
         let from = w.now_ms();
         let seen = |w: &mut World| (w.exchange(stream).comments, w.child("fs").mind().count("ping"));
         for (at, expected) in [
+            // The first comment shows the head (FT-604).
             (14_900, (1, 0)),
             (15_200, (2, 0)),
             (29_800, (2, 0)),

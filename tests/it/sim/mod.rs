@@ -14,6 +14,7 @@ mod declared;
 mod doubted_sessions;
 mod filters;
 mod first_lists;
+mod first_start;
 mod floods;
 mod foreign;
 mod frozen;

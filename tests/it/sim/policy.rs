@@ -107,6 +107,8 @@ fn unknown_servers_are_404_and_servers_not_ready_503_with_retry_after() {
         let exchange = w.http("POST", "/fs/mcp", &POST, HELLO);
         assert_eq!(exchange.status(), 503);
         assert!(exchange.field("retry-after").unwrap().parse::<u64>().unwrap() > 0);
+        // FT-205: in its first start it is waited for.
+        w.run_ms(120_000);
         assert_eq!(w.http("GET", "/fs/sse", &[("accept", "text/event-stream")], "").status(), 503);
     });
 }

@@ -1,0 +1,153 @@
+//! Greetings that wait: `initialize` at a server in its first start.
+//!
+//! A client that is turned away while package runners are still fetching its server does not come back, as a rule. So its
+//! greeting waits until the server is there, the first try has failed, or the time is over. A session is there meanwhile;
+//! one over Streamable HTTP ends again with the refusal, so that it can be an honest 503. On the merged endpoint nothing
+//! waits: its greeting depends on no server.
+//!
+//! Invariant: who waits is told once; a server that was tried is waited for by nobody.
+
+use super::Proxy;
+use super::requests::Served;
+use crate::downstream::Role;
+use crate::downstream::client::Admitted;
+use crate::downstream::session::{Greeting, Transport};
+use crate::fault::{Code, Fault};
+use crate::id::{Key, UpstreamId};
+use crate::json::Pieces;
+use crate::timer::TimerKind;
+use crate::upstream::{Phase, Upstream};
+use crate::view::View;
+
+/// How the servers of an endpoint stand for a client that greets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// It can be greeted.
+    Ready,
+    /// The server is in its first start.
+    Starting(UpstreamId),
+}
+
+impl Proxy {
+    /// Whether a client can be greeted on this route. Wakes the servers behind it.
+    ///
+    /// # Errors
+    /// [`Code::NotReady`] if no server of this route was ever connected, and none is in its first start.
+    pub(super) fn readiness(&mut self, entry: Admitted) -> Result<Readiness, Fault> {
+        let view = self.views.get(entry.view);
+        let homes: Vec<UpstreamId> =
+            view.iter().flat_map(|view| view.members()).map(|member| member.home).collect();
+        let servers: Vec<&Upstream> = homes.iter().filter_map(|home| self.upstreams.get(*home)).collect();
+        let is_merged = view.is_some_and(View::is_merged);
+        let may_come = |server: &&Upstream| server.was_ready || is_in_first_start(server);
+        let readiness = match servers.as_slice() {
+            [] if is_merged => Ok(Readiness::Ready),
+            [] => Err(Fault::peer(Code::UnknownRoute, "there is nothing at this path")),
+            all if is_merged && all.iter().any(may_come) => Ok(Readiness::Ready),
+            [server] if server.was_ready => Ok(Readiness::Ready),
+            [server] if !is_merged && is_in_first_start(server) => Ok(Readiness::Starting(server.id)),
+            [server] => Err(server.not_ready()),
+            all if all.iter().any(|server| server.was_ready) => Ok(Readiness::Ready),
+            _ => Err(Fault::environment(Code::NotReady, "no server is connected yet")),
+        };
+        for home in homes {
+            self.wake(home);
+        }
+        readiness
+    }
+
+    /// Lets the greeting of a session wait for its server; the answer belongs on stream `number`.
+    pub(super) fn await_start(&mut self, key: Key, home: UpstreamId, number: u32, id: &[u8]) {
+        let Some(server) = self.upstreams.get(home) else { return };
+        let ms = server.startup_ms(&self.fx).min(self.fx.limits.greeting_ms);
+        let timer = self.fx.after(ms, TimerKind::Greeting, key.to_u64());
+        let greeting = Greeting::new(&self.fx, home, number, id, timer);
+        if let Some(session) = self.down.session(key) {
+            session.greeting = Some(greeting);
+        }
+    }
+
+    /// The first start of a server is over: whoever waited for it is greeted, or told why not.
+    pub(super) fn greet_waiting(&mut self, home: UpstreamId) {
+        let Some(server) = self.upstreams.get(home) else { return };
+        let refusal = (!server.was_ready).then(|| server.not_ready());
+        for key in self.waiting_greetings() {
+            let waits = |greeting: &Greeting| greeting.home == home;
+            if self.down.session(key).and_then(|session| session.greeting.as_ref()).is_some_and(waits) {
+                self.end_wait(key, refusal.as_ref());
+            }
+        }
+    }
+
+    /// A client has waited for long enough.
+    pub(super) fn on_greeting_timer(&mut self, key: Key) {
+        let greeting = self.down.session(key).and_then(|session| session.greeting.as_ref());
+        let server = greeting.and_then(|greeting| self.upstreams.get(greeting.home));
+        if let Some(fault) = server.map(Upstream::not_ready) {
+            self.end_wait(key, Some(&fault));
+        }
+    }
+
+    /// Nobody is greeted any more.
+    pub(super) fn refuse_waiting(&mut self) {
+        let fault = Fault::environment(Code::NotReady, "the proxy is about to end");
+        for key in self.waiting_greetings() {
+            self.end_wait(key, Some(&fault));
+        }
+    }
+
+    /// For rare events only.
+    fn waiting_greetings(&mut self) -> Vec<Key> {
+        let mut keys = self.down.session_keys();
+        keys.retain(|key| self.down.session(*key).is_some_and(|session| session.greeting.is_some()));
+        keys
+    }
+
+    /// Answers a greeting that waited.
+    fn end_wait(&mut self, key: Key, refusal: Option<&Fault>) {
+        let Some(session) = self.down.session(key) else { return };
+        let Some(greeting) = session.greeting.take() else { return };
+        let (transport, view, revision) = (session.transport, session.view, session.revision);
+        self.fx.timers.cancel(greeting.timer);
+        let served = match refusal {
+            Some(fault) => Served::Refused(fault.clone()),
+            None => self.greet(view, revision),
+        };
+        match (refusal, transport) {
+            // It may try again on its stream.
+            (Some(_), Transport::Sse) => {
+                if let Some(session) = self.down.session(key) {
+                    session.opened = false;
+                }
+            }
+            (Some(fault), Transport::Streamable)
+                if self.down.refuse_plain(
+                    &mut self.fx,
+                    key,
+                    greeting.stream,
+                    greeting.id.as_bytes(),
+                    fault,
+                ) =>
+            {
+                return self.end_session(key);
+            }
+            // Nobody knows its session.
+            (None, Transport::Streamable) if self.down.is_forsaken(key, greeting.stream) => {
+                return self.end_session(key);
+            }
+            (Some(_) | None, Transport::Sse | Transport::Streamable) => {}
+        }
+        if let Some(text) = served.text(greeting.id.as_bytes()) {
+            let message = Pieces::of(&[&text]);
+            self.down.deliver(&mut self.fx, key, greeting.stream, &message, Role::Answer);
+        }
+        if refusal.is_some() && transport == Transport::Streamable {
+            self.end_session(key);
+        }
+    }
+}
+
+/// Whether a server is being brought up for the first time: it has neither been ready nor failed.
+fn is_in_first_start(server: &Upstream) -> bool {
+    !server.was_tried && !server.was_ready && server.phase != Phase::Stopped
+}
