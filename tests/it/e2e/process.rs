@@ -68,5 +68,20 @@ pub(crate) async fn collected(pid: u32) {
     panic!("nobody collects process {pid:?}");
 }
 
+/// Waits until a process has a child beside the ones that are known.
+#[cfg(target_os = "linux")]
+pub(crate) async fn child_beside(parent: u32, known: &[u32]) -> u32 {
+    let looks = LIMIT.as_millis() / LOOK.as_millis();
+    for _ in 0..looks {
+        let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+        let mut children = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        if let Some(child) = children.find(|pid| !known.contains(pid)) {
+            return child;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    panic!("process {parent} has no child beside {known:?}");
+}
+
 /// From one look to the next: nobody tells when a process that is not a child of ours ends.
 const LOOK: Duration = Duration::from_millis(50);

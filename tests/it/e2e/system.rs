@@ -4,7 +4,7 @@
 use super::browser::{CALLBACK, guarded, registration};
 use super::client::{Client, Down, send};
 use super::meeting::Meeting;
-use super::process::{collected, gone, members};
+use super::process::{child_beside, collected, gone, members};
 use super::proxy::{Proxy, Scratch, config};
 use super::upstream::stdio;
 use super::{program, within};
@@ -76,19 +76,20 @@ async fn after_the_guard_was_killed_a_killed_proxy_leaves_nobody() {
     let pid = strays.path().join("pid");
     let everything = program::everything().display();
     let script = format!("set -m; sleep 1000 & echo $! > '{}'; exec '{everything}'", pid.display());
-    let server = json!({"command": "sh", "args": ["-c", script]});
+    // Some shells give no job a group of its own without a terminal.
+    let server = json!({"command": "bash", "args": ["-c", script]});
     let mut proxy = Proxy::start(config(json!({"everything": server})), &["-expand-env=false"]).await;
     proxy.logged("handling requests at").await;
     let group = Client::connect(&proxy.url("/everything/mcp"), None).await.pid().await;
     let stray: u32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
     assert_eq!(members(stray).await, [stray]);
+    let mut guard = child_beside(proxy.pid(), &[group]).await;
     for _ in 0..2 {
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", proxy.pid())).unwrap();
-        let guards = children.split_whitespace().map(|pid| pid.parse::<u32>().unwrap());
-        let guard = guards.filter(|pid| *pid != group).next_back().unwrap();
         super::process::signal(guard, Signal::KILL);
         proxy.logged("the guard process has ended, and is started again").await;
         collected(guard).await;
+        // The line comes first.
+        guard = child_beside(proxy.pid(), &[group, guard]).await;
     }
     proxy.signal(Signal::KILL);
     assert_eq!(proxy.ended().await.code(), None);

@@ -1,9 +1,12 @@
 //! What reaches the proxy, or is left of it, outside of its process.
 
-use super::stage::{Client, Plan, Run, Scratch, gone, number, server_after};
+use super::stage::{Client, PATIENCE, Plan, Run, Scratch, gone, number, server_after, spawn};
 use mcp_proxy_os::{GuardCommand, heir};
 use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 use serde_json::json;
+use std::path::Path;
+use std::process::Command;
+use std::sync::mpsc::channel;
 use std::sync::{Mutex, PoisonError};
 
 pub(super) fn signals_stop_it_with_all_children(run: Run) {
@@ -40,17 +43,28 @@ pub(super) fn a_guard_that_was_killed_is_replaced_and_told_what_lives(run: Run) 
     // FT-509
     let scratch = Scratch::new();
     let (pids, told) = (scratch.path().join("pids"), scratch.path().join("told"));
-    let script = format!("echo $$ >> '{}'; cat > '{}'", pids.display(), told.display());
+    assert!(Command::new("mkfifo").arg(&pids).status().unwrap().success());
+    let script = format!("echo $$ > '{}'; cat > '{}'", pids.display(), told.display());
     let guard = Some(GuardCommand { program: "sh".into(), args: vec!["-c".into(), script.into()] });
     let proxy = Plan { guard, ..Plan::of(json!({"sh": server_after("")})) }.start(run);
     let server = number(&proxy.line("server "));
     drop(Client::at_the_shell(&proxy));
-    let text = std::fs::read_to_string(&pids).unwrap();
-    let pid = Pid::from_raw(text.trim().parse().unwrap()).unwrap();
-    kill_process_group(pid, Signal::KILL).unwrap();
+    let first = told_by(&pids);
+    kill_process_group(first, Signal::KILL).unwrap();
     proxy.line("the guard process has ended, and is started again");
+    assert_ne!(told_by(&pids), first);
     proxy.log_to_the_end();
     assert_eq!(std::fs::read_to_string(told).unwrap(), format!("+{server}\n-{server}\nbye\n"));
+}
+
+/// Waits for the number of a process that writes it to a pipe with a name.
+#[track_caller]
+fn told_by(pipe: &Path) -> Pid {
+    let pipe = pipe.to_owned();
+    let (text_to, text) = channel();
+    spawn(move || drop(text_to.send(std::fs::read_to_string(pipe).unwrap())));
+    let text = text.recv_timeout(PATIENCE).expect("it writes its number");
+    Pid::from_raw(text.trim().parse().unwrap()).unwrap()
 }
 
 pub(super) fn a_missing_guard_is_told_and_keeps_nobody(run: Run) {
