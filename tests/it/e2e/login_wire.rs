@@ -331,15 +331,18 @@ async fn a_claimed_address_never_widens_what_is_allowed() {
         Answer::to(request)
     };
     let (good, bad) = ("160.79.104.10", "203.0.113.5");
-    let refused: [&[(&str, &str)]; 17] = [
+    let refused: [&[(&str, &str)]; 19] = [
         &[],
         &[("x-forwarded-for", bad)],
         &[("x-forwarded-for", "160.79.104.10, 203.0.113.5")],
         &[("x-forwarded-for", good), ("x-forwarded-for", bad)],
         &[("x-forwarded-for", good), ("x-real-ip", bad)],
-        &[("x-forwarded-for", good), ("cf-connecting-ip", bad)],
+        &[("x-forwarded-for", good), ("x-cluster-client-ip", bad)],
         &[("x-forwarded-for", good), ("forwarded", "for=203.0.113.5")],
-        &[("true-client-ip", good), ("true-client-ip", bad)],
+        &[("x-real-ip", good), ("x-real-ip", bad)],
+        // FT-601: whoever is not Cloudflare passes these on as the client wrote them.
+        &[("cf-connecting-ip", good)],
+        &[("true-client-ip", good)],
         &[("x-real-ip", "160.79.104.10, 203.0.113.5")],
         &[("forwarded", "for=160.79.104.10, for=unknown")],
         &[("forwarded", "for=160.79.104.10;for=203.0.113.5")],
@@ -354,9 +357,7 @@ async fn a_claimed_address_never_widens_what_is_allowed() {
         assert_refused(&ask(headers).await, 403, "access_denied");
     }
     assert_eq!(stage.stored(), before);
-    let allowed: [&[(&str, &str)]; 12] = [
-        &[("cf-connecting-ip", good)],
-        &[("true-client-ip", good)],
+    let allowed: [&[(&str, &str)]; 11] = [
         &[("x-real-ip", good)],
         &[("x-forwarded-for", good)],
         &[("x-cluster-client-ip", good)],
@@ -368,9 +369,33 @@ async fn a_claimed_address_never_widens_what_is_allowed() {
         &[("x-forwarded-for", "203.0.113.5, 160.79.104.10")],
         &[("x-forwarded-for", "160.79.104.10, 10.0.0.7, 127.0.0.1")],
         &[("x-real-ip", "::ffff:160.79.104.10")],
+        &[("x-real-ip", good), ("cf-connecting-ip", bad)],
     ];
     for headers in allowed {
         assert_eq!(ask(headers).await.status, 201, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_named_field_alone_tells_the_address() {
+    // FT-601, OA-81
+    let (good, bad) = ("160.79.104.10", "203.0.113.5");
+    for name in ["CF-Connecting-IP", "True-Client-IP"] {
+        let more = json!({"allowedIPs": ["160.79.104.0/21"], "clientIPHeader": name});
+        let stage = Stage::before(json!({"a": stdio()}), more).await;
+        for (headers, status) in [
+            (&[(name, good)][..], 201),
+            (&[(name, good), ("x-real-ip", bad)], 201),
+            (&[(name, bad)], 403),
+            (&[(name, good), (name, bad)], 403),
+            (&[(name, bad), ("x-real-ip", good)], 403),
+            (&[("x-real-ip", good)], 403),
+        ] {
+            let request = registration(&stage.base, &json!({"redirect_uris": [CALLBACK]}));
+            let request =
+                headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+            assert_eq!(Answer::to(request).await.status, status, "{headers:?}");
+        }
     }
 }
 
