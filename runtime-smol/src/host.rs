@@ -105,6 +105,7 @@ impl SmolHost {
     }
 
     /// Whether somebody here waits for the end of this process.
+    #[expect(clippy::disallowed_methods, reason = "whether there is one does not depend on the order")]
     pub(crate) fn has(&self, pid: Pid) -> bool {
         let is_child = |slot: &Slot| slot.process.as_ref().is_some_and(|process| process.is(pid));
         self.guard.is(pid) || self.conns.values().any(is_child)

@@ -357,6 +357,8 @@ impl Client {
             // FT-201
             "" => panic!("an event without a name: {event:?}"),
             "message" => self.on_message(index, &event.data, net),
+            // The page for the doctor.
+            "probe" => {}
             other => panic!("unknown event {other:?}"),
         }
         self.exchanges[index].events.push(event);

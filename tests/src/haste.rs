@@ -37,7 +37,9 @@ impl Haste {
         while self.requests.get(1).is_some_and(|(at, _)| at + 1_000 * MS <= now) {
             self.requests.pop_front();
         }
-        let lately = requests - self.requests.front().map_or(requests, |(_, before)| *before);
+        // A story may forget what its clients have sent.
+        let before = self.requests.front().map_or(requests, |(_, before)| *before);
+        let lately = requests.saturating_sub(before);
         let seen = self.servers.entry(server.to_owned()).or_default();
         seen.push_back(now);
         while seen.front().is_some_and(|at| at + 1_000 * MS <= now) {
@@ -68,7 +70,9 @@ pub fn own_message(text: &str) -> Option<String> {
     let first_page = value["params"]["cursor"].is_null();
     let own = match method {
         "initialize" | "notifications/initialized" | "ping" | "tasks/get" | "tasks/result" => true,
-        "tools/list" | "prompts/list" | "resources/list" | "resources/templates/list" => first_page,
+        "tools/list" | "prompts/list" | "resources/list" | "resources/templates/list" | "skills/list" => {
+            first_page
+        }
         _ => false,
     };
     own.then(|| method.to_owned())

@@ -116,7 +116,13 @@ fn broken_off(watched: &Watched, error: &ExchangeError, seconds: u64) -> Finding
             "Something in front holds back what the proxy sends.",
         )
         .with(&mend(None, Trouble::Buffering)),
-        _ => Finding::warn(
+        ExchangeErrorKind::Lookup
+        | ExchangeErrorKind::Connect
+        | ExchangeErrorKind::Certificate
+        | ExchangeErrorKind::Tls
+        | ExchangeErrorKind::Config
+        | ExchangeErrorKind::Broken
+        | ExchangeErrorKind::TooLarge => Finding::warn(
             format!("whether event streams arrive cannot be told: {error}"),
             "Try again, and look into the log of what stands in front.",
         ),

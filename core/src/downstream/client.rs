@@ -269,7 +269,7 @@ impl Client {
         self.deadline = Mono::NEVER;
         self.stream_head(fx);
         self.write_stream(fx, seen.len().saturating_add(32), |out| {
-            encode_event(out, None, None, None, &[seen.as_bytes()]);
+            encode_event(out, None, Some(PROBE), None, &[seen.as_bytes()]);
         });
         self.go_on_or_end(fx, left);
     }
@@ -279,7 +279,7 @@ impl Client {
         let Task::Probing { left } = self.task else { return };
         let left = left.saturating_sub(1);
         let part = format!("{{\"left\":{left}}}");
-        self.write_stream(fx, 32, |out| encode_event(out, None, None, None, &[part.as_bytes()]));
+        self.write_stream(fx, 32, |out| encode_event(out, None, Some(PROBE), None, &[part.as_bytes()]));
         self.go_on_or_end(fx, left);
     }
 
@@ -437,3 +437,6 @@ fn with_cors<'a>(headers: &[(&'a str, &'a str)], origin: &'a str) -> Vec<(&'a st
     all.push(("vary", "origin"));
     all
 }
+
+/// The name of the events of the page for the doctor, which are no messages.
+const PROBE: &str = "probe";

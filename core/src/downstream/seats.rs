@@ -128,7 +128,9 @@ mod tests {
 
     #[test]
     fn the_slowest_goes_first_and_newcomers_last() {
-        // FT-502; limit: newcomer_ms, slow_body_ms
+        // FT-502
+        // limit: newcomer_ms
+        // limit: slow_body_ms
         let limits = Limits { newcomer_ms: 100, slow_body_ms: 1_000, ..Limits::default() };
         let mut seats = Seats::default();
         let all = [

@@ -21,6 +21,7 @@
 //! | [`peer`] | what the server said of itself in the handshake |
 //! | [`pulse`] | whether it lives, by pings and by what else it says |
 //! | [`redirect`] | where a server that redirects is |
+//! | [`queue`] | what waits for it |
 //! | [`running`] | which calls run, to tell whose something is that the server says on its own |
 //! | [`spoken`] | which revisions it speaks, if none of ours |
 //! | [`tenants`] | whom the connection serves, and what they want of it |
@@ -40,6 +41,7 @@ pub(crate) mod link;
 pub(crate) mod noise;
 pub(crate) mod peer;
 pub(crate) mod pulse;
+mod queue;
 pub(crate) mod redirect;
 pub(crate) mod running;
 pub(crate) mod spoken;
@@ -65,8 +67,8 @@ use link::{Link, NO_MEMORY};
 use noise::Noise;
 use peer::Peer;
 use pulse::Pulse;
+use queue::Queue;
 use running::Running;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use tenants::{Tenancy, Tenants};
 
@@ -116,11 +118,7 @@ pub(crate) struct Upstream {
     pub(crate) idle: Option<Timer>,
     pub(crate) pulse: Pulse,
     pub(crate) noise: Noise,
-    waiting: VecDeque<Waiting>,
-    /// Notifications of clients that wait until it has started.
-    notes: VecDeque<Held>,
-    /// Of both.
-    waiting_bytes: usize,
+    queue: Queue,
     timer: Option<Timer>,
     /// Tries one after the other after which it was not in use for long.
     attempts: u32,
@@ -151,15 +149,6 @@ pub(crate) enum Phase {
     Asleep,
     /// Stopped for good.
     Stopped,
-}
-
-/// A call that waits for its server.
-#[derive(Debug)]
-struct Waiting {
-    call: Key,
-    /// Its session, if it may lead to questions.
-    asks: Option<Key>,
-    body: Held,
 }
 
 impl Upstream {
@@ -198,9 +187,7 @@ impl Upstream {
             idle: None,
             pulse: Pulse::default(),
             noise: Noise::default(),
-            waiting: VecDeque::new(),
-            notes: VecDeque::new(),
-            waiting_bytes: 0,
+            queue: Queue::default(),
             timer: None,
             attempts: 0,
             renewed: false,
@@ -310,18 +297,14 @@ impl Upstream {
         if !self.was_ready || self.phase == Phase::Stopped || self.is_hopeless(fx) {
             return Err(self.not_ready());
         }
-        let full = self.waiting.len() >= fx.limits.upstream_queue_max
-            || self.waiting_bytes.saturating_add(message.len()) > fx.limits.upstream_queue_bytes_max;
-        if full {
+        if !self.queue.admits_call(fx, message.len()) {
             let detail = format!("server {} is away or busy and too many calls wait for it", self.label);
             return Err(Fault::local(Code::Overloaded, detail));
         }
         if !fx.ledger.has_room(0, message.len()) {
             return Err(Fault::local(Code::Overloaded, NO_MEMORY));
         }
-        let mut body = Vec::with_capacity(message.len());
-        message.write(&mut body);
-        self.wait(call, asks, fx.ledger.hold(body));
+        self.queue.push_call(call, asks, queue::hold(fx, message));
         Ok(false)
     }
 
@@ -334,59 +317,41 @@ impl Upstream {
             Phase::Starting | Phase::Handshake | Phase::Listing | Phase::Asleep => {}
             Phase::Down | Phase::Stopped => return,
         }
-        // Calls are worth more: half of the room is theirs alone.
-        let full = self.notes.len() >= fx.limits.upstream_notes_max
-            || self.waiting_bytes.saturating_add(message.len()) > fx.limits.upstream_queue_bytes_max / 2;
-        if full || !fx.ledger.has_room(0, message.len()) {
-            return;
+        if self.queue.admits_note(fx, message.len()) {
+            self.queue.push_note(fx, message);
         }
-        let mut body = Vec::with_capacity(message.len());
-        message.write(&mut body);
-        self.waiting_bytes = self.waiting_bytes.saturating_add(body.len());
-        self.notes.push_back(fx.ledger.hold(body));
     }
 
     /// It has started: what was to be told is told.
     pub(crate) fn send_notes(&mut self, fx: &mut Effects) {
-        while let Some(note) = self.notes.pop_front() {
-            self.waiting_bytes = self.waiting_bytes.saturating_sub(note.len());
-            let body = note.into_bytes();
+        while let Some(body) = self.queue.pop_note() {
             self.link.send_note(fx, Job::Note, &Pieces::of(&[&body]));
         }
     }
 
     /// Keeps a call that was refused unexecuted, ahead of nothing: order among waiting calls does not matter.
     pub(crate) fn wait(&mut self, call: Key, asks: Option<Key>, body: Held) {
-        self.waiting_bytes = self.waiting_bytes.saturating_add(body.len());
-        self.waiting.push_back(Waiting { call, asks, body });
+        self.queue.push_call(call, asks, body);
     }
 
     /// The next waiting call that may be sent now.
     pub(crate) fn next_waiting(&mut self) -> Option<(Key, Option<Key>, Vec<u8>)> {
-        let free = |waiting: &Waiting| !self.is_gated() || waiting.asks.is_none();
-        let blocked = |waiting: &Waiting| waiting.asks.is_some_and(|session| !self.running.admits(session));
-        // In order of arrival, but for those that need not wait for their turn.
-        let first = self.waiting.iter().position(|waiting| !free(waiting));
-        let first = first.filter(|place| self.waiting.get(*place).is_some_and(|waiting| !blocked(waiting)));
-        let place = self.waiting.iter().position(free).or(first)?;
-        let next = self.waiting.remove(place)?;
-        self.waiting_bytes = self.waiting_bytes.saturating_sub(next.body.len());
-        Some((next.call, next.asks, next.body.into_bytes()))
+        let gated = self.is_gated();
+        let next = self.queue.pop_call_if(
+            |call| !gated || call.asks.is_none(),
+            |call| call.asks.is_none_or(|session| self.running.admits(session)),
+        )?;
+        Some((next.key, next.asks, next.into_body()))
     }
 
     /// Takes a waiting call, whether it could be sent or not.
     pub(crate) fn take_waiting(&mut self) -> Option<(Key, Vec<u8>)> {
-        let next = self.waiting.pop_front()?;
-        self.waiting_bytes = self.waiting_bytes.saturating_sub(next.body.len());
-        Some((next.call, next.body.into_bytes()))
+        self.queue.pop_call().map(|next| (next.key, next.into_body()))
     }
 
     /// Storage of what waits for it and of what is coming from it. For tests and rare events only.
     pub(crate) fn recount(&self) -> usize {
-        let notes: usize = self.notes.iter().map(Held::size).sum();
-        let waiting: usize = self.waiting.iter().map(|waiting| waiting.body.size()).sum();
-        let waiting = waiting.saturating_add(notes);
-        waiting.saturating_add(match &self.link {
+        self.queue.size().saturating_add(match &self.link {
             Link::Child(link) => link.pipes.as_ref().map_or(0, |pipes| pipes.capacity()),
             Link::Http(link) => link.recount(),
         })
@@ -394,7 +359,7 @@ impl Upstream {
 
     /// Number of calls that wait.
     pub(crate) fn waiting_len(&self) -> usize {
-        self.waiting.len()
+        self.queue.calls_len()
     }
 
     /// Whether calls that may lead to questions are those of one session at a time (BR-44): on a connection that
@@ -407,15 +372,15 @@ impl Upstream {
     /// may take another call.
     pub(crate) fn admits(&self, asks: Option<Key>) -> bool {
         let Some(session) = asks.filter(|_| self.is_gated()) else { return true };
-        let is_turn = self.waiting.iter().all(|waiting| waiting.asks.is_none_or(|other| other == session));
+        let is_turn = self.queue.calls().all(|call| call.asks.is_none_or(|other| other == session));
         self.running.admits(session) && (is_turn || !self.tenants.questions.is_empty())
     }
 
     /// Whether a call of a session that may lead to questions need not wait for another session: not even for one
     /// whose calls wait themselves, until the connection is there.
     pub(crate) fn is_free_for(&self, session: Key) -> bool {
-        let other = |waiting: &Waiting| waiting.asks.is_some_and(|asks| asks != session);
-        !self.is_gated() || (self.admits(Some(session)) && !self.waiting.iter().any(other))
+        let other = |call: &queue::Call| call.asks.is_some_and(|asks| asks != session);
+        !self.is_gated() || (self.admits(Some(session)) && !self.queue.calls().any(other))
     }
 
     /// A call was handed over.
@@ -431,13 +396,13 @@ impl Upstream {
 
     /// The calls that wait.
     pub(crate) fn waiting_calls(&self) -> Vec<Key> {
-        self.waiting.iter().map(|waiting| waiting.call).collect()
+        self.queue.calls().map(|call| call.key).collect()
     }
 
     /// Whether calls of other sessions wait than the one it is kept for.
     pub(crate) fn keeps_others_waiting(&self) -> bool {
         let present = self.running.session();
-        self.waiting.iter().any(|waiting| waiting.asks.is_some() && waiting.asks != present)
+        self.queue.calls().any(|call| call.asks.is_some() && call.asks != present)
     }
 
     /// Whether what the server says on its own cannot be told apart by the channel it comes on.
@@ -450,7 +415,7 @@ impl Upstream {
 
     /// Whether it should be there even if nobody calls: everybody's connection, and one that has something to tell.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.tenants.tenancy == Tenancy::Shared || !self.waiting.is_empty() || self.tenants.has_watches()
+        self.tenants.tenancy == Tenancy::Shared || !self.queue.has_no_call() || self.tenants.has_watches()
     }
 
     /// Whether it has not been ready yet: what waits for it waits as long as a server may take to start.
@@ -465,7 +430,7 @@ impl Upstream {
 
     /// Whether it must be dead, or cannot be heard, as it has answered no ping for so long.
     pub(crate) fn is_dead(&self, fx: &Effects) -> bool {
-        let rests = self.running.is_idle() && self.waiting.is_empty() && self.tenants.questions.is_empty();
+        let rests = self.running.is_idle() && self.queue.has_no_call() && self.tenants.questions.is_empty();
         let streams = matches!(&self.link, Link::Http(link) if link.kind == HttpKind::Sse);
         self.pulse.missed() >= fx.limits.ping_failures_max && self.pulse.is_telling(!rests, streams)
     }
@@ -474,18 +439,14 @@ impl Upstream {
     pub(crate) fn is_idle(&self) -> bool {
         self.phase == Phase::Ready
             && self.running.is_idle()
-            && self.waiting.is_empty()
+            && self.queue.has_no_call()
             && self.tenants.questions.is_empty()
             && !self.tenants.has_watches()
     }
 
     /// Forgets a waiting call. Returns whether it was waiting.
     pub(crate) fn forget_waiting(&mut self, call: Key) -> bool {
-        let Some(place) = self.waiting.iter().position(|waiting| waiting.call == call) else { return false };
-        if let Some(gone) = self.waiting.remove(place) {
-            self.waiting_bytes = self.waiting_bytes.saturating_sub(gone.body.len());
-        }
-        true
+        self.queue.forget_call(call)
     }
 
     /// Whether a child of it still lives, or the end of its HTTP session is under way.
@@ -548,9 +509,7 @@ impl Upstream {
         self.has_served = false;
         self.tenants.level = None;
         self.running.forget_ghosts();
-        let lost = std::mem::take(&mut self.notes);
-        let bytes = lost.iter().map(|note| note.len()).fold(0, usize::saturating_add);
-        self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
+        self.queue.forget_notes();
     }
 
     /// After a good while of service it has no record of failures any more.

@@ -119,6 +119,7 @@ fn pings_that_are_answered_with_the_same_error_tell_as_well() {
 #[test]
 fn a_refusal_that_is_about_the_call_costs_nobody_a_session() {
     // FT-102: at most one ping a second asks what it means.
+    // limit: doubt_ms
     for (status, code, message) in [
         (404, -32601, "no such method"),
         (404, -32602, "bad arguments"),

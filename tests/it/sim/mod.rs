@@ -49,6 +49,7 @@ mod odd_answers;
 mod packed;
 mod passage;
 mod policy;
+mod probes;
 mod questions;
 mod redirects;
 mod repeated_fields;

@@ -10,6 +10,9 @@ const HELLO: &str = r#"{"jsonrpc":"2.0","id":"probe","method":"initialize","para
 const JSON: (&str, &str) = ("content-type", "application/json");
 const ACCEPT: (&str, &str) = ("accept", "application/json, text/event-stream");
 
+/// Path, header fields and body of a request; status of its answer, and the id in it.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, u16, Value);
+
 #[test]
 fn an_error_names_its_request_whatever_the_status() {
     // FT-204
@@ -20,7 +23,7 @@ fn an_error_names_its_request_whatever_the_status() {
         let known = ("mcp-session-id", session.as_str());
         let unknown = ("mcp-session-id", "0123456789abcdefghijkl");
         let odd = r#"{"jsonrpc":"1.0","id":"probe","method":"ping"}"#;
-        let cases: [(&str, &[(&str, &str)], &str, u16, Value); 13] = [
+        let cases: [Case<'_>; 13] = [
             ("/fs/mcp", &[JSON, ACCEPT], DISCOVER, 400, json!("probe")),
             ("/mcp", &[JSON, ACCEPT], DISCOVER, 400, json!("probe")),
             ("/fs/mcp", &[JSON, ACCEPT, unknown], DISCOVER, 404, json!("probe")),

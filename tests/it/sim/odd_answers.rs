@@ -69,7 +69,7 @@ fn text(form: &str, id: &Value) -> String {
 fn call(w: &mut World, server: &str, client: usize) -> (Req, Value) {
     let req = w.start_watched(client, "never", json!({}), json!("token"));
     w.until_heard(req);
-    (req, w.mind(server).last("tools/call").unwrap().value["id"].clone())
+    (req, w.mind(server).last("tools/call").expect("a call").value["id"].clone())
 }
 
 #[track_caller]
@@ -131,7 +131,7 @@ fn a_broken_answer_ends_the_call_that_it_names_at_once() {
                 let said = answer["error"]["message"].as_str().unwrap();
                 assert!(said.contains("the server"), "{what}: {said}");
                 // The other one goes on.
-                let rest = format!("{{\"jsonrpc\":\"2.0\",\"method\":\"x\"}}\n");
+                let rest = "{\"jsonrpc\":\"2.0\",\"method\":\"x\"}\n";
                 w.with_child("fs", |child, net| net.send(child.conn, rest.as_bytes()));
                 w.run_ms(50);
                 assert_eq!(*w.state(other), mcp_proxy_tests::client::State::Waiting, "{what}");
