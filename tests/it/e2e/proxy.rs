@@ -56,8 +56,9 @@ impl Proxy {
     ) -> Self {
         let file = Scratch::file("config.json", &config.to_string());
         // Each shell has a letter of its own for it.
-        let script =
-            format!("ulimit -u {processes} 2>/dev/null || ulimit -p {processes}; exec \"$0\" \"$@\"");
+        let script = format!(
+            "{{ ulimit -u {processes} 2>/dev/null || ulimit -p {processes}; }} && exec \"$0\" \"$@\""
+        );
         let mut command = Command::new("sh");
         command.arg("-c").arg(script).arg(program).args(program::flags());
         command.arg("-config").arg(&file.path).current_dir(home).uid(user).gid(user);
