@@ -63,6 +63,24 @@ impl Routes {
         self.look_up(path).or_else(|| self.look_up(path.strip_suffix('/')?))
     }
 
+    /// Where the messages of an HTTP+SSE session go that was opened at a path: spelled like that path, since a front may
+    /// have taken nothing but its beginning away.
+    pub(crate) fn message_path(&self, opened: &str) -> String {
+        let path = opened.strip_suffix('/').unwrap_or(opened);
+        let base = path.rsplit_once('/').map_or(path, |(base, _)| base);
+        let place = self.find(opened).map(|route| route.place);
+        let leads = |path: &String| {
+            let found = self.find(path);
+            found.is_some_and(|found| found.endpoint == Endpoint::Message && Some(found.place) == place)
+        };
+        // A short form has nothing to replace.
+        [base, path]
+            .map(|base| format!("{base}/message"))
+            .into_iter()
+            .find(leads)
+            .unwrap_or_else(|| format!("{path}/message"))
+    }
+
     /// Escapes are resolved, since clients escape what browsers would, unless the path is one as it stands: that of
     /// `baseURL` may hold escapes.
     fn look_up(&self, path: &str) -> Option<Route> {
@@ -218,6 +236,26 @@ mod tests {
             let found = endpoint(&routes, path);
             assert!(found.is_some(), "{path}");
             assert_eq!(endpoint(&routes, &format!("{path}/")), found, "{path}/");
+        }
+    }
+
+    #[test]
+    fn the_messages_of_a_session_go_where_its_server_is() {
+        let routes = routes("both", &["a", "my server", "mcp", "x/mcp"]); // FT-705
+        for (opened, message) in [
+            ("/pre/sse", "/pre/message"),
+            ("/pre/mcp", "/pre/message"),
+            ("/pre/mcp/", "/pre/message"),
+            ("/pre/a/sse/", "/pre/a/message"),
+            ("/pre/a/mcp", "/pre/a/message"),
+            ("/pre/a", "/pre/a/message"),
+            ("/pre/a/", "/pre/a/message"),
+            ("/pre/my%20server/%6dcp", "/pre/my%20server/message"),
+            ("/pre/mcp/mcp", "/pre/mcp/message"),
+            ("/pre/x/mcp", "/pre/x/mcp/message"),
+            ("/pre/x/mcp/sse", "/pre/x/mcp/message"),
+        ] {
+            assert_eq!(routes.message_path(opened), message, "{opened}");
         }
     }
 

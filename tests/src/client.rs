@@ -33,6 +33,8 @@ pub struct Client {
     pub kind: Kind,
     /// Path of the endpoint, without `/mcp` or `/sse`; [`MERGED`] for that of all servers.
     pub server: String,
+    /// What ends its URL, if it is not `mcp` or `sse` by its transport.
+    pub end: Option<&'static str>,
     /// The revision it asks for, then the one that was agreed.
     pub revision: String,
     /// What it declares.
@@ -88,6 +90,7 @@ impl Client {
             index,
             kind,
             server: server.to_owned(),
+            end: None,
             revision: "2025-06-18".to_owned(),
             capabilities: json!({}),
             accept: "application/json, text/event-stream".to_owned(),
@@ -168,8 +171,8 @@ impl Client {
         self.send(net, "DELETE", &self.path("mcp"), &fields, None)
     }
 
-    fn path(&self, end: &str) -> String {
-        format!("/{}/{end}", self.server).replace("*/", "")
+    fn path(&self, end: &'static str) -> String {
+        format!("/{}/{}", self.server, self.end.unwrap_or(end)).replace("*/", "")
     }
 
     /// Sends any HTTP request over an idle connection or a new one.

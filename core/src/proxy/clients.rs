@@ -5,6 +5,7 @@
 
 use super::logins::as_oauth_error;
 use super::sessions::unknown_session;
+use super::transports::spoken;
 use super::{Proxy, Stage};
 use crate::downstream::client::{Admission, Admitted, Client, NO_ID, Task};
 use crate::downstream::session::Transport;
@@ -199,13 +200,14 @@ impl Proxy {
         }
         let (view, principal) = self.enter(client, route.place)?;
         let head = client.http.head();
-        check_method(route.endpoint, head.method())?;
+        let endpoint = spoken(self.config.serve, route.endpoint, head);
+        check_method(endpoint, head.method())?;
         // What is said in two ways is refused once the request can be named.
         let is_json = head.content_type().map_or(true, is_json);
         if head.method() == Method::Post && !is_json {
             return Err(Fault::peer(Code::BadMediaType, "the content-type must be application/json").into());
         }
-        Ok(Some(Admission::Mcp(Admitted { view, endpoint: route.endpoint, principal })))
+        Ok(Some(Admission::Mcp(Admitted { view, endpoint, principal })))
     }
 
     /// SEED-028: server, method and path of each request.
@@ -267,9 +269,7 @@ impl Proxy {
     /// GET on the Streamable HTTP endpoint: the standalone stream, or a broken stream again.
     fn on_get(&mut self, client: &mut Client, entry: Admitted) -> Result<(), Refusal> {
         let head = client.http.head();
-        if !accepts(head, "text/event-stream") {
-            return Err(Fault::peer(Code::NotAcceptable, "a GET must accept text/event-stream").into());
-        }
+        check_takes_events(head)?;
         let key = self.named_session(head, entry)?;
         if let Some(id) = head.single("last-event-id")?.map(str::to_owned) {
             let Some(()) = self.down.resume(&mut self.fx, client, key, &id) else {
@@ -287,13 +287,12 @@ impl Proxy {
         Ok(())
     }
 
-    /// GET on the HTTP+SSE endpoint: the connection becomes a session.
+    /// GET of HTTP+SSE: the connection becomes a session.
     fn open_event_session(&mut self, client: &mut Client, entry: Admitted) -> Result<(), Refusal> {
+        check_takes_events(client.http.head())?;
         self.readiness(entry)?;
         let key = self.new_session(Transport::Sse, entry)?;
-        let path = client.http.head().path();
-        let path = path.strip_suffix('/').unwrap_or(path);
-        let message = format!("{}/message", path.strip_suffix("/sse").unwrap_or(path));
+        let message = self.routes.message_path(client.http.head().path());
         let stream = Stream::standalone(&self.fx, false);
         self.down.attach(&mut self.fx, client, key, stream, true);
         let token = self.down.session(key).map(|session| session.token.clone()).unwrap_or_default();
@@ -324,6 +323,7 @@ impl Proxy {
 fn check_method(endpoint: Endpoint, method: Method) -> Result<(), Refusal> {
     let (allowed, header): (&[Method], _) = match endpoint {
         Endpoint::Mcp => (&[Method::Get, Method::Post, Method::Delete], "GET, POST, DELETE, OPTIONS"),
+        // Where both transports are served, what is no GET is never HTTP+SSE.
         Endpoint::Sse => (&[Method::Get], "GET, OPTIONS"),
         Endpoint::Message => (&[Method::Post], "POST, OPTIONS"),
     };
@@ -332,6 +332,15 @@ fn check_method(endpoint: Endpoint, method: Method) -> Result<(), Refusal> {
     }
     let fault = Fault::peer(Code::BadMethod, "this method is not allowed here");
     Err(Refusal::Fault { fault, header: Some(("allow", header)) })
+}
+
+/// A stream that its client would not read is refused at once: clients that find out what a server speaks ask so, and
+/// would wait for the end of it.
+fn check_takes_events(head: &RequestHead) -> Result<(), Fault> {
+    if accepts(head, "text/event-stream") {
+        return Ok(());
+    }
+    Err(Fault::peer(Code::NotAcceptable, "a GET must accept text/event-stream"))
 }
 
 /// The fields that have one value and that all endpoints of MCP share.
@@ -369,6 +378,13 @@ pub(super) fn accepts(head: &RequestHead, wanted: &str) -> bool {
         }
     }
     best.1 || !said
+}
+
+/// Whether `Accept` names this media type itself, and does not refuse it.
+pub(super) fn names(head: &RequestHead, wanted: &str) -> bool {
+    let fields = head.headers().filter(|(name, _)| name.eq_ignore_ascii_case("accept"));
+    let mut items = fields.flat_map(|(_, value)| value.split(','));
+    items.any(|item| media_type(item).eq_ignore_ascii_case(wanted) && !is_refused(item))
 }
 
 /// Whether an element of `Accept` has the weight 0.

@@ -68,6 +68,7 @@ mod shown;
 mod stop;
 mod targets;
 mod tasks;
+mod transports;
 mod watches;
 
 pub use census::Census;

@@ -46,7 +46,7 @@ fn a_head_may_be_as_long_as_the_limit() {
     // limit: head_bytes_max
     bound(one().limits(|l| l.head_bytes_max = 1_024), |w| {
         let c = w.client("fs", Kind::Streamable);
-        let head = format!("DELETE /fs/sse HTTP/1.1\r\nhost: {AUTHORITY}\r\nx: ~\r\n\r\n");
+        let head = format!("PUT /fs/sse HTTP/1.1\r\nhost: {AUTHORITY}\r\nx: ~\r\n\r\n");
         for (len, status) in [(1_024, 405), (1_025, 431)] {
             let xid = w.raw(&padded(&head, len));
             assert_eq!(w.response(xid).status(), status, "{len}");

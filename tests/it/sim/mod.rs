@@ -65,6 +65,7 @@ mod streams;
 mod tasks;
 mod time_limits;
 mod told;
+mod transports;
 mod watches;
 mod who;
 
