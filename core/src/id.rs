@@ -2,7 +2,7 @@
 //!
 //! [`ConnId`]s are never reused, so a late event for a dead connection simply misses. [`Key`]s of a [`Table`]
 //! carry the generation of their slot for the same reason. They are for the engine alone: what goes over the wire is
-//! shorter ([`crate::short_id`]).
+//! shorter (`short_id`).
 
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
