@@ -38,13 +38,14 @@ let at;
 const begin = (answers = []) => (at = { answer: undefined, answers: [...answers], questions: [], progress: [], log: [], updated: [], changed: [], hold: undefined });
 begin();
 let roots = plan.roots;
+let changes = 0; // of the list of tools, since the beginning
 const cancelled = new Set(); // ids of requests that were given up: no answer may come
 
 const told = {
   'notifications/progress': ({ progressToken, ...rest }) => cancelled.has(progressToken) || at.progress.push(rest), // the SDK's token is the id
   'notifications/message': ({ level, logger, data }) => at.log.push(`${level} ${logger ?? '-'}: ${typeof data === 'string' ? data : JSON.stringify(data)}`),
   'notifications/resources/updated': ({ uri }) => at.updated.push(uri),
-  'notifications/tools/list_changed': () => at.changed.push('tools'),
+  'notifications/tools/list_changed': () => { changes++; at.changed.push('tools'); },
   'notifications/prompts/list_changed': () => at.changed.push('prompts'),
   'notifications/resources/list_changed': () => at.changed.push('resources')
 };
@@ -128,6 +129,19 @@ async function list(what, call) {
     cursor = at.answer.result.nextCursor;
   } while (cursor);
   return (transcript.lists[what] = items);
+}
+
+/**
+ * The tools. The first list does not wait for a child of this client alone, so what a server offers only to those whom
+ * it may ask comes with a change of the list. Without that news nothing is listed again, and the comparison tells it.
+ */
+async function listTools() {
+  const late = (items) => plan.parts.some(({ prefix, asks }) => asks && !items.some(({ name }) => name === prefix + asks.tool));
+  for (;;) {
+    const before = changes;
+    const items = await list('tools', (p, o) => client.listTools(p, o));
+    if (!late(items) || !(await soon(() => changes > before))) return items;
+  }
 }
 
 /** Calls what is listed with the planned arguments; what the plan does not name at all is an oversight. */
@@ -226,7 +240,7 @@ client.setRequestHandler(ListRootsRequestSchema, () => ({ roots }));
 
 async function everything() {
   const has = client.getServerCapabilities();
-  const tools = await list('tools', (p, o) => client.listTools(p, o));
+  const tools = await listTools();
   const prompts = has.prompts ? await list('prompts', (p, o) => client.listPrompts(p, o)) : [];
   await asks();
   for (const part of plan.parts) {

@@ -47,6 +47,7 @@ class Conversation:
         self.init, self.lists, self.steps = None, {}, []
         self.parts = {part["key"]: [] for part in plan["parts"]}
         self.client, self.error = None, None
+        self.changes = 0  # of the list of tools, since the beginning
         self.patience = 5  # for what may come later than an answer
 
     async def soon(self, probe):
@@ -73,6 +74,7 @@ class Conversation:
         elif isinstance(message, types.ResourceUpdatedNotification):
             self.at.updated.append(str(message.params.uri))
         elif (match := re.fullmatch("notifications/(.*)/list_changed", getattr(message, "method", ""))) is not None:
+            self.changes += match[1] == "tools"
             self.at.changed.append(match[1])
 
     async def on_roots(self, _context):
@@ -154,6 +156,19 @@ class Conversation:
             if not cursor:
                 self.lists[what] = items
                 return items
+
+    async def list_tools(self):
+        """
+        The tools. The first list does not wait for a child of this client alone, so what a server offers only to those
+        whom it may ask comes with a change of the list. Without that news nothing is listed again, and the comparison
+        tells it.
+        """
+        asking = {part["prefix"] + part["asks"]["tool"] for part in self.plan["parts"] if "asks" in part}
+        while True:
+            before = self.changes
+            tools = await self.list("tools", self.client.list_tools)
+            if asking <= {tool["name"] for tool in tools} or not await self.soon(lambda: self.changes > before):
+                return tools
 
     async def each(self, kind, part, listed, given, known, call):
         """Calls what is listed with the planned arguments; what the plan does not name at all is an oversight."""
@@ -238,7 +253,7 @@ class Conversation:
     async def everything(self):
         client = self.client
         has = client.server_capabilities
-        tools = await self.list("tools", client.list_tools)
+        tools = await self.list_tools()
         prompts = await self.list("prompts", client.list_prompts) if has.prompts else []
         await self.asks()
         for part in self.plan["parts"]:
