@@ -18,7 +18,7 @@ function apart(direct, proxied) {
   const from = Math.max(0, same - 60);
   return [`alone:             …${brief(direct.slice(from))}`, `through the proxy: …${brief(proxied.slice(from))}`];
 }
-const masker = (patterns = []) => (text) => patterns.reduce((t, pattern) => t.replace(new RegExp(pattern, 'g'), '*'), text);
+const masker = (patterns = []) => (text) => patterns.reduce((t, pattern) => t.replace(new RegExp(pattern, 'g'), '0'), text);
 
 /** Each item of each list and the answer of the call byte for byte. */
 export function compareSingle({ key, direct, single, mask }, note) {
