@@ -168,11 +168,11 @@ fn as_many_bytes_wait_for_a_server_as_the_limit() {
         w.outcome(crash);
         let text = |len: usize| json!({"text": "z".repeat(len - around)});
         let first = w.start_call(c, "echo", text(5_000));
-        w.run_ms(100);
+        w.run_until("it waits", |w| w.shard.proxy().health().servers[0].calls_waiting == 1);
         let refused = w.ask(c, "tools/call", json!({"name": "echo", "arguments": text(5_001)}));
         assert_eq!(refused["error"]["code"], -32603, "{refused}");
         let second = w.start_call(c, "echo", text(5_000));
-        w.run_ms(100);
+        w.run_until("both wait", |w| w.shard.proxy().health().servers[0].calls_waiting == 2);
         let refused = w.ask(c, "tools/call", json!({"name": "echo", "arguments": {}}));
         assert_eq!(refused["error"]["code"], -32603, "{refused}");
         [first, second].iter().for_each(|req| assert_eq!(w.text(*req).len(), 5_000 - around));
@@ -197,13 +197,14 @@ fn as_many_bytes_are_queued_for_a_child_that_does_not_read_as_the_limit() {
         w.net.stall(conn, true);
         let text = |len: usize| json!({"text": "z".repeat(len - around)});
         let first = w.start_call(c, "echo", text(30_000));
+        w.run_until("it is sent", |w| w.shard.proxy().health().servers[0].calls_in_flight == 1);
         w.run_ms(500);
         // The pipe has taken some of it.
         let room = 50_000 - w.shard.proxy().outgoing(conn).len();
         let refused = w.ask(c, "tools/call", json!({"name": "echo", "arguments": text(room + 1)}));
         assert_eq!(refused["error"]["code"], -32603, "{refused}");
         let second = w.start_call(c, "echo", text(room));
-        w.run_ms(500);
+        w.run_until("both are sent", |w| w.shard.proxy().health().servers[0].calls_in_flight == 2);
         assert_eq!(*w.state(second), State::Waiting);
         w.net.stall(conn, false);
         [first, second].iter().for_each(|req| assert!(!w.text(*req).is_empty()));
