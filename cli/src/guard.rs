@@ -108,12 +108,15 @@ pub(crate) fn kill(target: Target, signal: Signal) -> bool {
     Pid::from_raw(number_of).is_some_and(|pid| send(pid, number) != Err(rustix::io::Errno::SRCH))
 }
 
-/// The other processes with our mark that belong to our session, which is also the proxy's.
+/// The mark that the proxy gave us, if it did.
+pub(crate) fn own_mark() -> Option<String> {
+    crate::load::variable(MARK).filter(|value| !value.is_empty())
+}
+
+/// The other processes with this mark that belong to our session, which is also the proxy's.
 #[cfg(unix)]
-pub(crate) fn strays() -> Vec<Stray> {
-    let Some(value) = crate::load::variable(MARK).filter(|value| !value.is_empty()) else {
-        return Vec::new();
-    };
+pub(crate) fn strays(mark: Option<&str>) -> Vec<Stray> {
+    let Some(value) = mark else { return Vec::new() };
     let (mark, own) = (format!("{MARK}={value}"), i32::try_from(std::process::id()).unwrap_or_default());
     let Some((_, session)) = group_and_session("self") else { return Vec::new() };
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -147,7 +150,7 @@ pub(crate) fn kill(_target: Target, _signal: Signal) -> bool {
 
 /// Nor to look for.
 #[cfg(not(unix))]
-pub(crate) fn strays() -> Vec<Stray> {
+pub(crate) fn strays(_mark: Option<&str>) -> Vec<Stray> {
     Vec::new()
 }
 

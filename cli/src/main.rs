@@ -53,7 +53,9 @@ fn main() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         },
         Action::Guard => {
-            guard::run(io::stdin().lock(), guard::kill, guard::strays, std::thread::sleep);
+            let mark = guard::own_mark();
+            let strays = || guard::strays(mark.as_deref());
+            guard::run(io::stdin().lock(), guard::kill, strays, std::thread::sleep);
             ExitCode::SUCCESS
         }
     }

@@ -83,13 +83,15 @@ fn a_marked_process_is_a_stray_unless_it_has_a_session_of_its_own() {
     while pids.iter().any(|pid| name(*pid) != "sleep\n") {
         std::thread::yield_now();
     }
-    let found: Vec<i32> = strays().iter().map(|stray| stray.pid).collect();
-    assert_eq!(pids.map(|pid| found.contains(&pid)), [true, false, false]);
-    assert!(kill(Target::Process(pids[0]), Signal::Kill));
+    let found: Vec<i32> = strays(Some(&own)).iter().map(|stray| stray.pid).collect();
+    let killed = kill(Target::Process(pids[0]), Signal::Kill);
+    // Before anything is asserted: what lives on would hold the output of the test.
     for child in &mut children {
         child.kill().expect("it can be killed");
         child.wait().expect("it ended");
     }
+    assert_eq!(pids.map(|pid| found.contains(&pid)), [true, false, false]);
+    assert!(killed && strays(None).is_empty());
 }
 
 #[test]

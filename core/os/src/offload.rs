@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -135,7 +136,9 @@ struct Worker(Arc<Shared>);
 impl Worker {
     fn work(self) {
         while let Some(job) = self.next() {
-            job();
+            // The thread outlives a panic of the work: who waits is told by the pledge, and whoever comes next must not
+            // count a thread that is about to end.
+            let _told = catch_unwind(AssertUnwindSafe(job));
         }
     }
 

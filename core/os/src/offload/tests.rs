@@ -74,10 +74,12 @@ fn without_a_thread_the_input_comes_back() {
 #[test]
 fn a_panic_of_the_work_is_a_panic_of_who_waits() {
     let pool = Pool::new("test", 1);
-    let promise = pool.run((), |()| assert_eq!(1, 2, "on purpose")).unwrap();
-    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait(promise))).is_err());
-    // And somebody else takes over.
-    assert_eq!(wait(pool.run(1, |one| one + 1).unwrap()), 2);
+    for round in 0..100 {
+        let promise = pool.run((), |()| assert_eq!(1, 2, "on purpose")).unwrap();
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait(promise))).is_err());
+        // And what comes next is done all the same.
+        assert_eq!(wait(pool.run(round, |round| round + 1).unwrap()), round + 1);
+    }
 }
 
 #[test]
