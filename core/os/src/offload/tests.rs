@@ -76,7 +76,7 @@ fn a_panic_of_the_work_is_a_panic_of_who_waits() {
     let pool = Pool::new("test", 1);
     for round in 0..100 {
         let promise = pool.run((), |()| assert_eq!(1, 2, "on purpose")).unwrap();
-        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait(promise))).is_err());
+        assert!(catch_unwind(AssertUnwindSafe(|| wait(promise))).is_err());
         // And what comes next is done all the same.
         assert_eq!(wait(pool.run(round, |round| round + 1).unwrap()), round + 1);
     }
