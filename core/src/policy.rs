@@ -111,8 +111,7 @@ impl Keyring {
     }
 
     fn place(&mut self, token: &str) -> usize {
-        let token = token.trim();
-        let token = token.strip_prefix("Bearer ").unwrap_or(token);
+        let token = bare_token(token);
         let known = self.tokens.iter().position(|known| known.expose() == token);
         known.unwrap_or_else(|| {
             self.tokens.push(Redacted::new(token.to_owned()));
@@ -169,11 +168,7 @@ impl Keyring {
 
     /// Whose token this is. `Bearer` is optional. The time does not depend on which token matches or how far.
     fn find(&self, header: Option<&str>) -> Option<Principal> {
-        let given = header.unwrap_or_default().trim();
-        let bare = match given.split_at_checked(7) {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer ") => rest.trim(),
-            _ => given,
-        };
+        let bare = bare_token(header.unwrap_or_default());
         let mut found = None;
         for (place, token) in self.tokens.iter().enumerate() {
             if bool::from(token.expose().as_bytes().ct_eq(bare.as_bytes())) && !bare.is_empty() {
@@ -213,6 +208,17 @@ fn is_private(name: &str) -> bool {
     let label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     let single = !name.is_empty() && name.bytes().all(label);
     address || single || [".local", ".internal", ".home.arpa"].iter().any(|domain| name.ends_with(domain))
+}
+
+/// A token without blanks around and without the scheme `Bearer`, whose case does not matter (RFC 9110 §11.1).
+pub(crate) fn bare_token(text: &str) -> &str {
+    let text = text.trim();
+    match text.split_at_checked(6) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") && rest.starts_with([' ', '\t']) => {
+            rest.trim()
+        }
+        Some(_) | None => text,
+    }
 }
 
 #[cfg(test)]
@@ -307,7 +313,7 @@ mod tests {
 
     #[test]
     fn either_spelling_of_a_token_passes_and_nothing_else() {
-        let keys = keyring(&[&["one", "Bearer two"], &[]]); // SEED-029
+        let keys = keyring(&[&["one", "bEARER  two"], &[]]); // SEED-029, FT-511
         for (header, place) in
             [("one", 0), ("Bearer one", 0), (" bearer  one ", 0), ("Bearer two", 1), ("two", 1)]
         {

@@ -13,6 +13,7 @@ use super::filter::{self, Filter, Filters};
 use super::notice::Report;
 use super::oauth2;
 use super::overrides::{self, ToolOverride};
+use crate::policy::bare_token;
 use crate::redacted::Redacted;
 
 /// What applies to one server after inheritance.
@@ -228,9 +229,8 @@ pub(super) fn read_tokens(
     let written = fields.strings(report, key)?;
     let mut tokens = Vec::with_capacity(written.len());
     for At { at, value } in &written {
-        let token = value.trim();
-        let token = token.strip_prefix("Bearer ").unwrap_or(token).trim();
-        if token.is_empty() || token == "Bearer" {
+        let token = bare_token(value);
+        if token.is_empty() || token.eq_ignore_ascii_case("Bearer") {
             report.warn(*at, format!("`{name}`: an empty token opens nothing, it is ignored"));
         } else if !token.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
             report.error(

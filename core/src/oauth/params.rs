@@ -61,6 +61,11 @@ impl Params {
         names().enumerate().find(again).map(|(_, name)| name)
     }
 
+    /// Whether one of these occurs more often than once.
+    pub(crate) fn repeats_any(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.0.iter().filter(|(known, _)| known == name).count() > 1)
+    }
+
     /// Takes a value out.
     pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(known, _)| known == name)?;

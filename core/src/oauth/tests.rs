@@ -146,6 +146,11 @@ impl Desk {
 
     /// The code that a login gives.
     fn log_in(&mut self, client: &str, user: &str, password: &str, resource: &str) -> Option<String> {
+        self.log_in_with(client, resource, &[("username", user), ("password", password)])
+    }
+
+    /// The same with these fields behind the parameters of the request.
+    fn log_in_with(&mut self, client: &str, resource: &str, typed: &[(&str, &str)]) -> Option<String> {
         let query = format!(
             "response_type=code&client_id={client}&redirect_uri={}&code_challenge={CHALLENGE}\
              &code_challenge_method=S256&state=s%20t&resource={}",
@@ -167,10 +172,8 @@ impl Desk {
             ("state", "s t"),
             ("resource", &resource),
             ("form_token", &token),
-            ("username", user),
-            ("password", password),
         ];
-        let page = self.form("/oauth/authorize", &fields);
+        let page = self.form("/oauth/authorize", &[&fields, typed].concat());
         between(&page.body, "code=", "&")
     }
 
@@ -231,6 +234,20 @@ fn a_client_registers_logs_in_and_lives_on_refresh_tokens() {
         assert!(!desk.log.contains(secret), "T-33: {secret} in {}", desk.log);
         assert!(!String::from_utf8_lossy(desk.disk.as_ref().unwrap()).contains(secret), "OA-172");
     }
+}
+
+#[test]
+fn a_form_that_has_a_field_twice_logs_nobody_in() {
+    // FT-511
+    let mut desk = Desk::new(json!({}));
+    let client = desk.register();
+    let (ann, secret) = (("username", "ann"), ("password", "secret"));
+    let doubled =
+        [[ann, ("username", "bob"), secret], [("username", ""), ann, secret], [ann, secret, secret]];
+    for typed in doubled.iter().chain([&[ann, secret, ("form_token", "x")]]) {
+        assert_eq!(desk.log_in_with(&client, "", typed), None, "{typed:?}");
+    }
+    assert!(desk.log_in_with(&client, "", &[ann, secret]).is_some());
 }
 
 #[test]

@@ -85,6 +85,10 @@ enum Verdict {
     Decided(bool),
 }
 
+/// What a form has beside the parameters of the request. Whoever stands in front may read another one of two than we do,
+/// so each occurs once (FT-511).
+pub(super) const FIELDS: [&str; 3] = ["username", "password", "form_token"];
+
 impl Form {
     /// Takes what is not a parameter of the request out of a form. `None` if nobody signed in with it.
     pub(in crate::oauth) fn take(head: &RequestHead, params: &mut Params) -> Option<Self> {

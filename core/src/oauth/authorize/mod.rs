@@ -119,6 +119,10 @@ impl Server {
                 let message = "This form was sent by a page of another site.";
                 return self.show_error(&visit, 403, "This was not accepted", message, START_AGAIN, None);
             }
+            if visit.params.repeats_any(&login::FIELDS) {
+                let message = "The form has one of its fields twice.";
+                return self.show_error(&visit, 400, "This was not accepted", message, START_AGAIN, None);
+            }
             visit.login = login::Form::take(head, &mut visit.params);
         }
         self.admit_visit(visit);
