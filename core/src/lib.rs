@@ -39,6 +39,10 @@
 //! let mut shard = Shard::new(proxy, Notes::default());
 //! shard.start();
 //! assert!(shard.host().0.iter().any(|output| matches!(output, Output::Listen { .. })));
+//!
+//! // It listens before it starts what it serves.
+//! let bound = Ok("127.0.0.1:9090".parse().expect("an address"));
+//! shard.turn(Input::Listening { listener: ListenerId(0), result: bound });
 //! assert!(shard.host().0.iter().any(|output| matches!(output, Output::Spawn { .. })));
 //!
 //! let conn = ConnId::accepted(1);
