@@ -1,22 +1,26 @@
 // run.mjs BIN   puts the proxy between real clients and real servers and compares with the same without it
 //
-// Started by run.sh, which installs everything into $INTEROP_HOME. The configurations of plan.json run side by side; in
-// each, for every client (npm SDK, Python SDK) and every downstream transport (HTTP+SSE, Streamable HTTP) a fresh proxy is
+// Started by run.sh, which installs everything into $INTEROP_HOME. The configurations of plan.json run side by side, in
+// two rounds. In each, for every client and every downstream transport (HTTP+SSE, Streamable HTTP) a fresh proxy is
 // started, and the client holds its conversation with one endpoint after the other. What it saw must equal what the same
-// client sees directly at the servers behind that endpoint.
+// client sees directly at the servers behind that endpoint. The official SDKs of npm and Python hold the whole
+// conversation, the first of them through mcp-remote as well. The AI SDK (its old version drops events that are not
+// named `message`), FastMCP and the inspector's command line hold the short one of short.mjs.
 //
 // plan.json, in which DIR is the folder that the filesystem server may touch:
-//   proxies   configurations: `servers` by key, `endpoints` to visit (a key, or "merged"), `auto` the one where the Python
-//             SDK may begin with 2026-07-28, `mcpProxy` more members of that object
+//   proxies   configurations: `servers` by key, `endpoints` to visit (a key, or "merged"), `clients` that do (without it
+//             npm and python), the `round` (without it 1; whole conversations come in 1, since they wait for some
+//             things by the clock), `auto` the endpoint where the Python SDK may begin with 2026-07-28, `mcpProxy` more
+//             members of that object
 //   roots     what clients offer where this key is the first server
 //   lost      capabilities (as paths) that the proxy need not carry, with the reason
 //   except    [{pairing, step, reason}]: differences that are right, by a part of the line and of the text; one that is no
 //             longer met is a failure
 //   plans     by key of a server: `tools`, `prompts`, `complete`, `read` with the arguments to use; `skip` names not used,
-//             with the reason; `progress` and `changed` what a tool sends beside its answer; `first` and `talk` steps with
-//             their `answers` to questions, the `log` lines to wait for (`everywhere`: from each server; `quiet`: that
-//             must not come), the `updated` resources, the text to call again `until`; `burst` and `asks` many calls at
-//             once; `mask` what differs from run to run
+//             with the reason; `few` the tools for the inspector; `progress` and `changed` what a tool sends beside its
+//             answer; `first` and `talk` steps with their `answers` to questions, the `log` lines to wait for
+//             (`everywhere`: from each server; `quiet`: that must not come), the `updated` resources, the text to call
+//             again `until`; `burst` and `asks` many calls at once; `mask` what differs from run to run
 //
 //   ONLY   run only the pairings whose line contains this text
 //   OUT    keep logs and transcripts here (default: a temporary folder, removed when all is well)
@@ -39,8 +43,23 @@ const script = (name) => join(home, 'node/node_modules/@modelcontextprotocol', n
 const planText = readFileSync(join(here, 'plan.json'), 'utf8');
 const { proxies, lost, except } = JSON.parse(planText);
 // Node finds packages from where the importing file lies.
-cpSync(join(here, 'client.mjs'), join(home, 'node/client.mjs'));
-const clients = { npm: [process.execPath, join(home, 'node/client.mjs')], python: [python, join(here, 'client.py')] };
+for (const name of ['client.mjs', 'short.mjs']) cpSync(join(here, name), join(home, 'node', name));
+const ours = (name, ...args) => [process.execPath, join(home, 'node', name), ...args];
+const sdk = { program: ours('client.mjs') };
+const through = ({ kind, url }) => ({
+  kind: 'stdio', command: process.execPath, env: { MCP_REMOTE_CONFIG_DIR: join(out, 'mcp-remote') },
+  args: [join(home, 'node/node_modules/mcp-remote/dist/proxy.js'), url, '--transport', `${kind}-only`]
+});
+/** How each is started, and how it reaches an endpoint of the proxy where it cannot do so itself. */
+const clients = {
+  npm: sdk,
+  python: { program: [python, join(here, 'client.py')] },
+  'mcp-remote': { ...sdk, through },
+  'ai-sdk-old': { program: ours('short.mjs', 'ai-sdk-mcp-old') },
+  'ai-sdk': { program: ours('short.mjs', '@ai-sdk/mcp') },
+  inspector: { program: ours('short.mjs', 'inspector') },
+  fastmcp: { program: [python, join(here, 'fastmcp_client.py')] }
+};
 const downstreams = { sse: 'sse', http: 'mcp' };
 
 // ------------------------------------------------------------ processes
@@ -88,8 +107,8 @@ async function until(what, probe) {
 }
 /** Runs one client program to its end and gives its transcript. */
 async function run(client, target, plan, name) {
-  const [command, program] = clients[client];
-  const child = start(name, command, [program, JSON.stringify(target), JSON.stringify(plan)], { stdio: ['ignore', 'pipe', openSync(join(out, `${name}.log`), 'a')] });
+  const [command, ...args] = clients[client].program;
+  const child = start(name, command, [...args, JSON.stringify(target), JSON.stringify(plan)], { stdio: ['ignore', 'pipe', openSync(join(out, `${name}.log`), 'a')] });
   const timer = setTimeout(() => process.kill(-child.pid, 'SIGKILL'), 120_000);
   const chunks = [];
   child.stdout.on('data', (chunk) => chunks.push(chunk));
@@ -186,12 +205,12 @@ function complain(text) {
 }
 
 /** All pairings with one configuration. */
-async function visit(name, { servers: kinds, endpoints, auto, mcpProxy }) {
+async function visit(name, { servers: kinds, endpoints, clients: visitors = ['npm', 'python'], auto, mcpProxy }) {
   const lineOf = (client, path) => `${client} ${path} > ${name}`;
   const pathOf = (endpoint, down) => (endpoint === 'merged' ? `/${downstreams[down]}` : `/${endpoint}/${downstreams[down]}`);
   const autoLine = (down) => `${lineOf('python', pathOf(auto, down))} (asking for 2026-07-28 first)`;
   const linesOf = (client, down) => [...endpoints.map((endpoint) => lineOf(client, pathOf(endpoint, down))), ...(auto && client === 'python' ? [autoLine(down)] : [])];
-  const rounds = Object.keys(clients).flatMap((client) => Object.keys(downstreams).map((down) => [client, down]));
+  const rounds = visitors.flatMap((client) => Object.keys(downstreams).map((down) => [client, down]));
   if (!rounds.some(([client, down]) => linesOf(client, down).some(wanted))) return;
 
   const files = join(out, `${name}-files`);
@@ -226,7 +245,8 @@ async function visit(name, { servers: kinds, endpoints, auto, mcpProxy }) {
         await proxy.ready();
         const merged = endpoint === 'merged';
         const parts = await want(client, merged ? Object.keys(servers) : [endpoint], merged);
-        const got = await talk(client, { kind: down, url: proxy.base + path }, parts, `proxied-${client}-${down}-${name}-${endpoint}`);
+        const target = { kind: down, url: proxy.base + path };
+        const got = await talk(client, clients[client].through?.(target) ?? target, parts, `proxied-${client}-${down}-${name}-${endpoint}`);
         return { found: differences(expected(parts), got, plans, lost), summary: summary(got) };
       });
     }
@@ -254,7 +274,10 @@ async function visit(name, { servers: kinds, endpoints, auto, mcpProxy }) {
   }
 }
 
-await Promise.all(Object.entries(proxies).map(([name, proxy]) => visit(name, proxy).catch((error) => complain(`${name}: ${error.message}`))));
+for (const turn of [1, 2]) {
+  const now = Object.entries(proxies).filter(([, { round = 1 }]) => round === turn);
+  await Promise.all(now.map(([name, proxy]) => visit(name, proxy).catch((error) => complain(`${name}: ${error.message}`))));
+}
 if (!process.env.ONLY) for (const it of except.filter((it) => !it.met)) complain(`plan.json excepts "${it.step}" of "${it.pairing}", which is no longer needed`);
 await stopAll();
 if (failed) console.log(`${failed} failed; logs and transcripts: ${out}`);
