@@ -52,7 +52,8 @@ export function driverOf(host) {
   if (!existsSync(own)) throw new Error(`nothing says how ${host.key} is started`);
   return ({ folder, url, model, env, transport }) => ({
     command: host.npm ? process.execPath : join(folder, 'bin/python'),
-    args: [own, url, transport],
-    env: { ...env, RESTART: `${model}/restart`, HOST_FOLDER: folder, PYTHONPATH: join(here, 'libraries'), PYTHONDONTWRITEBYTECODE: '1' }
+    // The programs are called as their libraries are, so Python must not look for modules beside them.
+    args: [...(host.npm ? [] : ['-P']), own, url, transport],
+    env: { ...env, RESTART: `${model}/restart`, HOST_FOLDER: folder, PYTHONPATH: join(here, 'libraries/steps'), PYTHONDONTWRITEBYTECODE: '1' }
   });
 }
