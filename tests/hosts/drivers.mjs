@@ -42,6 +42,73 @@ const drivers = {
       ...node(script(stage, 'gemini'), '-m', 'gemini-2.5-flash', '-p', PROMPT, '--yolo'),
       env: { ...stage.env, GEMINI_API_KEY: KEY, GOOGLE_GEMINI_BASE_URL: stage.model, GEMINI_CLI_TRUST_WORKSPACE: 'true', GEMINI_CLI_NO_RELAUNCH: 'true' }
     };
+  },
+  codex(stage) {
+    // `required`: without it the first request goes out before the list of tools is there.
+    const config = stage.config('codex').replace(/^url = .*$/m, '$&\nrequired = true');
+    stage.write(join(stage.home, '.codex/config.toml'), [
+      'model = "gpt-5"', 'model_provider = "stub"', 'check_for_update_on_startup = false', '[analytics]', 'enabled = false',
+      '[model_providers.stub]', 'name = "stub"', `base_url = "${stage.model}/v1"`, 'env_key = "STUB_KEY"', 'wire_api = "responses"', config
+    ].join('\n'));
+    return {
+      ...node(script(stage, 'codex'), 'exec', '--skip-git-repo-check', '--dangerously-bypass-approvals-and-sandbox', PROMPT),
+      env: { ...stage.env, CODEX_HOME: join(stage.home, '.codex'), STUB_KEY: KEY }
+    };
+  },
+  opencode(stage) {
+    stage.write(join(stage.work, 'opencode.json'), merged(stage.config('opencode'), {
+      model: 'stub/stub', small_model: 'stub/stub', autoupdate: false, share: 'disabled', enabled_providers: ['stub'],
+      provider: { stub: { npm: '@ai-sdk/openai-compatible', name: 'stub', options: { baseURL: `${stage.model}/v1`, apiKey: KEY }, models: { stub: { name: 'stub', tool_call: true } } } }
+    }));
+    return {
+      command: program(stage, 'opencode', 'bin/opencode'), args: ['run', PROMPT],
+      env: { ...stage.env, OPENCODE_DISABLE_AUTOUPDATE: '1', OPENCODE_DISABLE_MODELS_FETCH: '1', OPENCODE_DISABLE_LSP_DOWNLOAD: '1', OPENCODE_DISABLE_DEFAULT_PLUGINS: '1' }
+    };
+  },
+  qwen(stage) {
+    stage.write(join(stage.home, '.qwen/settings.json'), merged(stage.config('qwen'), {
+      security: { auth: { selectedType: 'openai' }, folderTrust: { enabled: false } }, privacy: { usageStatisticsEnabled: false },
+      general: { enableAutoUpdate: false, disableAutoUpdate: true }, telemetry: { enabled: false }
+    }));
+    return {
+      ...node(script(stage, 'qwen'), '-p', PROMPT, '--yolo', '--auth-type', 'openai'),
+      env: { ...stage.env, OPENAI_API_KEY: KEY, OPENAI_BASE_URL: `${stage.model}/v1`, OPENAI_MODEL: 'stub', QWEN_CODE_NO_RELAUNCH: 'true' }
+    };
+  },
+  copilot(stage) {
+    stage.write(join(stage.work, '.mcp.json'), stage.config('copilot'));
+    return {
+      command: program(stage, '@github/copilot', 'copilot'),
+      args: ['-p', PROMPT, '--disable-builtin-mcps', '--no-auto-update'],
+      env: {
+        ...stage.env, COPILOT_ALLOW_ALL: 'true', COPILOT_OFFLINE: 'true', COPILOT_AUTO_UPDATE: 'false', COPILOT_MODEL: 'stub',
+        COPILOT_PROVIDER_BASE_URL: `${stage.model}/v1`, COPILOT_PROVIDER_TYPE: 'openai', COPILOT_PROVIDER_API_KEY: KEY
+      }
+    };
+  },
+  cline(stage) {
+    stage.write(join(stage.home, '.cline/data/settings/cline_mcp_settings.json'), stage.config('cline'));
+    const settings = { provider: 'openai-compatible', apiKey: KEY, model: 'stub', baseUrl: `${stage.model}/v1` };
+    stage.write(join(stage.home, '.cline/data/settings/providers.json'), JSON.stringify({
+      version: 1, lastUsedProvider: settings.provider, modes: {},
+      providers: { [settings.provider]: { settings, updatedAt: '2026-01-01T00:00:00.000Z', tokenSource: 'manual' } }
+    }));
+    return {
+      command: program(stage, '@cline/cli', 'bin/cline'),
+      args: ['--timeout', '60', PROMPT],
+      env: { ...stage.env, CLINE_NO_AUTO_UPDATE: '1' }
+    };
+  },
+  continue(stage) {
+    // The command line tool reads no other file than this, so what is printed is the beginning of it.
+    const config = stage.write(join(stage.home, '.continue/config.yaml'), [
+      `${stage.config('continue')}models:`, '  - name: stub', '    provider: openai', '    model: stub', `    apiKey: ${KEY}`,
+      `    apiBase: ${stage.model}/v1`, '    roles: [chat]', '    capabilities: [tool_use]', ''
+    ].join('\n'));
+    return {
+      ...node(script(stage, 'cn'), '-p', PROMPT, '--config', config, '--auto'),
+      env: { ...stage.env, CONTINUE_TELEMETRY_ENABLED: '0', CONTINUE_METRICS_ENABLED: '0', CONTINUE_CLI_ENABLE_TELEMETRY: '0' }
+    };
   }
 };
 

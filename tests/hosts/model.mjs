@@ -10,6 +10,13 @@ import { wordOf } from './server.mjs';
 const SEEDS = ['before', 'after', 'once more'];
 /** Hosts put something before the name that the proxy publishes, or shorten nothing. */
 const IS_TOOL = /alpha__word$/;
+/** Some hosts name most tools in their words only, and offer one that calls them. */
+const BRIDGE = 'tool_call';
+
+function find(tools, text) {
+  const named = tools.some(({ name }) => name === BRIDGE) && /\w[\w-]*alpha__word/.exec(text)?.[0];
+  return tools.find(({ name }) => IS_TOOL.test(name)) ?? (named ? { name: BRIDGE, named } : undefined);
+}
 
 export class Model {
   /** `restart` ends the proxy and starts it again; `log` is a file that gets one line of JSON for each request. */
@@ -55,10 +62,13 @@ export class Model {
   /** The next turn: `{ call, given }` or `{ say }`. */
   async decide(tools, text) {
     this.asked++;
-    const tool = tools.find(({ name }) => IS_TOOL.test(name));
+    const tool = find(tools, text);
     if (!tool) return { say: 'There is nothing to call.' };
     for (const seed of SEEDS.slice(0, this.calls)) if (text.includes(wordOf(seed))) this.seen.add(seed);
-    const call = () => ({ call: tool, id: `call_${this.calls + 1}`, given: { seed: SEEDS[this.calls++] } });
+    const call = () => {
+      const given = { seed: SEEDS[this.calls++] };
+      return { call: tool, id: `call_${this.calls}`, given: tool.named ? { name: tool.named, arguments: given } : given };
+    };
     if (this.calls === 0) return call();
     if (!this.seen.has(SEEDS[0]) || this.seen.size > 1 || this.calls === SEEDS.length) return { say: 'Done.' };
     await this.restartOnce();

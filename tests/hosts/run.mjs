@@ -17,6 +17,8 @@ const [bin, ...keys] = process.argv.slice(2);
 const out = process.env.OUT ?? mkdtempSync(join(realpathSync(tmpdir()), 'mcp-hosts-'));
 const transports = (process.env.TRANSPORTS ?? 'http sse').split(' ').filter(Boolean);
 const PATIENCE = 90_000; // for one host over one transport
+/** Some hosts leave processes behind; where there is a namespace, each has one of its own that ends with it. */
+const apart = process.env.ALONE ? ['unshare', '--pid', '--fork', '--kill-child'] : [];
 const parsed = (file) => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line)) : []);
 
 /** Nothing of the user's own settings, no way to anybody's account, and no way out where there is no namespace. */
@@ -44,7 +46,8 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 function play({ command, args, env, cwd }, folder, track) {
   return new Promise((done) => {
     const log = openSync(join(folder, 'said.log'), 'a');
-    const child = spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', log, log] });
+    const [first, ...rest] = [...apart, command, ...args];
+    const child = spawn(first, rest, { cwd, env, detached: true, stdio: ['ignore', log, log] });
     track.child = child;
     const timer = setTimeout(() => finish('its time was up'), PATIENCE);
     const finish = (how) => {

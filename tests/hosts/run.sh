@@ -30,6 +30,7 @@ flags = struct.unpack("16sh", fcntl.ioctl(s, 0x8913, struct.pack("16sh", b"lo", 
 fcntl.ioctl(s, 0x8914, struct.pack("16sh", b"lo", flags | 1))
 os.execvp(sys.argv[1], sys.argv[1:])'
   alone=(unshare --map-root-user --net python3 -c "$up")
+  export ALONE=1
 else
   echo "no network namespace can be made here: the hosts can reach what this machine can" >&2
 fi
