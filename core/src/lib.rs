@@ -61,8 +61,9 @@
 //! ```text
 //!  http · sse · line        bytes ⇄ heads, bodies, events, lines          each usable and testable alone
 //!  json                     a message as byte ranges: checked once, spliced, never parsed into a tree
-//!  downstream · upstream    clients, sessions, streams · servers, children, exchanges
-//!  mux · view · catalog     calls in flight · what an endpoint shows · what a server offers
+//!  downstream               clients, sessions, streams
+//!  servers                  the machine of the servers: children, exchanges, handshakes, calls in flight
+//!  view · catalog           what an endpoint shows · what a server offers
 //!  publish                  the lists of several servers as one, and the way back
 //!  oauth                    the authorization server, a state machine of its own; its pages and its store
 //!  policy · route · config  may it in · which path is what · checked configuration
@@ -97,7 +98,6 @@ pub mod limits;
 pub mod line;
 pub mod log;
 pub mod mcp;
-mod mux;
 pub mod oauth;
 mod policy;
 pub mod proxy;
@@ -105,6 +105,7 @@ mod publish;
 pub mod redacted;
 pub mod rng;
 pub mod route;
+mod servers;
 pub mod shard;
 mod short_id;
 pub mod sse;
@@ -112,7 +113,6 @@ pub mod time;
 pub mod timer;
 #[cfg(feature = "tls")]
 pub mod tls;
-mod upstream;
 pub mod url;
 mod view;
 

@@ -12,6 +12,7 @@
 use super::head::ResponseHead;
 use crate::fault::{Code, Fault};
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Write};
 
@@ -31,6 +32,8 @@ const STAGE_BYTES: usize = 80 * 1_024;
 pub(crate) struct Coding {
     /// The coding that was applied last is undone first.
     stages: Vec<Stage>,
+    /// What came and is not unpacked yet.
+    packed: VecDeque<u8>,
     piece_bytes_max: usize,
     taken: u64,
     given: u64,
@@ -82,21 +85,30 @@ impl Coding {
             });
         }
         stages.reverse();
-        Ok((!stages.is_empty()).then_some(Self { stages, piece_bytes_max, taken: 0, given: 0 }))
+        Ok((!stages.is_empty()).then_some(Self {
+            stages,
+            packed: VecDeque::new(),
+            piece_bytes_max,
+            taken: 0,
+            given: 0,
+        }))
     }
 
-    /// Cuts a piece of a body into those that [`Coding::unpack`] takes.
-    pub(crate) fn steps(piece: &[u8]) -> impl Iterator<Item = &[u8]> {
-        piece.chunks(STEP_BYTES)
+    /// Takes a piece of the body.
+    pub(crate) fn push(&mut self, piece: &[u8]) {
+        self.packed.extend(piece);
     }
 
-    /// Unpacks the next piece of the body, as far as it goes.
+    /// Unpacks some of what came; `None` when there is nothing more to unpack.
     ///
     /// # Errors
     /// [`Code::UpstreamBroken`] when it is broken or becomes too much. The rest of the body is lost then.
-    pub(crate) fn unpack(&mut self, piece: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.taken = self.taken.saturating_add(piece.len() as u64);
-        let mut bytes = piece.to_vec();
+    pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+        let mut bytes: Vec<u8> = self.packed.drain(..STEP_BYTES.min(self.packed.len())).collect();
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        self.taken = self.taken.saturating_add(bytes.len() as u64);
         for stage in &mut self.stages {
             bytes = stage.unpack(&bytes)?;
         }
@@ -105,7 +117,7 @@ impl Coding {
         if self.given > allowed {
             return Err(too_much());
         }
-        Ok(bytes)
+        Ok(Some(bytes))
     }
 
     /// The body is over.
@@ -121,7 +133,7 @@ impl Coding {
 
     /// Storage it takes.
     pub(crate) fn capacity(&self) -> usize {
-        self.stages.len().saturating_mul(STAGE_BYTES)
+        self.stages.len().saturating_mul(STAGE_BYTES).saturating_add(self.packed.capacity())
     }
 }
 

@@ -1,7 +1,6 @@
 //! How much the engine holds: for tests that nothing is left behind, and for whoever watches the process.
 
 use super::Proxy;
-use crate::upstream::Upstream;
 
 /// What is there at this moment. Each number goes back when what it counts has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,13 +24,12 @@ pub struct Census {
 impl Proxy {
     /// Counts. Takes time in proportion to the number of timers.
     pub fn census(&self) -> Census {
-        let (calls, questions) = self.mux.counts();
         Census {
             clients: self.down.clients_len(),
             sessions: self.down.session_keys().len(),
-            calls,
-            questions,
-            upstreams: self.upstreams.iter().count(),
+            calls: self.servers.calls().len(),
+            questions: self.questions.len(),
+            upstreams: self.servers.iter().count(),
             timers: self.fx.timers.iter().count(),
             bytes: self.fx.ledger.held(),
         }
@@ -45,9 +43,8 @@ impl Proxy {
     /// Bytes held for peers, counted by looking at each holder: must be what the running sum says. Takes time in
     /// proportion to everything there is; for tests.
     pub fn recount(&self) -> usize {
-        let upstreams: usize = self.upstreams.iter().map(Upstream::recount).sum();
-        [self.fx.recount(), self.down.recount(), self.mux.recount()]
-            .iter()
-            .fold(upstreams, |sum, part| sum.saturating_add(*part))
+        [self.fx.recount(), self.down.recount(), self.servers.recount(), self.questions.recount()]
+            .into_iter()
+            .fold(0, usize::saturating_add)
     }
 }

@@ -18,8 +18,8 @@ use crate::json::{Pieces, Raw};
 use crate::log::Level;
 use crate::oauth::Reply;
 use crate::route::{Endpoint, Place, Route};
+use crate::servers::Connection;
 use crate::sse::encode_event;
-use crate::upstream::Upstream;
 use std::net::SocketAddr;
 
 /// A request that is refused.
@@ -216,14 +216,14 @@ impl Proxy {
             return;
         }
         let server = match route.place {
-            Place::Server(index) => self.upstreams.get(UpstreamId(index as u64)),
+            Place::Server(index) => self.servers.get(UpstreamId(index as u64)),
             Place::Merged => None,
         };
-        let on = |server: &Upstream| server.config.options.log_enabled;
-        if !server.map_or_else(|| self.upstreams.iter().any(on), on) {
+        let on = |server: &Connection| server.config().options.log_enabled;
+        if !server.map_or_else(|| self.servers.iter().any(on), on) {
             return;
         }
-        let label = server.map(|server| server.label.clone());
+        let label = server.map(|server| server.label().clone());
         // Not the path of the request, which may hold a secret in any spelling.
         let suffix = match route.endpoint {
             Endpoint::Mcp => "mcp",

@@ -17,8 +17,8 @@ use crate::log::Level;
 use crate::oauth;
 use crate::policy::{Keyring, Principal};
 use crate::route::Place;
-use crate::upstream::Upstream;
-use crate::upstream::upstreams::Upstreams;
+use crate::servers::Connection;
+use crate::servers::Servers;
 use crate::view::View;
 
 /// The views of the merged endpoint.
@@ -49,16 +49,11 @@ impl Who {
 
 impl MergedViews {
     /// What each principal of the configuration sees.
-    pub(super) fn new(
-        config: &Config,
-        upstreams: &Upstreams,
-        keyring: &Keyring,
-        views: &mut Vec<View>,
-    ) -> Self {
+    pub(super) fn new(config: &Config, servers: &Servers, keyring: &Keyring, views: &mut Vec<View>) -> Self {
         let mut merged = Self::default();
         for principal in keyring.principals().filter(|_| config.merged.enabled) {
             let opens = |place| keyring.opens(principal, place);
-            let index = merged.find(opens, config, upstreams, views, usize::MAX);
+            let index = merged.find(opens, config, servers, views, usize::MAX);
             merged.fixed.extend(index.map(|index| (principal, index)));
         }
         merged
@@ -69,20 +64,20 @@ impl MergedViews {
         &mut self,
         opens: impl Fn(usize) -> bool,
         config: &Config,
-        upstreams: &Upstreams,
+        servers: &Servers,
         views: &mut Vec<View>,
         max: usize,
     ) -> Option<usize> {
-        let shared = || upstreams.shared().enumerate();
+        let shared = || servers.shared().enumerate();
         let ids: Vec<UpstreamId> =
-            shared().filter(|(place, _)| opens(*place)).map(|(_, server)| server.id).collect();
+            shared().filter(|(place, _)| opens(*place)).map(|(_, server)| server.id()).collect();
         if let Some((_, index)) = self.sets.iter().find(|(same, _)| *same == ids) {
             return Some(*index);
         }
         if self.sets.len() >= max {
             return None;
         }
-        let servers = shared().map(|(_, server)| (server.id, server.config.clone()));
+        let servers = shared().map(|(_, server)| (server.id(), server.config().clone()));
         let servers: Vec<_> = servers.filter(|(id, _)| ids.contains(id)).collect();
         views.push(View::merged(&servers, &config.merged));
         self.sets.push((ids, views.len() - 1));
@@ -119,7 +114,7 @@ impl Proxy {
                 login.servers.contains(place) || self.keyring.opens(Principal::Anonymous, *place)
             }
         };
-        Ok((0..self.upstreams.shared().count()).filter(opens).collect())
+        Ok((0..self.servers.shared().count()).filter(opens).collect())
     }
 
     /// Who this is, if they may in.
@@ -162,7 +157,7 @@ impl Proxy {
         if self.fx.logs(level) {
             let label = match place {
                 Place::Server(index) => {
-                    self.upstreams.get(UpstreamId(index as u64)).map(|it| it.label.clone())
+                    self.servers.get(UpstreamId(index as u64)).map(|it| it.label().clone())
                 }
                 Place::Merged => None,
             };
@@ -181,11 +176,11 @@ impl Proxy {
     }
 
     /// The view of what a login opens, and of what is open to everybody.
-    fn merged_of_login(&mut self, servers: &[usize]) -> Result<usize, Fault> {
-        let Self { merged, keyring, config, upstreams, views, fx, .. } = self;
-        let opens = |place: usize| servers.contains(&place) || keyring.opens(Principal::Anonymous, place);
+    fn merged_of_login(&mut self, opened: &[usize]) -> Result<usize, Fault> {
+        let Self { merged, keyring, config, servers, views, fx, .. } = self;
+        let opens = |place: usize| opened.contains(&place) || keyring.opens(Principal::Anonymous, place);
         let full = || Fault::local(Code::Overloaded, "there are too many selections of servers");
-        merged.find(opens, config, upstreams, views, fx.limits.views_max).ok_or_else(full)
+        merged.find(opens, config, servers, views, fx.limits.views_max).ok_or_else(full)
     }
 
     /// Event streams end with the token they were opened with (T-56).
@@ -200,14 +195,14 @@ impl Proxy {
 }
 
 /// The tokens that open each server, and whether it needs a login otherwise.
-pub(super) fn keyring(config: &Config, upstreams: &Upstreams) -> Keyring {
+pub(super) fn keyring(config: &Config, servers: &Servers) -> Keyring {
     let oauth2 = config.oauth2.as_ref().filter(|oauth2| oauth2.enabled);
-    let lock = |server: &Upstream| {
-        let login = oauth2.is_some() && !server.config.options.oauth2_exempt;
+    let lock = |server: &Connection| {
+        let login = oauth2.is_some() && !server.config().options.oauth2_exempt;
         let closed = login && oauth2.is_some_and(|oauth2| !oauth2.static_tokens);
-        (server.config.clone(), login, closed)
+        (server.config().clone(), login, closed)
     };
-    let locks: Vec<_> = upstreams.iter().map(lock).collect();
+    let locks: Vec<_> = servers.shared().map(lock).collect();
     Keyring::new(locks.iter().map(|(server, login, closed)| {
         let tokens = if *closed { &[] } else { server.options.auth_tokens.as_slice() };
         (tokens, *login)
@@ -218,6 +213,8 @@ pub(super) fn keyring(config: &Config, upstreams: &Upstreams) -> Keyring {
 mod tests {
     use super::*;
     use crate::config::{self, Source};
+    use crate::limits::Limits;
+    use std::sync::Arc;
 
     #[test]
     fn there_are_as_many_selections_of_servers_as_the_limit() {
@@ -226,10 +223,10 @@ mod tests {
             r#"{"mcpProxy":{},"mcpServers":{"a":{"command":"x"},"b":{"command":"x"},"c":{"command":"x"}}}"#;
         let source = Source { text, name: "test.json", strict: true, env: None };
         let config = config::parse(&source).unwrap().config;
-        let upstreams = Upstreams::new(&config);
+        let servers = Servers::new(Arc::new(config.clone()), &Limits::default());
         let (mut merged, mut views) = (MergedViews::default(), Vec::new());
         let mut find =
-            |open: &[usize]| merged.find(|place| open.contains(&place), &config, &upstreams, &mut views, 2);
+            |open: &[usize]| merged.find(|place| open.contains(&place), &config, &servers, &mut views, 2);
         assert_eq!((find(&[0]), find(&[0, 1])), (Some(0), Some(1)));
         assert_eq!(find(&[2]), None);
         assert_eq!((find(&[0]), find(&[1, 0])), (Some(0), Some(1)), "those that are there serve on");

@@ -15,8 +15,8 @@ use crate::downstream::session::{Greeting, Transport};
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::json::Pieces;
+use crate::servers::{Connection, Phase};
 use crate::timer::TimerKind;
-use crate::upstream::{Phase, Upstream};
 use crate::view::View;
 
 /// How the servers of an endpoint stand for a client that greets.
@@ -37,28 +37,28 @@ impl Proxy {
         let view = self.views.get(entry.view);
         let homes: Vec<UpstreamId> =
             view.iter().flat_map(|view| view.members()).map(|member| member.home).collect();
-        let servers: Vec<&Upstream> = homes.iter().filter_map(|home| self.upstreams.get(*home)).collect();
+        let servers: Vec<&Connection> = homes.iter().filter_map(|home| self.servers.get(*home)).collect();
         let is_merged = view.is_some_and(View::is_merged);
-        let may_come = |server: &&Upstream| server.was_ready || is_in_first_start(server);
+        let may_come = |server: &&Connection| server.was_ready() || is_in_first_start(server);
         let readiness = match servers.as_slice() {
             [] if is_merged => Ok(Readiness::Ready),
             [] => Err(Fault::peer(Code::UnknownRoute, "there is nothing at this path")),
             all if is_merged && all.iter().any(may_come) => Ok(Readiness::Ready),
-            [server] if server.was_ready => Ok(Readiness::Ready),
-            [server] if !is_merged && is_in_first_start(server) => Ok(Readiness::Starting(server.id)),
+            [server] if server.was_ready() => Ok(Readiness::Ready),
+            [server] if !is_merged && is_in_first_start(server) => Ok(Readiness::Starting(server.id())),
             [server] => Err(server.not_ready()),
-            all if all.iter().any(|server| server.was_ready) => Ok(Readiness::Ready),
+            all if all.iter().any(|server| server.was_ready()) => Ok(Readiness::Ready),
             _ => Err(Fault::environment(Code::NotReady, "no server is connected yet")),
         };
         for home in homes {
-            self.wake(home);
+            self.servers().wake(home);
         }
         readiness
     }
 
     /// Lets the greeting of a session wait for its server; the answer belongs on stream `number`.
     pub(super) fn await_start(&mut self, key: Key, home: UpstreamId, number: u32, id: &[u8]) {
-        let Some(server) = self.upstreams.get(home) else { return };
+        let Some(server) = self.servers.get(home) else { return };
         let ms = server.startup_ms(&self.fx).min(self.fx.limits.greeting_ms);
         let timer = self.fx.after(ms, TimerKind::Greeting, key.to_u64());
         let greeting = Greeting::new(&self.fx, home, number, id, timer);
@@ -69,8 +69,8 @@ impl Proxy {
 
     /// The first start of a server is over: whoever waited for it is greeted, or told why not.
     pub(super) fn greet_waiting(&mut self, home: UpstreamId) {
-        let Some(server) = self.upstreams.get(home) else { return };
-        let refusal = (!server.was_ready).then(|| server.not_ready());
+        let Some(server) = self.servers.get(home) else { return };
+        let refusal = (!server.was_ready()).then(|| server.not_ready());
         for key in self.waiting_greetings() {
             let waits = |greeting: &Greeting| greeting.home == home;
             if self.down.session(key).and_then(|session| session.greeting.as_ref()).is_some_and(waits) {
@@ -82,8 +82,8 @@ impl Proxy {
     /// A client has waited for long enough.
     pub(super) fn on_greeting_timer(&mut self, key: Key) {
         let greeting = self.down.session(key).and_then(|session| session.greeting.as_ref());
-        let server = greeting.and_then(|greeting| self.upstreams.get(greeting.home));
-        if let Some(fault) = server.map(Upstream::not_ready) {
+        let server = greeting.and_then(|greeting| self.servers.get(greeting.home));
+        if let Some(fault) = server.map(Connection::not_ready) {
             self.end_wait(key, Some(&fault));
         }
     }
@@ -148,6 +148,6 @@ impl Proxy {
 }
 
 /// Whether a server is being brought up for the first time: it has neither been ready nor failed.
-fn is_in_first_start(server: &Upstream) -> bool {
-    !server.was_tried && !server.was_ready && server.phase != Phase::Stopped
+fn is_in_first_start(server: &Connection) -> bool {
+    !server.was_tried() && !server.was_ready() && server.phase() != Phase::Stopped
 }

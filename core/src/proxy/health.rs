@@ -2,16 +2,14 @@
 
 use super::clients::Refusal;
 use super::{Proxy, Stage};
-use crate::config::HttpKind;
 use crate::downstream::client::Client;
 use crate::fault::{Code, Fault};
 use crate::health::{LastError, Page, Report, ServerReport, Standing, Status};
 use crate::http::Method;
 use crate::id::UpstreamId;
 use crate::json::Pieces;
-use crate::upstream::health::Trouble;
-use crate::upstream::link::Link;
-use crate::upstream::{Phase, Upstream};
+use crate::servers::health::Trouble;
+use crate::servers::{Connection, Phase};
 use std::collections::BTreeMap;
 
 impl Proxy {
@@ -50,17 +48,15 @@ impl Proxy {
     }
 
     fn status(&self) -> Status {
-        let is_up = |server: &Upstream| is_up(server.health.standing().0);
+        let is_up = |server: &Connection| is_up(server.health().standing().0);
         match self.stage {
             Stage::Draining | Stage::GivingUp | Stage::Ending | Stage::Stopped => Status::Stopping,
             Stage::Serving
-                if self.bound.is_none() || !self.upstreams.shared().all(|server| server.was_tried) =>
+                if self.bound.is_none() || !self.servers.shared().all(|server| server.was_tried()) =>
             {
                 Status::Starting
             }
-            Stage::Serving
-                if self.upstreams.shared().any(is_up) || self.upstreams.shared().next().is_none() =>
-            {
+            Stage::Serving if self.servers.shared().any(is_up) || self.servers.shared().next().is_none() => {
                 Status::Ready
             }
             Stage::Serving => Status::Unavailable,
@@ -70,7 +66,7 @@ impl Proxy {
     fn report(&self, shows: impl Fn(usize) -> bool) -> Report {
         let census = self.census();
         let (load, sessions) = (self.load(), self.sessions_of_views());
-        let shown = self.upstreams.shared().enumerate().filter(|(place, _)| shows(*place));
+        let shown = self.servers.shared().enumerate().filter(|(place, _)| shows(*place));
         Report {
             status: self.status(),
             version: env!("CARGO_PKG_VERSION"),
@@ -86,7 +82,7 @@ impl Proxy {
     /// Calls of clients that are at each connection, and that wait for it.
     fn load(&self) -> BTreeMap<UpstreamId, (usize, usize)> {
         let mut load: BTreeMap<UpstreamId, (usize, usize)> = BTreeMap::new();
-        for (id, waits) in self.mux.client_load() {
+        for (id, waits) in self.servers.calls().client_load() {
             let (in_flight, waiting) = load.entry(id).or_default();
             *(if waits { waiting } else { in_flight }) += 1;
         }
@@ -104,36 +100,32 @@ impl Proxy {
 
     fn server_report(
         &self,
-        home: &Upstream,
+        home: &Connection,
         load: &BTreeMap<UpstreamId, (usize, usize)>,
         sessions: &BTreeMap<usize, usize>,
     ) -> ServerReport {
-        let lanes = home.lanes.iter().filter_map(|id| self.upstreams.get(*id));
-        let all: Vec<&Upstream> = std::iter::once(home).chain(lanes).collect();
-        let shows = |view: &usize| self.views.get(*view).is_some_and(|view| view.has(home.id));
-        let calls = || all.iter().filter_map(|one| load.get(&one.id));
-        let (state, since) = home.health.standing();
-        let trouble = all.iter().filter_map(|one| one.health.trouble()).max_by_key(|trouble| trouble.at);
+        let lanes = home.lanes().iter().filter_map(|id| self.servers.get(*id));
+        let all: Vec<&Connection> = std::iter::once(home).chain(lanes).collect();
+        let shows = |view: &usize| self.views.get(*view).is_some_and(|view| view.has(home.id()));
+        let calls = || all.iter().filter_map(|one| load.get(&one.id()));
+        let (state, since) = home.health().standing();
+        let trouble = all.iter().filter_map(|one| one.health().trouble()).max_by_key(|trouble| trouble.at);
         ServerReport {
-            name: home.label.to_string(),
+            name: home.label().to_string(),
             state,
             since,
-            transport: match &home.link {
-                Link::Child(_) => "stdio",
-                Link::Http(link) if link.kind == HttpKind::Sse => "sse",
-                Link::Http(_) => "streamable-http",
-            },
-            server_name: home.peer.name.as_deref().map(str::to_owned),
-            server_version: home.peer.version.as_deref().map(str::to_owned),
-            protocol_version: home.was_ready.then(|| home.peer.revision.name()),
+            transport: home.transport(),
+            server_name: home.peer().name.as_deref().map(str::to_owned),
+            server_version: home.peer().version.as_deref().map(str::to_owned),
+            protocol_version: home.was_ready().then(|| home.peer().revision.name()),
             last_error: trouble.map(last_error),
-            restarts: all.iter().map(|one| one.health.restarts).sum(),
+            restarts: all.iter().map(|one| one.health().restarts).sum(),
             sessions: sessions.iter().filter(|(view, _)| shows(view)).map(|(_, count)| count).sum(),
-            connections: all.iter().filter(|one| one.phase == Phase::Ready).count(),
+            connections: all.iter().filter(|one| one.phase() == Phase::Ready).count(),
             calls_in_flight: calls().map(|(in_flight, _)| in_flight).sum(),
             calls_waiting: calls().map(|(_, waiting)| waiting).sum(),
-            late_answers: all.iter().map(|one| one.health.late_answers).sum(),
-            invalid_items: home.catalog.flawed_len(),
+            late_answers: all.iter().map(|one| one.health().late_answers).sum(),
+            invalid_items: home.catalog().flawed_len(),
         }
     }
 }

@@ -21,9 +21,9 @@ use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::json::{self, Envelope, Pieces};
 use crate::mcp::ListKind;
+use crate::servers::Connection;
 use crate::time::Mono;
 use crate::timer::TimerKind;
-use crate::upstream::Upstream;
 use std::sync::Arc;
 
 /// What is known of one list of a server.
@@ -63,8 +63,8 @@ impl Proxy {
         for home in self.homes(key) {
             // Too many connections: the list is made of what the shared one offers.
             let id = self.seat(key, home).unwrap_or(home);
-            if self.upstreams.get(id).is_some_and(|server| server.is_aged(&self.fx, kind)) {
-                self.refresh(id, kind);
+            if self.servers.get(id).is_some_and(|server| server.is_aged(&self.fx, kind)) {
+                self.servers().refresh(id, kind);
             }
         }
         match self.list_deadline(key, kind) {
@@ -93,9 +93,9 @@ impl Proxy {
         let since = *session.lists_since.get_or_insert(now);
         let view = self.views.get(session.view)?;
         let default = self.fx.limits.lists_ms;
-        let servers = view.members().iter().filter_map(|member| self.upstreams.get(member.home));
+        let servers = view.members().iter().filter_map(|member| self.servers.get(member.home));
         let coming = servers.filter(|server| matches!(known(server, kind, view.is_merged()), Known::Coming));
-        let waits = coming.map(|server| server.config.options.times.list_wait_ms.unwrap_or(default));
+        let waits = coming.map(|server| server.config().options.times.list_wait_ms.unwrap_or(default));
         waits.max().map(|wait| since.plus_ms(wait)).filter(|until| *until > now)
     }
 
@@ -106,7 +106,7 @@ impl Proxy {
     fn listed(&mut self, key: Key, kind: ListKind) -> Result<Arc<[u8]>, Fault> {
         let view = self.down.session(key).and_then(|session| self.views.get(session.view));
         let (members, merged) = view.map_or((&[][..], false), |view| (view.members(), view.is_merged()));
-        let servers = members.iter().filter_map(|member| self.upstreams.get(member.home));
+        let servers = members.iter().filter_map(|member| self.servers.get(member.home));
         let (mut any, mut coming, mut reasons) = (members.is_empty(), None, Vec::new());
         for server in servers {
             match known(server, kind, merged) {
@@ -185,23 +185,23 @@ impl Proxy {
 }
 
 /// What is known of one list of a server. On the merged endpoint a server that has been away for long does not count.
-pub(super) fn known(server: &Upstream, kind: ListKind, merged: bool) -> Known {
-    if !server.was_ready || (merged && !server.listed) {
-        return if server.was_tried { Known::Nothing(server.not_ready()) } else { Known::Coming };
+pub(super) fn known(server: &Connection, kind: ListKind, merged: bool) -> Known {
+    if !server.was_ready() || (merged && !server.is_listed()) {
+        return if server.was_tried() { Known::Nothing(server.not_ready()) } else { Known::Coming };
     }
-    let list = server.catalog.list(kind);
-    if list.is_read() || !server.peer.has(kind) {
+    let list = server.catalog().list(kind);
+    if list.is_read() || !server.peer().has(kind) {
         return Known::All;
     }
     list.failure().map_or(Known::Coming, |fault| Known::Nothing(fault.clone()))
 }
 
 /// Of no server of the merged endpoint anything can be shown.
-fn nothing_there(reasons: &[(&Upstream, Fault)]) -> Fault {
+fn nothing_there(reasons: &[(&Connection, Fault)]) -> Fault {
     let mut detail = "no server is connected at the moment".to_owned();
     for (place, (server, fault)) in reasons.iter().take(REASONS_MAX).enumerate() {
         let separator = if place == 0 { ": " } else { "; " };
-        detail += &format!("{separator}{}: {fault}", server.label);
+        detail += &format!("{separator}{}: {fault}", server.label());
     }
     Fault::environment(Code::NotReady, detail)
 }

@@ -13,20 +13,14 @@
 //! | `shown` | what a session is shown: greeting and lists |
 //! | `targets` | which server a name or URI belongs to |
 //! | `connections` | which connection serves a session at a server |
-//! | `calls` | a call from submission to its one end: answer, error, cancellation, time limit |
-//! | `answers` | what who asked is told at that end |
-//! | `tasks` | calls that their server runs as tasks |
+//! | `calls` | calls that their clients want no more |
+//! | `answers` | what who asked is told when a call ends |
+//! | `server_events` | what follows from what happens at servers (the machine `servers`) |
 //! | `questions` | what a server asks a client, and the answer |
 //! | `notices` | log messages, updates and other news, each to whom it concerns |
 //! | `watches` | watched resources |
-//! | `servers` | a server's life: start, handshake, loss, restart |
-//! | `lists` | what a server offers, read and read again |
 //! | `listing` | lists that clients ask for: answered, awaited or refused |
-//! | `messages` | what a server says |
-//! | `salvage` | what it says that is not quite a message |
-//! | `exchanges` | what comes back over HTTP from a server |
-//! | `recovery` | an exchange that went wrong: sent again, continued, failed |
-//! | `refusals` | what a server says when it refuses, in words |
+//! | `offers` | what views are made of |
 //! | `pressure` | what is given up when memory or seats are short |
 //! | `stop` | the end of everything |
 //! | `health` | what is said of the health of all this |
@@ -43,31 +37,21 @@ mod clients;
 mod connections;
 mod documents;
 mod entry;
-mod exchanges;
 mod greetings;
 mod health;
-mod lapses;
 mod listing;
-mod lists;
 mod logins;
-mod messages;
 mod notices;
 mod offers;
-mod packed;
 mod pressure;
 mod probe;
 mod questions;
-mod recovery;
-mod redirects;
-mod refusals;
 mod requests;
-mod salvage;
-mod servers;
+mod server_events;
 mod sessions;
 mod shown;
 mod stop;
 mod targets;
-mod tasks;
 mod transports;
 mod watches;
 
@@ -76,24 +60,24 @@ pub use census::Census;
 use crate::config::{Config, Serve};
 use crate::downstream::{Downstream, Role};
 use crate::effects::Effects;
-use crate::event::{CloseCause, Command, Input, Output};
+use crate::event::{Command, Input, Output};
 use crate::id::{ConnId, Key, ListenerId, UpstreamId};
 use crate::json::Pieces;
 use crate::limits::Limits;
 use crate::log::Level;
-use crate::mux::Mux;
 use crate::oauth;
 use crate::oauth::throttle::Bucket;
 use crate::policy::{Gate, Keyring};
-use crate::route::{Routes, merged_paths, public_paths};
+use crate::route::{Routes, merged_paths};
+use crate::servers::{Servers, ServersMut};
 use crate::time::Now;
 use crate::timer::{Deadline, Timer, TimerKind};
-use crate::upstream::Upstream;
-use crate::upstream::upstreams::Upstreams;
 use crate::view::View;
 use documents::Fetches;
 use entry::MergedViews;
+use offers::Offers;
 use pressure::Pressure;
+use questions::Questions;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -127,9 +111,11 @@ pub struct Proxy {
     fetches: Fetches,
     /// The listener was asked for.
     door_is_open: bool,
-    upstreams: Upstreams,
+    servers: Servers,
+    /// What views are made of.
+    offers: Offers,
     down: Downstream,
-    mux: Mux,
+    questions: Questions,
     stage: Stage,
     bound: Option<SocketAddr>,
     exit_code: u8,
@@ -137,8 +123,6 @@ pub struct Proxy {
     deferred: Vec<(Key, u32, Vec<u8>)>,
     /// Sessions that may have something to be told.
     changed: Vec<Key>,
-    /// Connections on which a call has ended and others wait.
-    freed: Vec<UpstreamId>,
     pressure: Pressure,
     /// How often what stands in front may be looked at.
     probes: Bucket,
@@ -157,6 +141,15 @@ enum Stage {
     Stopped,
 }
 
+/// Whose a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Server(UpstreamId),
+    /// A fetch of a document of a client.
+    Document,
+    Client,
+}
+
 /// The one listener.
 const LISTENER: ListenerId = ListenerId(0);
 
@@ -164,11 +157,11 @@ impl Proxy {
     /// An engine that has done nothing yet. `seed` comes from the system's random source.
     pub fn new(config: Arc<Config>, options: Options, seed: [u8; 32]) -> Self {
         let limits = config.limits.apply(options.limits);
-        let upstreams = Upstreams::new(&config);
-        let keyring = entry::keyring(&config, &upstreams);
+        let servers = Servers::new(config.clone(), &limits);
+        let keyring = entry::keyring(&config, &servers);
         let mut views: Vec<View> =
-            upstreams.iter().map(|server| View::single(server.id, server.config.clone())).collect();
-        let merged = MergedViews::new(&config, &upstreams, &keyring, &mut views);
+            servers.shared().map(|server| View::single(server.id(), server.config().clone())).collect();
+        let merged = MergedViews::new(&config, &servers, &keyring, &mut views);
         let mut fx = Effects::new(limits.clone(), seed, options.log_level);
         let mut oauth_seed = [0; 32];
         fx.rng.fill(&mut oauth_seed);
@@ -182,16 +175,16 @@ impl Proxy {
             oauth,
             fetches: Fetches::default(),
             door_is_open: false,
-            upstreams,
+            offers: Offers::default(),
             down: Downstream::new(limits.sessions_max),
-            mux: Mux::new(&limits),
+            questions: Questions::new(&limits),
+            servers,
             fx,
             stage: Stage::Serving,
             bound: None,
             exit_code: 0,
             deferred: Vec::new(),
             changed: Vec::new(),
-            freed: Vec::new(),
             pressure: Pressure::default(),
             probes: Bucket::default(),
             config,
@@ -213,7 +206,7 @@ impl Proxy {
         if !merged.is_empty() {
             self.fx.log(Level::Info, None, format!("All servers together at {}", merged.join(" and ")));
         }
-        if self.upstreams.ids().is_empty() {
+        if self.servers.shared().next().is_none() {
             self.fx.log(Level::Warn, None, "no server is configured");
         }
         self.settle();
@@ -231,50 +224,90 @@ impl Proxy {
             Input::Command(Command::Hangup) => self.on_hangup(),
             Input::Timeout => self.on_timeout(),
             Input::Sent { conn, len } => self.on_sent(conn, len),
-            Input::Received { conn, bytes } => match self.fx.owner(conn) {
-                Some(owner) => self.on_server_bytes(owner, conn, bytes),
-                None if self.is_fetch(conn) => self.on_fetch_bytes(conn, bytes),
-                None => self.on_client_bytes(conn, bytes),
-            },
-            Input::Eof { conn } => match self.fx.owner(conn) {
-                Some(owner) => self.on_server_eof(owner, conn, "it closed its output"),
-                None if self.is_fetch(conn) => self.on_fetch_eof(conn),
-                None => self.on_client_eof(conn),
-            },
-            Input::Closed { conn, cause } => match self.fx.owner(conn) {
-                Some(owner) => self.on_server_closed(owner, conn, cause),
-                None if self.is_fetch(conn) => {
-                    self.fx.mark_gone(conn);
-                    self.on_fetch_eof(conn);
-                }
-                None => {
-                    self.fx.mark_gone(conn);
-                    self.drop_client(conn);
-                }
-            },
-            Input::Resolved { conn, result } if self.is_fetch(conn) => self.on_fetch_resolved(conn, result),
-            Input::Connected { conn } if self.is_fetch(conn) => self.on_fetch_connected(conn),
-            Input::Failed { conn, reason } if self.is_fetch(conn) => self.on_fetch_failed(conn, reason),
-            Input::Resolved { conn, result } => {
-                self.with_owner(conn, |proxy, id| proxy.on_resolved(id, conn, result))
-            }
-            Input::Connected { conn } => self.with_owner(conn, |proxy, id| proxy.on_connected(id, conn)),
-            Input::Failed { conn, reason } => {
-                self.with_owner(conn, |proxy, id| proxy.on_failed(id, conn, reason))
-            }
-            Input::Spawned { conn, pid } => {
-                self.with_owner(conn, |proxy, id| proxy.on_spawned(id, conn, pid))
-            }
-            Input::Stderr { conn, bytes } => self.with_owner(conn, |proxy, id| proxy.on_stderr(id, bytes)),
-            Input::Exited { conn, status } => {
-                self.with_owner(conn, |proxy, id| proxy.on_exited(id, conn, status))
-            }
             Input::Loaded { key, result } => self.on_loaded(key, result),
             Input::Saved { key: _, ticket, result } => self.on_saved(ticket, result),
             Input::SetAside { key: _, result } => self.on_set_aside(result),
             Input::Derived { job, matches } => self.on_compared(job, matches),
+            Input::Received { conn, .. }
+            | Input::Stderr { conn, .. }
+            | Input::Eof { conn }
+            | Input::Closed { conn, .. }
+            | Input::Resolved { conn, .. }
+            | Input::Connected { conn }
+            | Input::Failed { conn, .. }
+            | Input::Spawned { conn, .. }
+            | Input::Exited { conn, .. } => match self.whose(conn) {
+                Owner::Server(id) => self.servers().handle(id, input),
+                Owner::Document => self.on_fetch_input(conn, input),
+                Owner::Client => self.on_client_input(conn, input),
+            },
         }
         self.settle();
+        self.check_ended();
+    }
+
+    /// Whose a connection is.
+    fn whose(&self, conn: ConnId) -> Owner {
+        match self.fx.owner(conn) {
+            Some(id) => Owner::Server(id),
+            None if self.is_fetch(conn) => Owner::Document,
+            None => Owner::Client,
+        }
+    }
+
+    fn on_fetch_input(&mut self, conn: ConnId, input: Input<'_>) {
+        match input {
+            Input::Received { bytes, .. } => self.on_fetch_bytes(conn, bytes),
+            Input::Eof { .. } => self.on_fetch_eof(conn),
+            Input::Closed { .. } => {
+                self.fx.mark_gone(conn);
+                self.on_fetch_eof(conn);
+            }
+            Input::Resolved { result, .. } => self.on_fetch_resolved(conn, result),
+            Input::Connected { .. } => self.on_fetch_connected(conn),
+            Input::Failed { reason, .. } => self.on_fetch_failed(conn, reason),
+            Input::Stderr { .. }
+            | Input::Spawned { .. }
+            | Input::Exited { .. }
+            | Input::Listening { .. }
+            | Input::Accepted { .. }
+            | Input::Sent { .. }
+            | Input::Loaded { .. }
+            | Input::Saved { .. }
+            | Input::SetAside { .. }
+            | Input::Derived { .. }
+            | Input::Command(_)
+            | Input::Timeout => debug_assert!(false, "a document comes over a socket"),
+        }
+    }
+
+    fn on_client_input(&mut self, conn: ConnId, input: Input<'_>) {
+        match input {
+            Input::Received { bytes, .. } => self.on_client_bytes(conn, bytes),
+            Input::Eof { .. } => self.on_client_eof(conn),
+            Input::Closed { .. } => {
+                self.fx.mark_gone(conn);
+                self.drop_client(conn);
+            }
+            // They crossed the end of a connection to a server.
+            Input::Stderr { .. }
+            | Input::Spawned { .. }
+            | Input::Exited { .. }
+            | Input::Resolved { .. }
+            | Input::Connected { .. }
+            | Input::Failed { .. } => {}
+            Input::Listening { .. }
+            | Input::Accepted { .. }
+            | Input::Sent { .. }
+            | Input::Loaded { .. }
+            | Input::Saved { .. }
+            | Input::SetAside { .. }
+            | Input::Derived { .. }
+            | Input::Command(_)
+            | Input::Timeout => {
+                debug_assert!(false, "this is not about a connection");
+            }
+        }
     }
 
     /// The next thing to do. Drain it after each input and after [`Proxy::start`].
@@ -309,21 +342,18 @@ impl Proxy {
         self.bound
     }
 
-    fn server(&mut self, id: UpstreamId) -> Option<&mut Upstream> {
-        self.upstreams.get_mut(id)
-    }
-
-    fn with_owner(&mut self, conn: ConnId, act: impl FnOnce(&mut Self, UpstreamId)) {
-        if let Some(owner) = self.fx.owner(conn) {
-            act(self, owner);
-        }
+    /// The servers, to do something with them.
+    fn servers(&mut self) -> ServersMut<'_> {
+        self.servers.with(&mut self.fx)
     }
 
     /// What an input left to be done: deliveries that had to wait for their connection, connections to give up,
     /// pipelined requests to look at.
     fn settle(&mut self) {
         loop {
-            if let Some((session, stream, text)) = self.deferred.pop() {
+            if let Some(event) = self.servers().poll_event() {
+                self.on_server_event(event);
+            } else if let Some((session, stream, text)) = self.deferred.pop() {
                 self.down.deliver(&mut self.fx, session, stream, &Pieces::of(&[&text]), Role::Answer);
             } else if let Some(conn) = self.down.next_stalled() {
                 self.fx.log(Level::Debug, None, format!("client {conn:?} does not read, closing"));
@@ -333,8 +363,6 @@ impl Proxy {
             } else if let Some(session) = self.changed.pop() {
                 self.down.flush_changes(&mut self.fx, session);
                 self.send_held_questions(session);
-            } else if let Some(id) = self.freed.pop() {
-                self.send_waiting(id);
             } else if let Some(conn) = self.down.next_ready() {
                 self.look_again(conn);
             } else if self.relieve() {
@@ -358,8 +386,9 @@ impl Proxy {
                 let kind = served(&self.config);
                 self.fx.log(Level::Info, None, format!("{kind} server listening on {addr}"));
                 self.tell_access(addr);
-                for id in self.upstreams.ids() {
-                    self.start_server(id);
+                let ids: Vec<UpstreamId> = self.servers.shared().map(|server| server.id()).collect();
+                for id in ids {
+                    self.servers().start(id);
                 }
             }
             Err(reason) => {
@@ -407,7 +436,6 @@ impl Proxy {
     fn on_timeout(&mut self) {
         let now = self.fx.mono();
         while let Some(Timer { kind, owner, .. }) = self.fx.timers.pop_due(now) {
-            let server = UpstreamId(owner);
             let conn = ConnId(owner);
             match kind {
                 TimerKind::DownstreamConn => self.on_client_timer(conn),
@@ -418,27 +446,27 @@ impl Proxy {
                 }
                 TimerKind::Probe => self.on_probe_timer(conn),
                 TimerKind::SessionIdle => self.with_key(owner, Self::on_session_timer),
-                TimerKind::Call => self.with_key(owner, Self::on_call_timer),
-                TimerKind::Resume => self.with_key(owner, Self::on_resume_timer),
-                TimerKind::Exchange => self.with_owner(conn, |proxy, id| proxy.on_exchange_timer(id, conn)),
-                TimerKind::PoolIdle => self.on_pool_timer(server),
-                TimerKind::Standalone => self.on_standalone_timer(server),
-                TimerKind::Backoff => self.start_server(server),
-                TimerKind::Handshake => self.on_handshake_timer(server),
-                TimerKind::Ping => self.on_ping_timer(server),
-                TimerKind::Refresh => self.on_refresh_timer(server),
                 TimerKind::Question => self.with_key(owner, Self::on_question_timer),
-                TimerKind::TaskPoll => self.with_key(owner, Self::on_task_timer),
                 TimerKind::Lists => self.with_key(owner, |proxy, key| proxy.answer_lists(key, true)),
                 TimerKind::Greeting => self.with_key(owner, Self::on_greeting_timer),
-                TimerKind::Idle => self.on_idle_timer(server),
-                TimerKind::Away => self.on_away_timer(server),
                 TimerKind::Upkeep => self.on_upkeep_timer(),
                 TimerKind::Document => self.on_fetch_timer(conn),
                 TimerKind::Stall => self.on_stall_timer(),
                 TimerKind::Seats => self.on_seats_timer(),
-                TimerKind::ChildStop => self.with_owner(conn, |proxy, id| proxy.on_child_timer(id)),
                 TimerKind::Shutdown => self.on_shutdown_timer(),
+                TimerKind::Call
+                | TimerKind::Resume
+                | TimerKind::TaskPoll
+                | TimerKind::Exchange
+                | TimerKind::PoolIdle
+                | TimerKind::Standalone
+                | TimerKind::Backoff
+                | TimerKind::Handshake
+                | TimerKind::Ping
+                | TimerKind::Refresh
+                | TimerKind::Idle
+                | TimerKind::Away
+                | TimerKind::ChildStop => self.servers().on_timer(kind, owner),
             }
             self.settle();
         }
@@ -450,32 +478,12 @@ impl Proxy {
         }
     }
 
-    fn on_server_closed(&mut self, id: UpstreamId, conn: ConnId, cause: CloseCause) {
-        let reason = match cause {
-            CloseCause::Done => "the connection was closed",
-            CloseCause::Reset => "the connection was reset",
-            CloseCause::Tls => "TLS broke",
-            CloseCause::Error => "the connection broke",
-        };
-        let Some(server) = self.upstreams.get_mut(id) else { return };
-        if let Some(link) = server.link.child() {
-            // Its input broke. What it has said and still says counts, but it cannot be asked any more.
-            if let Some(child) = link.child.as_mut().filter(|child| child.conn == conn && !child.is_closing())
-            {
-                child.stop(&mut self.fx);
-            }
-            return;
-        }
-        self.fx.mark_gone(conn);
-        self.on_server_eof(id, conn, reason);
-    }
-
     /// Peers that take nothing are gone without a word, or as good as gone. Children are no such peers: the end of one
     /// is always seen, and one that is busy may leave its input alone.
     fn on_stall_timer(&mut self) {
         for conn in self.fx.on_stall_timer() {
             match self.fx.owner(conn) {
-                Some(owner) => self.on_stalled_exchange(owner, conn),
+                Some(owner) => self.servers().on_stalled(owner, conn),
                 None if self.is_fetch(conn) => {}
                 None => {
                     self.fx.log(Level::Debug, None, format!("client {conn:?} does not read, closing"));
@@ -483,13 +491,6 @@ impl Proxy {
                 }
             }
         }
-    }
-
-    /// The routes of a server as log lines show them.
-    fn shown_routes(&self, name: &str, label: &str) -> String {
-        let paths = public_paths(&self.config, name);
-        let shown: Vec<String> = paths.iter().map(|path| path.replacen(name, label, 1)).collect();
-        shown.join(" and ")
     }
 }
 

@@ -7,15 +7,12 @@
 //! when no call runs that it could belong to. What concerns nobody for certain ends here.
 
 use super::Proxy;
-use super::questions::{Cause, related_task};
 use crate::downstream::Role;
 use crate::id::{Key, UpstreamId};
 use crate::json::{self, Envelope, Pieces};
 use crate::log::Level;
 use crate::mcp::{LogLevel, Revision};
-use crate::mux::Own;
-use crate::upstream::Phase;
-use crate::upstream::exchange::Job;
+use crate::servers::{Cause, Phase, Said};
 use crate::view::View;
 
 /// What is let through where nobody has said what is wanted, but the server was told a level for others.
@@ -23,33 +20,26 @@ const DEFAULT_LEVEL: LogLevel = LogLevel::Info;
 
 impl Proxy {
     /// `notifications/message` (2025-11-25 server/utilities/logging).
-    pub(super) fn on_log_message(
-        &mut self,
-        id: UpstreamId,
-        call: Option<Key>,
-        envelope: &Envelope,
-        text: &[u8],
-    ) {
+    pub(super) fn on_log_message(&mut self, said: &Said) {
+        let Said { id, named, ref text, ref envelope, .. } = *said;
         let Some(params) = envelope.params else { return };
         let level = json::member(text, params, "level").ok().flatten();
         let level = level.and_then(|span| json::unquote(span.of(text)));
         let Some(level) = level.and_then(|name| LogLevel::from_name(&name)) else { return };
-        let task = related_task(text, params).map(|span| span.of(text));
-        let named = call.is_some() || task.is_some();
-        let cause = self.cause(id, call, task).filter(|cause| {
+        let cause = self.cause(said).filter(|cause| {
             // On a channel of many, also calls that lead to no question may speak.
-            let upstream = self.upstreams.get(id).filter(|upstream| !named && upstream.is_gated());
-            upstream.is_none_or(|upstream| upstream.running.is_sole(cause.session))
+            let upstream = self.servers.get(id).filter(|upstream| !named && upstream.is_gated());
+            upstream.is_none_or(|upstream| upstream.running().is_sole(cause.session))
         });
         let Some(cause) = cause else {
             // For the operator, and without its text, which may hold what is somebody's.
-            if let Some(upstream) = self.upstreams.get(id) {
+            if let Some(upstream) = self.servers.get(id) {
                 let line = format!("a log message ({}) belongs to no single call", level.name());
-                self.fx.log(Level::Debug, Some(&upstream.label), line);
+                self.fx.log(Level::Debug, Some(upstream.label()), line);
             }
             return;
         };
-        let told = self.upstreams.get(id).and_then(|upstream| upstream.tenants.level);
+        let told = self.servers.get(id).and_then(|upstream| upstream.tenants().level);
         let Some(session) = self.down.session(cause.session) else { return };
         let wanted = session.level.or_else(|| told.map(|_| DEFAULT_LEVEL));
         if wanted.is_none_or(|wanted| level >= wanted) {
@@ -59,23 +49,23 @@ impl Proxy {
 
     /// Hands a notification on as it is, on the stream of its call if there is one.
     fn pass_on(&mut self, cause: Cause, envelope: &Envelope, text: &[u8]) {
-        let wanted =
-            cause.call.and_then(|call| self.mux.get(call)?.origin.client().map(|origin| origin.stream));
+        let wanted = cause.call.map(|(_, stream)| stream);
         let Some(stream) = self.down.stream_for(cause.session, wanted) else { return };
         let message = Pieces::splice(text, envelope.newlines, &[]);
         self.down.deliver(&mut self.fx, cause.session, stream, &message, Role::Note);
     }
 
     /// `notifications/resources/updated`.
-    pub(super) fn on_resource_updated(&mut self, id: UpstreamId, envelope: &Envelope, text: &[u8]) {
+    pub(super) fn on_resource_updated(&mut self, said: &Said) {
+        let Said { id, ref text, ref envelope, .. } = *said;
         let Some(params) = envelope.params else { return };
         let uri = json::member(text, params, "uri").ok().flatten();
         let uri = uri.and_then(|span| json::unquote(span.of(text)));
         let Some(uri) = uri.filter(|uri| uri.len() <= self.fx.limits.uri_bytes_max) else { return };
-        let Some(upstream) = self.upstreams.get(id) else { return };
+        let Some(upstream) = self.servers.get(id) else { return };
         // Nobody was to know that there is something of this name.
-        if upstream.config.filters.resources.admits(&uri) {
-            self.note_updates(&upstream.tenants.watchers(&uri), &uri);
+        if upstream.config().filters.resources.admits(&uri) {
+            self.note_updates(&upstream.tenants().watchers(&uri), &uri);
         }
     }
 
@@ -90,37 +80,27 @@ impl Proxy {
     }
 
     /// `notifications/elicitation/complete` (2025-11-25).
-    pub(super) fn on_elicited(&mut self, id: UpstreamId, envelope: &Envelope, text: &[u8]) {
+    pub(super) fn on_elicited(&mut self, said: &Said) {
+        let Said { id, ref text, ref envelope, .. } = *said;
         let Some(params) = envelope.params else { return };
         let Ok(Some(elicitation)) = json::member(text, params, "elicitationId") else { return };
-        let Some(upstream) = self.upstreams.get_mut(id) else { return };
-        let Some(session) = upstream.tenants.came_back(elicitation.of(text)) else { return };
+        let Some(session) = self.servers().came_back(id, elicitation.of(text)) else { return };
         if self.down.session(session).is_some_and(|known| known.revision >= Revision::V2025_11_25) {
             self.pass_on(Cause { session, call: None }, envelope, text);
         }
     }
 
     /// A notification of an extension.
-    pub(super) fn on_foreign_note(
-        &mut self,
-        id: UpstreamId,
-        call: Option<Key>,
-        envelope: &Envelope,
-        text: &[u8],
-    ) {
-        let task = envelope.params.and_then(|params| related_task(text, params));
-        let cause = self.cause(id, call, task.map(|span| span.of(text)));
-        let Some(upstream) = self.upstreams.get(id) else { return };
-        if !matches!(upstream.phase, Phase::Listing | Phase::Ready) {
-            return;
-        }
-        let named = call.is_some() || task.is_some();
+    pub(super) fn on_foreign_note(&mut self, said: &Said) {
+        let Said { id, named, ref text, ref envelope, .. } = *said;
+        let cause = self.cause(said);
+        let Some(upstream) = self.servers.get(id) else { return };
         // On a channel of many nothing tells whose it is while calls of several run.
-        let quiet = upstream.running.is_idle() || !upstream.has_one_channel();
-        let label = upstream.label.clone();
+        let quiet = upstream.running().is_idle() || !upstream.has_one_channel();
+        let label = upstream.label().clone();
         let sessions = self.sessions_on(id);
         let alone = match sessions.as_slice() {
-            [one] => self.upstreams.get(id).is_some_and(|up| !up.running.is_haunted_by_others(*one)),
+            [one] => self.servers.get(id).is_some_and(|up| !up.running().is_haunted_by_others(*one)),
             _ => false,
         };
         let causes: Vec<Cause> = match cause {
@@ -147,20 +127,17 @@ impl Proxy {
         let Some(known) = self.down.session(session).filter(|session| session.opened) else { return };
         let Some(home) = self.views.get(known.view).and_then(View::alone) else { return };
         let Ok(id) = self.seat(session, home) else { return };
-        if let Some(upstream) = self.upstreams.get_mut(id) {
-            upstream.submit_note(&mut self.fx, &Pieces::splice(text, envelope.newlines, &[]));
-        }
-        self.wake(id);
+        self.servers().notify_later(id, &Pieces::splice(text, envelope.newlines, &[]));
     }
 
     /// `notifications/roots/list_changed` of a client: for the servers that have it to themselves.
     pub(super) fn on_roots_changed(&mut self, session: Key) {
         let Some(links) = self.down.session(session).map(|session| session.links.clone()) else { return };
         for id in links.into_values() {
-            let Some(upstream) = self.upstreams.get_mut(id) else { continue };
-            if upstream.tenants.profile.roots_changed() && upstream.phase == Phase::Ready {
+            let Some(upstream) = self.servers.get(id) else { continue };
+            if upstream.tenants().profile.roots_changed() && upstream.phase() == Phase::Ready {
                 let text = b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/roots/list_changed\"}";
-                upstream.link.send_note(&mut self.fx, Job::Note, &Pieces::of(&[text]));
+                self.servers().notify(id, &Pieces::of(&[text]));
             }
         }
     }
@@ -172,7 +149,7 @@ impl Proxy {
         // A connection that is opened later is told when it is there.
         for home in self.homes(session) {
             let link = self.down.session(session).and_then(|session| session.links.get(&home).copied());
-            for id in self.siblings(link.unwrap_or(home)) {
+            for id in self.servers().siblings(link.unwrap_or(home)) {
                 self.tell_level(id);
             }
         }
@@ -180,35 +157,18 @@ impl Proxy {
 
     /// Tells a server the most verbose level that anybody behind this connection wants.
     pub(super) fn tell_level(&mut self, id: UpstreamId) {
-        let Some(upstream) = self.upstreams.get(id) else { return };
-        if !upstream.peer.logging || upstream.phase != Phase::Ready {
+        if !self
+            .servers
+            .get(id)
+            .is_some_and(|upstream| upstream.peer().logging && upstream.phase() == Phase::Ready)
+        {
             return;
         }
-        let told = upstream.tenants.level;
         let sessions = self.sessions_on(id);
-        let wanted =
+        let levels =
             sessions.iter().filter_map(|key| self.down.session(*key).and_then(|session| session.level));
-        let Some(wanted) = wanted.min().filter(|wanted| told != Some(*wanted)) else { return };
-        let params = format!(",\"params\":{{\"level\":\"{}\"}}", wanted.name());
-        self.submit_own(id, Own::SetLevel, "logging/setLevel", &params);
-        if let Some(upstream) = self.upstreams.get_mut(id) {
-            upstream.tenants.level = Some(wanted);
-        }
-    }
-
-    /// A server is there again and knows nothing: it is told the log level and what is watched (ST-19). Whoever
-    /// watches may have missed something.
-    pub(super) fn restore(&mut self, id: UpstreamId) {
-        let Some(upstream) = self.upstreams.get_mut(id) else { return };
-        upstream.tenants.level = None;
-        let watched = upstream.tenants.watched();
-        self.tell_level(id);
-        for uri in watched {
-            let params = format!(",\"params\":{{\"uri\":{}}}", json::quote(&uri));
-            self.submit_own(id, Own::Watch, "resources/subscribe", &params);
-            if let Some(upstream) = self.upstreams.get(id) {
-                self.note_updates(&upstream.tenants.watchers(&uri), &uri);
-            }
+        if let Some(level) = levels.min() {
+            self.servers().set_level(id, level);
         }
     }
 }

@@ -1,85 +1,50 @@
-//! What servers offer, in the log: each item once, and one line when a server is ready (FT-407).
+//! What servers offer, as views show it: a step behind the servers themselves, so that what a session is shown before a
+//! change can still be made when one is told.
 
-use super::Proxy;
-use crate::catalog::Item;
-use crate::config::{Filter, Server};
-use crate::fault::Fault;
+use crate::catalog::Catalog;
 use crate::id::UpstreamId;
 use crate::mcp::ListKind;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-impl Proxy {
-    /// Says what a list holds: what is new in it to the log (SEED-033), and that it changed to the clients that see it.
-    pub(super) fn announce(&mut self, id: UpstreamId, kind: ListKind, before: &[Item]) {
-        let Some(server) = self.upstreams.get(id) else { return };
-        let (items, level, label) =
-            (server.catalog.list(kind).items.clone(), server.level(), server.label.clone());
-        let (config, was_ready) = (server.config.clone(), server.was_ready);
-        if self.fx.logs(level) {
-            let told: BTreeSet<&str> = before.iter().map(|item| item.name.as_str()).collect();
-            for item in
-                items.iter().filter(|item| !item.name.is_empty() && !told.contains(item.name.as_str()))
-            {
-                self.fx.log(level, Some(&label), announcement(&config, kind, &item.name));
-            }
-        }
-        if was_ready {
-            self.relist(id, kind);
-        }
+/// The lists of each connection, and which servers are there.
+#[derive(Debug, Default)]
+pub(super) struct Offers {
+    catalogs: BTreeMap<UpstreamId, Catalog>,
+    listed: BTreeSet<UpstreamId>,
+    nothing: Catalog,
+}
+
+impl Offers {
+    /// What a connection offers; until it has said so, what the shared one of its server does.
+    pub(super) fn of(&self, id: UpstreamId, home: UpstreamId) -> &Catalog {
+        self.catalogs.get(&id).or_else(|| self.catalogs.get(&home)).unwrap_or(&self.nothing)
     }
 
-    /// A server is ready, for the first time or again.
-    pub(super) fn tell_ready(&mut self, id: UpstreamId, first: bool) {
-        let Some(server) = self.upstreams.get(id) else { return };
-        let level = server.level();
-        if !self.fx.logs(level) {
-            return;
-        }
-        let seconds = server.startup_took_ms(&self.fx) as f64 / 1000.0;
-        let counts: Vec<String> = ListKind::ALL
-            .into_iter()
-            .filter_map(|kind| count(&server.config, kind, &server.catalog.list(kind).items))
-            .collect();
-        let offers = if counts.is_empty() { "nothing to list".to_owned() } else { counts.join(", ") };
-        let label = server.label.clone();
-        let line = if first {
-            let routes = self.shown_routes(&server.name, &label);
-            format!("Ready: {offers} in {seconds:.1} s, handling requests at {routes}")
-        } else {
-            format!("Ready again: {offers} in {seconds:.1} s")
+    /// A connection beside the shared one begins with what that offers.
+    pub(super) fn open(&mut self, id: UpstreamId, home: UpstreamId) {
+        let catalog = self.of(home, home).clone();
+        self.catalogs.insert(id, catalog);
+    }
+
+    /// A list of a connection is another one now.
+    pub(super) fn take(&mut self, id: UpstreamId, kind: ListKind, catalog: &Catalog) {
+        self.catalogs.entry(id).or_default().adopt(kind, catalog);
+    }
+
+    /// A connection is gone.
+    pub(super) fn forget(&mut self, id: UpstreamId) {
+        self.catalogs.remove(&id);
+    }
+
+    /// Whether a server is on the lists of merged views.
+    pub(super) fn is_listed(&self, home: UpstreamId) -> bool {
+        self.listed.contains(&home)
+    }
+
+    pub(super) fn set_listed(&mut self, home: UpstreamId, listed: bool) {
+        match listed {
+            true => self.listed.insert(home),
+            false => self.listed.remove(&home),
         };
-        self.fx.log(level, Some(&label), line);
-    }
-}
-
-/// The line of the original for one item, in whose words people write their filters.
-fn announcement(config: &Server, kind: ListKind, name: &str) -> String {
-    let shown = Fault::quoted(name.as_bytes());
-    match (&config.filters.tools, config.filters.tools.admits(name)) {
-        (Filter::Allow(_), false) if kind == ListKind::Tools => {
-            format!("Ignoring tool {shown} as it is not in allow list")
-        }
-        (Filter::Block(_), false) if kind == ListKind::Tools => {
-            format!("Ignoring tool {shown} as it is in block list")
-        }
-        _ => format!("Adding {} {shown}", kind.noun()),
-    }
-}
-
-/// `14 tools`, or `3 of 14 tools` with a filter; `None` for an empty list.
-fn count(config: &Server, kind: ListKind, items: &[Item]) -> Option<String> {
-    let is_shown = |name: &str| match kind {
-        ListKind::Tools => {
-            config.filters.tools.admits(name) && !config.tools.get(name).is_some_and(|tool| tool.hidden)
-        }
-        ListKind::Prompts => config.filters.prompts.admits(name),
-        ListKind::Resources | ListKind::Templates | ListKind::Skills => config.filters.resources.admits(name),
-    };
-    let (all, shown) = (items.len(), items.iter().filter(|item| is_shown(&item.name)).count());
-    let plural = if all == 1 { "" } else { "s" };
-    match (all, all.saturating_sub(shown)) {
-        (0, _) => None,
-        (all, 0) => Some(format!("{all} {}{plural}", kind.noun())),
-        (all, _) => Some(format!("{shown} of {all} {}{plural}", kind.noun())),
     }
 }

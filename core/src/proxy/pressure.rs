@@ -13,20 +13,14 @@
 //! ([`crate::ledger`]). Messages of the usual size go on.
 
 use super::Proxy;
-use super::lapses::Verdict;
 use crate::downstream::client::{Client, NO_ID, Task};
 use crate::fault::{Code, Fault};
-use crate::id::{ConnId, UpstreamId};
+use crate::id::ConnId;
 use crate::log::Level;
 use crate::oauth::address::is_global;
 use crate::time::Mono;
 use crate::timer::TimerKind;
-use crate::upstream::exchange::{Exchange, Job};
 use std::net::IpAddr;
-
-/// What a call is told whose answer found no memory.
-pub(super) const NO_MEMORY_FOR_ANSWER: &str =
-    "the proxy holds too much for others to take an answer of this size";
 
 /// What a client is told that asks for too much at such a time.
 const NO_MEMORY_FOR_REQUEST: &str = "the proxy holds too much for others to take a request of this size";
@@ -131,45 +125,5 @@ impl Proxy {
         client.http.abort();
         let fault = Fault::local(Code::Overloaded, NO_MEMORY_FOR_REQUEST);
         client.answer_fault(&mut self.fx, &fault, NO_ID, &[("retry-after", "2")]);
-    }
-
-    /// Whether the answer that an exchange is receiving may go on.
-    pub(super) fn may_grow(&self, exchange: &mut Exchange) -> bool {
-        exchange.settle();
-        match exchange.job {
-            // They belong to everybody behind the server; there is one of each, and a limit to one event.
-            Job::Stream | Job::Listen => true,
-            Job::Idle
-            | Job::Call(_)
-            | Job::Note
-            | Job::Answer(_)
-            | Job::Initialized
-            | Job::Delete
-            | Job::Drain => self.fx.ledger.allows(exchange.pending()),
-        }
-    }
-
-    /// Ends an exchange of which nothing more is wanted, and what it was for.
-    pub(super) fn give_up_exchange(&mut self, id: UpstreamId, exchange: Box<Exchange>, fault: &Fault) {
-        let (job, summary) = (exchange.job, exchange.summary(200));
-        match job {
-            Job::Stream => return self.on_stream_ended(id, exchange, fault),
-            Job::Idle
-            | Job::Call(_)
-            | Job::Note
-            | Job::Answer(_)
-            | Job::Initialized
-            | Job::Listen
-            | Job::Delete
-            | Job::Drain => self.drop_exchange(id, exchange),
-        }
-        match job {
-            Job::Call(key) => self.fail(key, fault),
-            Job::Initialized => self.lose(id, fault),
-            Job::Listen => self.on_listen_ended(id, &summary, Verdict::Silent),
-            // The server has taken what it was sent.
-            Job::Answer(_) | Job::Note | Job::Idle | Job::Stream | Job::Delete | Job::Drain => {}
-        }
-        self.check_gone(id);
     }
 }

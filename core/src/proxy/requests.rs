@@ -11,10 +11,8 @@
 //! | anything else | method not found |
 
 use super::Proxy;
-use super::calls::{Forwarded, Purpose};
 use super::clients::{Refusal, accepts};
 use super::greetings::Readiness;
-use super::pressure::NO_MEMORY_FOR_ANSWER;
 use super::targets::Subject;
 use crate::downstream::Role;
 use crate::downstream::client::{Admitted, Client, NO_ID, error_body};
@@ -25,9 +23,10 @@ use crate::id::Key;
 use crate::json::{self, Envelope, Kind, Pieces, Raw, Salvage, Span};
 use crate::log::Level;
 use crate::mcp::{Declared, ListKind, LogLevel, Method, Profile, Revision};
-use crate::mux::ClientOrigin;
 use crate::route::Endpoint;
-use crate::upstream::link::NO_MEMORY;
+use crate::servers::NO_MEMORY;
+use crate::servers::calls::ClientOrigin;
+use crate::servers::{Forwarded, NO_MEMORY_FOR_ANSWER, Purpose};
 use std::sync::Arc;
 
 pub(super) const TOO_MANY_STREAMS: &str = "too many requests of this session are open";
@@ -348,7 +347,7 @@ impl Proxy {
             true => self.seat_for_call(key, target.home)?,
             false => self.seat(key, target.home)?,
         };
-        let completes = self.upstreams.get(upstream).is_some_and(|server| server.peer.may_complete());
+        let completes = self.servers.get(upstream).is_some_and(|server| server.peer().may_complete());
         if method == Method::Complete && !completes {
             return Err(Fault::peer(Code::MethodNotFound, "the server completes nothing"));
         }
@@ -391,8 +390,14 @@ impl Proxy {
             (None, None) => None,
         };
         let rename = target.rename.as_ref().map(|(span, name)| (*span, name.as_bytes()));
-        let request = Forwarded { text, envelope, token, rename, task };
-        self.submit_client_call(origin, upstream, method, &request, Purpose { uri: about, task: wanted })?;
+        let streamable = self.down.session(key).is_some_and(|s| s.transport == Transport::Streamable);
+        let slow_ms = streamable.then_some(self.fx.limits.sse_after_ms);
+        let request = Forwarded { text, envelope, token, rename, task, slow_ms };
+        let purpose = Purpose { uri: about, task: wanted };
+        let call = self.servers().call(origin, upstream, method, &request, purpose)?;
+        if let Some(session) = self.down.session(key) {
+            session.calls.push(call);
+        }
         Ok(Served::Later)
     }
 

@@ -75,11 +75,11 @@ impl Proxy {
     pub(super) fn end_session(&mut self, key: Key) {
         let Some(session) = self.down.end_session(&mut self.fx, key) else { return };
         for call in session.calls {
-            self.cancel_upstream(call, None);
+            self.cancel_call(call, None);
         }
         self.orphan_questions(session.questions);
         for (uri, id) in session.watches {
-            self.let_go(key, id, &uri);
+            self.servers().let_go(id, &uri, key);
         }
         self.leave(session.links.into_values());
     }

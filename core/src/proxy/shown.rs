@@ -11,7 +11,7 @@ use crate::json::{self, quote};
 use crate::log::Level;
 use crate::mcp::{Declared, ListKind, Revision};
 use crate::publish::Published;
-use crate::upstream::peer::Peer;
+use crate::servers::peer::Peer;
 use crate::view::View;
 use std::sync::Arc;
 
@@ -36,8 +36,8 @@ impl Proxy {
         }
         // Of one server as it is; of several what they have together.
         let alone = view.members().first().filter(|_| !view.is_merged());
-        let peers = view.members().iter().filter_map(|member| self.upstreams.get(member.home));
-        let peers = peers.map(|server| &server.peer);
+        let peers = view.members().iter().filter_map(|member| self.servers.get(member.home));
+        let peers = peers.map(|server| server.peer());
         match (alone, peers.clone().next()) {
             (Some(_), Some(peer)) => capabilities.extend(peer.declared.encode()),
             (Some(_), None) => {}
@@ -67,8 +67,8 @@ impl Proxy {
     /// Whether a server of the view has something.
     pub(super) fn offers(&self, index: usize, has: impl Fn(&Peer) -> bool) -> bool {
         self.views.get(index).is_some_and(|view| {
-            let mut peers = view.members().iter().filter_map(|member| self.upstreams.get(member.home));
-            peers.any(|server| has(&server.peer))
+            let mut peers = view.members().iter().filter_map(|member| self.servers.get(member.home));
+            peers.any(|server| has(server.peer()))
         })
     }
 
@@ -82,14 +82,14 @@ impl Proxy {
     /// The instructions of one server as they are, of several under their names: a JSON string.
     fn instructions(&self, index: usize) -> Option<String> {
         let view = self.views.get(index)?;
-        let servers = view.members().iter().filter_map(|member| self.upstreams.get(member.home));
-        let mut said = servers.filter_map(|server| Some((server, server.peer.instructions.as_deref()?)));
+        let servers = view.members().iter().filter_map(|member| self.servers.get(member.home));
+        let mut said = servers.filter_map(|server| Some((server, server.peer().instructions.as_deref()?)));
         if !view.is_merged() {
             return said.next().map(|(_, text)| String::from_utf8_lossy(text).into_owned());
         }
         let parts: Vec<String> = said
             .filter_map(|(server, text)| {
-                Some(format!("## {}\n\n{}", server.label, json::unquote(text)?.trim()))
+                Some(format!("## {}\n\n{}", server.label(), json::unquote(text)?.trim()))
             })
             .collect();
         (!parts.is_empty()).then(|| quote(&parts.join("\n\n")))
@@ -103,13 +103,12 @@ impl Proxy {
         }
         let view = self.views.get_mut(session.view)?;
         let merged = view.is_merged();
-        let upstreams = &self.upstreams;
+        let offers = &self.offers;
         let catalogs = view.members().iter().map(|member| {
-            let home = upstreams.get(member.home)?;
-            let link = session.links.get(&member.home).and_then(|id| upstreams.get(*id));
-            Some((&link.unwrap_or(home).catalog, home.listed || !merged))
+            let link = session.links.get(&member.home).copied().unwrap_or(member.home);
+            (offers.of(link, member.home), offers.is_listed(member.home) || !merged)
         });
-        let catalogs = catalogs.collect::<Option<Vec<_>>>()?;
+        let catalogs: Vec<_> = catalogs.collect();
         let lists: Vec<_> = catalogs.iter().map(|(catalog, listed)| (catalog.list(kind), *listed)).collect();
         let pages = view.pages(&catalogs.iter().map(|(catalog, _)| *catalog).collect::<Vec<_>>());
         let (published, fresh) = view.publish(kind, &lists, pages);

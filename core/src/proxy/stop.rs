@@ -14,8 +14,8 @@ use crate::event::Output;
 use crate::fault::{Code, Fault};
 use crate::id::UpstreamId;
 use crate::log::Level;
+use crate::servers::Phase;
 use crate::timer::{TimerKind, Timers};
-use crate::upstream::Phase;
 use std::collections::BTreeSet;
 
 impl Proxy {
@@ -24,6 +24,7 @@ impl Proxy {
             Stage::Serving => {
                 self.fx.log(Level::Info, None, "Shutdown signal received");
                 self.stage = Stage::Draining;
+                self.servers().stop_starting();
                 self.unlisten();
                 self.refuse_waiting();
                 self.fx.after(self.fx.limits.shutdown_ms, TimerKind::Shutdown, 0);
@@ -46,11 +47,11 @@ impl Proxy {
 
     /// Says whose calls may still finish.
     fn tell_calls(&mut self) {
-        let calls = self.mux.client_calls();
+        let calls = self.servers.calls().client_calls();
         if calls.is_empty() {
             return;
         }
-        let servers = calls.iter().filter_map(|call| self.mux.get(*call)).map(|call| call.upstream);
+        let servers = calls.iter().filter_map(|call| self.servers.call(*call)).map(|call| call.upstream);
         let names = self.names_of(servers);
         let (count, plural) = (calls.len(), if calls.len() == 1 { "" } else { "s" });
         let seconds = self.fx.limits.shutdown_ms.div_ceil(1000);
@@ -66,7 +67,7 @@ impl Proxy {
         if self.stage != Stage::Ending {
             return;
         }
-        let ending = self.upstreams.iter_mut().filter_map(|server| server.is_ending().then_some(server.id));
+        let ending = self.servers.iter().filter(|server| server.is_ending()).map(|server| server.id());
         let ending: Vec<UpstreamId> = ending.collect();
         if !ending.is_empty() {
             let names = self.names_of(ending.into_iter());
@@ -77,7 +78,7 @@ impl Proxy {
 
     /// Each once, and not too many.
     fn names_of(&self, servers: impl Iterator<Item = UpstreamId>) -> String {
-        let labels = servers.filter_map(|id| self.upstreams.get(id)).map(|server| &*server.label);
+        let labels = servers.filter_map(|id| self.servers.get(id)).map(|server| &**server.label());
         let labels: BTreeSet<&str> = labels.collect();
         let mut names = labels.iter().take(NAMES_MAX).copied().collect::<Vec<_>>().join(", ");
         if labels.len() > NAMES_MAX {
@@ -99,11 +100,7 @@ impl Proxy {
     }
 
     fn abandon_peers(&mut self) {
-        for server in self.upstreams.iter_mut() {
-            if let Some(link) = server.link.http() {
-                link.close_all(&mut self.fx);
-            }
-        }
+        self.servers().abandon_sockets();
         for conn in self.fx.open_conns() {
             if self.fx.owner(conn).is_none() {
                 self.drop_client(conn);
@@ -115,7 +112,7 @@ impl Proxy {
     /// Goes on when there is nothing to wait for. Returns whether it did.
     pub(super) fn end_if_due(&mut self) -> bool {
         let is_due = match self.stage {
-            Stage::Draining => self.mux.is_quiet(),
+            Stage::Draining => self.servers.calls().is_quiet(),
             Stage::GivingUp => true,
             Stage::Serving | Stage::Ending | Stage::Stopped => false,
         };
@@ -130,6 +127,7 @@ impl Proxy {
     pub(super) fn give_up(&mut self) {
         if matches!(self.stage, Stage::Serving | Stage::Draining) {
             self.stage = Stage::GivingUp;
+            self.servers().stop_starting();
             self.exit_code = 1;
         }
     }
@@ -148,7 +146,7 @@ impl Proxy {
             self.answer_lists(key, true);
         }
         let fault = Fault::local(Code::UpstreamLost, "the proxy is shutting down");
-        for call in self.mux.client_calls() {
+        for call in self.servers.calls().client_calls() {
             self.give_up_call(call, &fault);
         }
         for key in self.down.session_keys() {
@@ -157,37 +155,17 @@ impl Proxy {
         self.end_fetches();
         self.settle();
         self.fx.after(self.fx.limits.shutdown_ms, TimerKind::Shutdown, 1);
-        for id in self.upstreams.ids() {
-            self.stop_server(id);
+        for id in self.servers.iter().map(|server| server.id()).collect::<Vec<_>>() {
+            self.servers().stop(id);
         }
         self.check_ended();
-    }
-
-    pub(super) fn stop_server(&mut self, id: UpstreamId) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
-        if server.phase == Phase::Stopped {
-            return;
-        }
-        server.enter(&self.fx, Phase::Stopped);
-        server.disarm(&mut self.fx);
-        self.fx.log(server.level(), Some(&server.label), "Shutting down");
-        if let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) {
-            child.stop(&mut self.fx);
-        }
-        if let Some(link) = server.link.http() {
-            link.finish(&mut self.fx);
-        }
     }
 
     fn kill_children(&mut self) {
         if self.stage == Stage::Stopped {
             return;
         }
-        for server in self.upstreams.iter_mut() {
-            if let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) {
-                child.kill(&mut self.fx);
-            }
-        }
+        self.servers().kill_children();
         self.abandon_peers();
     }
 
@@ -196,8 +174,7 @@ impl Proxy {
         if self.stage != Stage::Ending {
             return;
         }
-        let busy =
-            self.upstreams.iter_mut().any(|server| server.phase != Phase::Stopped || server.is_ending());
+        let busy = self.servers.iter().any(|server| server.phase() != Phase::Stopped || server.is_ending());
         // Answers that are still queued are written first.
         let conns = self.fx.open_conns();
         let owed = conns.iter().any(|conn| self.fx.owner(*conn).is_none() && self.fx.queued(*conn) > 0);

@@ -9,8 +9,8 @@ use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::json::{self, Envelope, Kind, Span};
 use crate::mcp::{ListKind, Method};
-use crate::mux::Task;
 use crate::publish::pages;
+use crate::servers::calls::Task;
 use crate::view::View;
 
 /// Where a request goes.
@@ -120,7 +120,7 @@ impl Proxy {
         let uri = json::unquote(uri.ok_or_else(missing)?.of(text)).ok_or_else(missing)?;
         let homes = self.homes(session);
         let has = |home: &UpstreamId| {
-            self.upstreams.get(*home).is_some_and(|server| server.peer.has(ListKind::Skills))
+            self.servers.get(*home).is_some_and(|server| server.peer().has(ListKind::Skills))
         };
         let having: Vec<UpstreamId> = homes.into_iter().filter(has).collect();
         if having.is_empty() {
@@ -131,7 +131,7 @@ impl Proxy {
         let only = having.first().copied().filter(|_| having.len() == 1);
         let home = listed.or_else(|| owner(self)).or(only);
         let admits = |home: &UpstreamId| {
-            self.upstreams.get(*home).is_some_and(|server| server.config.filters.resources.admits(&uri))
+            self.servers.get(*home).is_some_and(|server| server.config().filters.resources.admits(&uri))
         };
         let home = home.filter(|home| having.contains(home)).filter(admits).ok_or_else(|| {
             Fault::peer(Code::InvalidParams, format!("unknown skill `{}`", Fault::quoted(uri.as_bytes())))
@@ -143,7 +143,7 @@ impl Proxy {
     fn nothing_named(&mut self, session: Key, kind: ListKind, name: &str) -> Fault {
         let shown = Fault::quoted(name.as_bytes());
         let view = self.down.session(session).and_then(|session| self.views.get(session.view));
-        let server = view.and_then(|view| self.upstreams.get(view.by_prefix(name)?));
+        let server = view.and_then(|view| self.servers.get(view.by_prefix(name)?));
         match server.map(|server| (server, known(server, kind, true))) {
             Some((_, Known::Nothing(fault))) => {
                 return Fault::environment(Code::NotReady, format!("{} `{shown}`: {fault}", kind.noun()));
@@ -160,9 +160,9 @@ impl Proxy {
     fn absent(&mut self, session: Key, kind: ListKind) -> String {
         let view = self.down.session(session).and_then(|session| self.views.get(session.view));
         let members = view.filter(|view| view.is_merged()).map_or(&[][..], View::members);
-        let servers = members.iter().filter_map(|member| self.upstreams.get(member.home));
+        let servers = members.iter().filter_map(|member| self.servers.get(member.home));
         let absent = servers.filter(|server| !matches!(known(server, kind, true), Known::All));
-        let names: Vec<&str> = absent.take(ABSENT_MAX).map(|server| &*server.label).collect();
+        let names: Vec<&str> = absent.take(ABSENT_MAX).map(|server| &**server.label()).collect();
         if names.is_empty() { String::new() } else { format!(" (not connected: {})", names.join(", ")) }
     }
 
@@ -198,8 +198,8 @@ impl Proxy {
                 (of_skill(self).or_else(|| mentioned(self)).or_else(|| made(self))?, uri.to_owned())
             }
         };
-        let server = self.upstreams.get(home)?;
-        server.config.filters.resources.admits(&own).then_some((home, own))
+        let server = self.servers.get(home)?;
+        server.config().filters.resources.admits(&own).then_some((home, own))
     }
 
     /// A page of an app that a tool names or a server lists.
@@ -257,8 +257,8 @@ impl Proxy {
         text: &[u8],
         name: Option<Span>,
     ) -> Option<Task> {
-        let upstream = self.upstreams.get(id).filter(|upstream| upstream.peer.tasks)?;
-        let tasks = &upstream.catalog.list(ListKind::Tools).tasks;
+        let upstream = self.servers.get(id).filter(|upstream| upstream.peer().tasks)?;
+        let tasks = &upstream.catalog().list(ListKind::Tools).tasks;
         if tasks.is_empty() {
             return None;
         }
@@ -276,7 +276,7 @@ impl Proxy {
         if !merged || envelope.kind != Kind::Result || !LINKS.into_iter().any(says) {
             return;
         }
-        let Some(home) = self.upstreams.get(id).map(|upstream| upstream.home) else { return };
+        let Some(home) = self.servers.get(id).map(|upstream| upstream.home()) else { return };
         let result = envelope.outcome.unwrap_or_default();
         let member = |object, name| json::member(text, object, name).ok().flatten();
         let array = |span: &Span| span.of(text).first() == Some(&b'[');

@@ -7,11 +7,8 @@
 use super::Proxy;
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
-use crate::json;
 use crate::mcp::Method;
-use crate::mux::Own;
-use crate::upstream::Phase;
-use crate::upstream::link::NO_MEMORY;
+use crate::servers::NO_MEMORY;
 
 impl Proxy {
     /// Whether a subscription can be answered here, because others hold the resource already or still.
@@ -26,15 +23,15 @@ impl Proxy {
         method: Method,
         uri: &str,
     ) -> Result<bool, Fault> {
-        let Some(upstream) = self.upstreams.get_mut(id) else { return Ok(false) };
-        if !upstream.peer.subscribe {
+        let Some(upstream) = self.servers.get(id) else { return Ok(false) };
+        if !upstream.peer().subscribe {
             return Err(Fault::peer(Code::MethodNotFound, "the server has no subscriptions"));
         }
         let Some(known) = self.down.session(session) else { return Ok(false) };
         if method == Method::Unsubscribe {
             // Who does not watch it has nothing to let go of, and nothing to ask of the server.
             let held = known.unwatch(uri);
-            return Ok(!held || !upstream.tenants.unwatch(uri, session));
+            return Ok(!held || !self.servers().unwatch(id, uri, session));
         }
         if uri.len() > self.fx.limits.uri_bytes_max {
             return Err(Fault::peer(Code::InvalidParams, "the URI is too long"));
@@ -45,7 +42,7 @@ impl Proxy {
         if !known.has_room(&self.fx, uri.len()) {
             return Err(Fault::local(Code::Overloaded, NO_MEMORY));
         }
-        let settled = upstream.tenants.is_watched(uri);
+        let settled = upstream.tenants().is_watched(uri);
         if settled {
             self.watch(session, id, uri);
         }
@@ -54,30 +51,15 @@ impl Proxy {
 
     /// A server accepted the first subscription.
     pub(super) fn watch(&mut self, session: Key, id: UpstreamId, uri: &str) {
-        let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        if self.servers.get(id).is_none() {
+            return;
+        }
         let Some(known) = self.down.session(session) else { return };
         let before = known.watch(uri, id);
-        upstream.tenants.watch(uri, session);
+        self.servers().watch(id, uri, session);
         // On the merged endpoint a URI may have changed its owner.
         if let Some(before) = before.filter(|before| *before != id) {
-            self.let_go(session, before, uri);
-        }
-    }
-
-    /// A session is over: it lets go of a resource.
-    pub(super) fn let_go(&mut self, session: Key, id: UpstreamId, uri: &str) {
-        let Some(upstream) = self.upstreams.get_mut(id) else { return };
-        if upstream.tenants.is_watched(uri) && upstream.tenants.unwatch(uri, session) {
-            self.let_go_unheld(id, uri);
-        }
-    }
-
-    /// Tells a server that nobody watches a resource, if that is so.
-    pub(super) fn let_go_unheld(&mut self, id: UpstreamId, uri: &str) {
-        let Some(upstream) = self.upstreams.get_mut(id) else { return };
-        if upstream.phase == Phase::Ready && !upstream.tenants.wants(uri) {
-            let params = format!(",\"params\":{{\"uri\":{}}}", json::quote(uri));
-            self.submit_own(id, Own::Watch, "resources/unsubscribe", &params);
+            self.servers().let_go(before, uri, session);
         }
     }
 }

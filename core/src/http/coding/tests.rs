@@ -38,7 +38,10 @@ fn raw(bytes: &[u8]) -> Vec<u8> {
 fn unpack(mut coding: Coding, packed: &[u8], step: usize) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     for piece in packed.chunks(step) {
-        out.extend(coding.unpack(piece).map_err(|fault| fault.to_string())?);
+        coding.push(piece);
+        while let Some(bytes) = coding.next().map_err(|fault| fault.to_string())? {
+            out.extend(bytes);
+        }
     }
     coding.finish().map_err(|fault| fault.to_string())?;
     Ok(out)
@@ -77,7 +80,10 @@ fn what_a_server_flushes_comes_out_at_once() {
         gzip.flush().unwrap();
         let packed = std::mem::take(gzip.get_mut());
         let mut out = Vec::new();
-        packed.chunks(3).for_each(|piece| out.extend(coding.unpack(piece).unwrap()));
+        for piece in packed.chunks(3) {
+            coding.push(piece);
+            out.extend(coding.next().unwrap().unwrap());
+        }
         assert_eq!(out, event.as_bytes());
     }
 }
@@ -140,14 +146,14 @@ fn a_stream_that_is_all_air_is_given_up() {
     let packed = gzip(&vec![b'\n'; 50_000_000]);
     let mut coding = one("gzip");
     let mut given = 0;
-    let fault = Coding::steps(&packed).find_map(|step| match coding.unpack(step) {
-        Ok(piece) => {
-            given += piece.len();
-            None
+    coding.push(&packed);
+    let fault = loop {
+        match coding.next() {
+            Ok(piece) => given += piece.unwrap().len(),
+            Err(fault) => break fault,
         }
-        Err(fault) => Some(fault),
-    });
-    assert!(fault.unwrap().to_string().contains("too large"));
+    };
+    assert!(fault.to_string().contains("too large"));
     assert!(given <= (1 << 20) + 100 * packed.len(), "{given}");
     // Usual text is far from that.
     let text: Vec<u8> = (0..400_000u32).flat_map(|n| format!("data: {n}\n\n").into_bytes()).collect();

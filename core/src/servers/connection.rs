@@ -1,53 +1,18 @@
-//! The server side: one connection to a configured server each, from its start to its end.
+//! One connection to a configured server, from its start to its end: where it stands, what waits for it, what it is
+//! waited for.
 //!
-//! ```text
-//!            link up          result of         all lists
-//!  Down ──▶ Starting ──▶ Handshake ──▶ Listing ──▶ Ready
-//!   ▲ backoff  │  initialize   │  tools/list …  │    │ session lost: Handshake again
-//!   └──────────┴───────────────┴────────────────┴────┘ child exits, stream ends, no answer
-//! ```
-//! A connection that serves one session, or a few, and has nothing to do falls `Asleep` until the next call.
-//!
-//! | module | purpose |
-//! |---|---|
-//! | [`child`] | a process from spawn to exit: stdin closed, TERM, KILL |
-//! | [`cookies`] | what a server wants to be told again |
-//! | [`health`] | how it stands, and what went wrong last |
-//! | [`escape`] | colours, links and the like, taken out of what the server prints |
-//! | [`exchange`] | one HTTP connection and what it is busy with |
-//! | [`http`] | all connections to a server behind HTTP |
-//! | [`link`] | how messages get to the server: a child, or HTTP in one of its two shapes |
-//! | [`noise`] | how much of what the server prints goes to the log |
-//! | [`peer`] | what the server said of itself in the handshake |
-//! | [`pulse`] | whether it lives, by pings and by what else it says |
-//! | [`redirect`] | where a server that redirects is |
-//! | [`queue`] | what waits for it |
-//! | [`running`] | which calls run, to tell whose something is that the server says on its own |
-//! | [`spoken`] | which revisions it speaks, if none of ours |
-//! | [`tenants`] | whom the connection serves, and what they want of it |
-//! | [`upstreams`] | all connections to servers |
-//!
-//! Invariants: nothing but the handshake is sent before the server is ready; calls wait in a bounded queue while
-//! a server that was ready before comes back; a server is told of the client capabilities that everybody behind the
-//! connection has. Deliberately absent: who made a call, which only the mux knows.
+//! Invariants: it is in one phase; a phase in which something is waited for has a timer; stopped is stopped. Deliberately
+//! absent: who made a call, which only the call knows.
 
-pub(crate) mod child;
-pub(crate) mod cookies;
-pub(crate) mod escape;
-pub(crate) mod exchange;
-pub(crate) mod health;
-pub(crate) mod http;
-pub(crate) mod link;
-pub(crate) mod noise;
-pub(crate) mod peer;
-pub(crate) mod pulse;
-mod queue;
-pub(crate) mod redirect;
-pub(crate) mod running;
-pub(crate) mod spoken;
-pub(crate) mod tenants;
-pub(crate) mod upstreams;
-
+use super::exchange::Job;
+use super::health::Health;
+use super::link::{Link, NO_MEMORY};
+use super::noise::Noise;
+use super::peer::Peer;
+use super::pulse::Pulse;
+use super::queue::{self, Queue};
+use super::running::Running;
+use super::tenants::{Tenancy, Tenants};
 use crate::catalog::{Catalog, Reading};
 use crate::config::{self, HttpKind};
 use crate::effects::Effects;
@@ -61,63 +26,54 @@ use crate::log::Level;
 use crate::mcp::ListKind;
 use crate::time::Mono;
 use crate::timer::{Timer, TimerKind};
-use exchange::Job;
-use health::Health;
-use link::{Link, NO_MEMORY};
-use noise::Noise;
-use peer::Peer;
-use pulse::Pulse;
-use queue::Queue;
-use running::Running;
 use std::sync::Arc;
-use tenants::{Tenancy, Tenants};
 
 /// One connection to a configured server.
 #[derive(Debug)]
-pub(crate) struct Upstream {
-    pub(crate) id: UpstreamId,
+pub(crate) struct Connection {
+    pub(super) id: UpstreamId,
     /// The shared connection of the same server, which is this one or another.
-    pub(crate) home: UpstreamId,
-    pub(crate) tenants: Tenants,
-    pub(crate) running: Running,
+    pub(super) home: UpstreamId,
+    pub(super) tenants: Tenants,
+    pub(super) running: Running,
     /// Of a shared connection: the others of this server.
-    pub(crate) lanes: Vec<UpstreamId>,
-    /// Of a shared connection: whether views show what it offers.
-    pub(crate) listed: bool,
+    pub(super) lanes: Vec<UpstreamId>,
+    /// Of a shared connection: it was ready, and has not been away for long since.
+    pub(super) listed: bool,
     /// What the proxy itself asked and waits for.
-    pub(crate) own_calls: Vec<Key>,
+    pub(super) own_calls: Vec<Key>,
     /// When a session last wanted something of it, and whether one has called since it was connected.
-    pub(crate) used_at: Mono,
-    pub(crate) has_served: bool,
+    pub(super) used_at: Mono,
+    pub(super) has_served: bool,
     /// Of a shared connection: when another one could not be made although this one could.
-    pub(crate) lane_failed_at: Option<Mono>,
+    pub(super) lane_failed_at: Option<Mono>,
     /// Its key in the configuration.
-    pub(crate) name: Arc<str>,
+    pub(super) name: Arc<str>,
     /// The key as logs may show it.
-    pub(crate) label: Arc<str>,
-    pub(crate) config: Arc<config::Server>,
-    pub(crate) phase: Phase,
-    pub(crate) peer: Peer,
-    pub(crate) health: Health,
-    pub(crate) catalog: Catalog,
-    pub(crate) link: Link,
+    pub(super) label: Arc<str>,
+    pub(super) config: Arc<config::Server>,
+    pub(super) phase: Phase,
+    pub(super) peer: Peer,
+    pub(super) health: Health,
+    pub(super) catalog: Catalog,
+    pub(super) link: Link,
     /// It was ready once: from then on calls wait for it instead of being refused.
-    pub(crate) was_ready: bool,
+    pub(super) was_ready: bool,
     /// Its first start has succeeded or failed.
-    pub(crate) was_tried: bool,
+    pub(super) was_tried: bool,
     /// Lists being read, each with the call that asks for the next page.
-    pub(crate) readings: [Option<(Key, Reading)>; ListKind::COUNT],
+    pub(super) readings: [Option<(Key, Reading)>; ListKind::COUNT],
     /// Lists that changed while they were being read.
-    pub(crate) stale: [bool; ListKind::COUNT],
+    pub(super) stale: [bool; ListKind::COUNT],
     /// Why it refused the handshake, while it is asked which revisions it speaks.
-    pub(crate) refusal: Option<Fault>,
-    pub(crate) refresh: Option<Timer>,
+    pub(super) refusal: Option<Fault>,
+    pub(super) refresh: Option<Timer>,
     /// When it has been away too long to stay on lists.
-    pub(crate) away: Option<Timer>,
+    pub(super) away: Option<Timer>,
     /// Of a connection beside the shared one: its next look at whether it is needed.
-    pub(crate) idle: Option<Timer>,
-    pub(crate) pulse: Pulse,
-    pub(crate) noise: Noise,
+    pub(super) idle: Option<Timer>,
+    pub(super) pulse: Pulse,
+    pub(super) noise: Noise,
     queue: Queue,
     timer: Option<Timer>,
     /// Tries one after the other after which it was not in use for long.
@@ -151,7 +107,7 @@ pub(crate) enum Phase {
     Stopped,
 }
 
-impl Upstream {
+impl Connection {
     pub(crate) fn new(
         id: UpstreamId,
         home: UpstreamId,
@@ -373,7 +329,7 @@ impl Upstream {
     pub(crate) fn admits(&self, asks: Option<Key>) -> bool {
         let Some(session) = asks.filter(|_| self.is_gated()) else { return true };
         let is_turn = self.queue.calls().all(|call| call.asks.is_none_or(|other| other == session));
-        self.running.admits(session) && (is_turn || !self.tenants.questions.is_empty())
+        self.running.admits(session) && (is_turn || self.tenants.questions > 0)
     }
 
     /// Whether a call of a session that may lead to questions need not wait for another session: not even for one
@@ -430,7 +386,7 @@ impl Upstream {
 
     /// Whether it must be dead, or cannot be heard, as it has answered no ping for so long.
     pub(crate) fn is_dead(&self, fx: &Effects) -> bool {
-        let rests = self.running.is_idle() && self.queue.has_no_call() && self.tenants.questions.is_empty();
+        let rests = self.running.is_idle() && self.queue.has_no_call() && self.tenants.questions == 0;
         let streams = matches!(&self.link, Link::Http(link) if link.kind == HttpKind::Sse);
         self.pulse.missed() >= fx.limits.ping_failures_max && self.pulse.is_telling(!rests, streams)
     }
@@ -440,7 +396,7 @@ impl Upstream {
         self.phase == Phase::Ready
             && self.running.is_idle()
             && self.queue.has_no_call()
-            && self.tenants.questions.is_empty()
+            && self.tenants.questions == 0
             && !self.tenants.has_watches()
     }
 
@@ -450,8 +406,8 @@ impl Upstream {
     }
 
     /// Whether a child of it still lives, or the end of its HTTP session is under way.
-    pub(crate) fn is_ending(&mut self) -> bool {
-        match &mut self.link {
+    pub(crate) fn is_ending(&self) -> bool {
+        match &self.link {
             Link::Child(link) => link.child.is_some(),
             Link::Http(link) => link.is_finishing(),
         }
@@ -491,6 +447,8 @@ impl Upstream {
     /// It came up.
     pub(crate) fn mark_ready(&mut self, fx: &mut Effects) {
         self.was_ready = true;
+        self.listed = self.tenants.tenancy == Tenancy::Shared;
+        self.tenants.level = None;
         self.ready_at = fx.mono();
         self.pulse.begin();
         self.enter(fx, Phase::Ready);

@@ -13,7 +13,10 @@
 //! Over the pipe of a child anything may come; whoever waits for an answer is told what became of it either way. A line
 //! that does not begin like a message is left alone whatever it holds: servers print what they send.
 
-use super::Proxy;
+use super::ServersMut;
+use super::calls::Origin;
+use super::connection::Connection;
+use super::escape::plain;
 use super::messages::hears;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
@@ -23,9 +26,6 @@ use crate::json::{self, Envelope, Kind, Salvage, Span};
 use crate::log::Level;
 use crate::mcp::Method;
 use crate::mcp::ask::Refusal;
-use crate::mux::Origin;
-use crate::upstream::Upstream;
-use crate::upstream::escape::plain;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -37,7 +37,7 @@ pub(super) enum Unfit {
     For(Fault),
 }
 
-impl Proxy {
+impl ServersMut<'_> {
     /// A message whose text not everybody would take as it is.
     pub(super) fn on_sloppy_message(
         &mut self,
@@ -144,14 +144,14 @@ impl Proxy {
         let is_request = found.versioned && found.method && found.closed;
         if let Some(raw) = raw.filter(|raw| is_request && raw.len() <= self.fx.limits.id_bytes_max) {
             self.warn_printed(id, &format!("a request cannot be used: {fault}"));
-            return self.answer_server(id, raw, &Refusal::unreadable(fault));
+            return self.refuse(id, raw, &Refusal::unreadable(fault));
         }
         self.skip(id, text, fault);
     }
 
     /// Why the client that waits for this answer would not take it.
     pub(super) fn unfit(&self, key: Key, envelope: &Envelope, text: &[u8]) -> Option<Unfit> {
-        let call = self.mux.get(key)?;
+        let call = self.calls.get(key)?;
         let said = unfit_outcome(envelope, text)?;
         // The proxy itself is content with any answer to what has none to speak of.
         let is_empty =
@@ -180,15 +180,15 @@ impl Proxy {
     }
 
     fn warn_printed(&mut self, id: UpstreamId, line: &str) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
-        if hears(&mut self.fx, server) {
+        let Some(server) = self.conns.get_mut(id) else { return };
+        if hears(self.fx, server) {
             self.fx.log(Level::Warn, Some(&server.label), line.to_owned());
         }
     }
 
     fn skip(&mut self, id: UpstreamId, text: &[u8], fault: &Fault) {
-        if let Some(server) = self.upstreams.get_mut(id) {
-            skip(&mut self.fx, server, text, fault);
+        if let Some(server) = self.conns.get_mut(id) {
+            skip(self.fx, server, text, fault);
         }
     }
 }
@@ -214,7 +214,7 @@ fn quoted(said: &[u8]) -> String {
 }
 
 /// What a server printed is no message.
-fn skip(fx: &mut Effects, server: &mut Upstream, text: &[u8], fault: &Fault) {
+fn skip(fx: &mut Effects, server: &mut Connection, text: &[u8], fault: &Fault) {
     if !hears(fx, server) {
         return;
     }

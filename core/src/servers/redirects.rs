@@ -2,7 +2,7 @@
 //!
 //! What is learned holds as long as the connection to the server: one that is lost begins again at `url`.
 
-use super::Proxy;
+use super::ServersMut;
 use super::exchanges::http_link;
 use super::lapses::Verdict;
 use super::recovery::answer_lost;
@@ -11,11 +11,11 @@ use crate::http::Method;
 use crate::id::UpstreamId;
 use crate::json::Pieces;
 use crate::log::Level;
-use crate::upstream::exchange::{Exchange, Job};
-use crate::upstream::redirect::{Redirect, shown};
+use crate::servers::exchange::{Exchange, Job};
+use crate::servers::redirect::{Redirect, shown};
 use crate::url::Url;
 
-impl Proxy {
+impl ServersMut<'_> {
     /// A response that points elsewhere is complete.
     pub(super) fn on_redirected(&mut self, id: UpstreamId, exchange: Box<Exchange>, status: u16) {
         let hops = exchange.hops;
@@ -47,42 +47,42 @@ impl Proxy {
     fn follow(&mut self, id: UpstreamId, exchange: Box<Exchange>, target: &Url) {
         let (job, method, hops) = (exchange.job, exchange.method, exchange.hops.saturating_add(1));
         let session = exchange.named_session;
-        let body = exchange.request_body(&self.fx);
+        let body = exchange.request_body(self.fx);
         self.recycle(id, exchange);
         if job == Job::Delete {
             // The session ends by itself; whatever goes on has learned the place from its own requests.
             return;
         }
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         let Some(link) = server.link.http() else { return };
-        if link.redirect(&mut self.fx, method, target) {
+        if link.redirect(self.fx, method, target) {
             let line = format!("the server redirects to {}: write that into `url`", shown(target));
             self.fx.log(Level::Info, Some(&server.label), line);
         }
-        let Some(link) = http_link(&mut self.upstreams, id) else { return };
+        let Some(link) = http_link(self.conns, id) else { return };
         let present = session.is_none() || link.is_present(session);
         match job {
             Job::Call(key) if method == Method::Get => {
-                let Some(call) = self.mux.get(key) else { return };
+                let Some(call) = self.calls.get(key) else { return };
                 let event_id = call.event_id.clone();
-                link.ask_again(&mut self.fx, job, method, event_id.as_deref(), hops);
+                link.ask_again(self.fx, job, method, event_id.as_deref(), hops);
             }
-            Job::Call(key) if self.mux.get(key).is_none() => {}
+            Job::Call(key) if self.calls.get(key).is_none() => {}
             // It was not executed: the next session takes it.
             Job::Call(key) if !present => self.park(id, key, body),
             Job::Call(key) => {
-                if let Err(refused) = link.post_again(&mut self.fx, job, &Pieces::of(&[&body]), hops) {
+                if let Err(refused) = link.post_again(self.fx, job, &Pieces::of(&[&body]), hops) {
                     self.fail(key, &refused);
                 }
             }
             Job::Note | Job::Answer(_) | Job::Initialized if present => {
-                let _lost = link.post_again(&mut self.fx, job, &Pieces::of(&[&body]), hops);
+                let _lost = link.post_again(self.fx, job, &Pieces::of(&[&body]), hops);
             }
             Job::Listen if present => {
                 let event_id = link.listen_id.clone();
-                link.ask_again(&mut self.fx, job, method, event_id.as_deref(), hops);
+                link.ask_again(self.fx, job, method, event_id.as_deref(), hops);
             }
-            Job::Stream => link.ask_again(&mut self.fx, job, method, None, hops),
+            Job::Stream => link.ask_again(self.fx, job, method, None, hops),
             Job::Note
             | Job::Answer(_)
             | Job::Initialized
@@ -101,7 +101,7 @@ impl Proxy {
             Job::Initialized | Job::Stream => self.lose(id, fault),
             Job::Answer(call) => self.fail(call, &answer_lost(fault)),
             Job::Note | Job::Listen => {
-                if let Some(server) = self.upstreams.get(id) {
+                if let Some(server) = self.conns.get(id) {
                     self.fx.log(Level::Warn, Some(&server.label), fault.to_string());
                 }
                 if job == Job::Listen {

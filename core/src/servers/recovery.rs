@@ -10,7 +10,8 @@
 //! | a reused connection closed before any answer | sent again if nothing was written, or if that does no harm (notifications, our answers) |
 //! | anything else | the call fails |
 
-use super::Proxy;
+use super::ServersMut;
+use super::event::ServerEvent;
 use super::exchanges::http_link;
 use super::lapses::{Verdict, judge};
 use super::salvage::unfit_outcome;
@@ -21,11 +22,11 @@ use crate::id::{Key, UpstreamId};
 use crate::json::{Envelope, Pieces};
 use crate::log::Level;
 use crate::mcp::{ListKind, Method};
-use crate::mux::Origin;
+use crate::servers::Phase;
+use crate::servers::calls::Origin;
+use crate::servers::exchange::{Exchange, Job, Summary};
+use crate::servers::spoken;
 use crate::timer::TimerKind;
-use crate::upstream::Phase;
-use crate::upstream::exchange::{Exchange, Job, Summary};
-use crate::upstream::spoken;
 
 /// Tries to continue a broken answer stream, or to repeat a refused call, without a sign of life in between.
 const TRIES_MAX: u32 = 5;
@@ -38,26 +39,26 @@ const LISTEN_TRIES: u32 = 3;
 
 const ANSWER_LOST: &str = "the server lost its session and the answer with it";
 
-impl Proxy {
+impl ServersMut<'_> {
     /// A call was answered with an error status.
     pub(super) fn on_refused(&mut self, id: UpstreamId, mut exchange: Box<Exchange>, key: Key, status: u16) {
         let refusal = self.refusal(id, &exchange);
         let text = std::mem::take(&mut exchange.body);
-        let request = exchange.request_body(&self.fx);
+        let request = exchange.request_body(self.fx);
         let session = exchange.named_session;
         self.recycle(id, exchange);
         let answer = Envelope::parse(&text, self.fx.limits.json_depth_max).ok();
         // Anything may be written in JSON and have an `error`.
         let answer = answer.filter(|it| it.outcome.is_some() && unfit_outcome(it, &text).is_none());
         let named = answer.and_then(|answer| answer.id).and_then(|span| self.call_named(id, span.of(&text)));
-        let is_own = self.mux.get(key).is_some_and(|call| matches!(call.origin, Origin::Own(_)));
-        let offers_get = http_link(&mut self.upstreams, id).is_some_and(|link| link.listened);
+        let is_own = self.calls.get(key).is_some_and(|call| matches!(call.origin, Origin::Own(_)));
+        let offers_get = http_link(self.conns, id).is_some_and(|link| link.listened);
         let verdict = match judge(status, &text, answer.as_ref()) {
             // A broken answer stream was asked for of a server that may not serve GET at all.
             Verdict::Lost if request.is_empty() && !offers_get => Verdict::Doubtful,
             verdict @ (Verdict::Lost | Verdict::Doubtful | Verdict::Silent) => verdict,
         };
-        let is_initialize = self.mux.get(key).is_some_and(|call| call.method == Method::Initialize);
+        let is_initialize = self.calls.get(key).is_some_and(|call| call.method == Method::Initialize);
         let error = answer.and_then(|answer| answer.outcome).filter(|_| is_initialize);
         if let Some(fault) = error.and_then(|error| spoken::revision(&text, error)) {
             self.fail(key, &fault);
@@ -73,7 +74,7 @@ impl Proxy {
             Some(Envelope { outcome: Some(error), .. }) if named == Some(key) && is_own => {
                 let fault = self.refused_with(id, status, &text, error);
                 self.doubt_after(id, key);
-                self.mux.settle(key);
+                self.calls.settle(key);
                 self.fail(key, &fault);
             }
             Some(envelope) if named == Some(key) => {
@@ -99,14 +100,14 @@ impl Proxy {
 
     /// The connection of an exchange that is over goes back to the pool.
     pub(super) fn recycle(&mut self, id: UpstreamId, exchange: Box<Exchange>) {
-        if let Some(link) = http_link(&mut self.upstreams, id) {
-            link.recycle(&mut self.fx, exchange);
+        if let Some(link) = http_link(self.conns, id) {
+            link.recycle(self.fx, exchange);
         }
     }
 
     pub(super) fn drop_exchange(&mut self, id: UpstreamId, exchange: Box<Exchange>) {
-        if let Some(link) = http_link(&mut self.upstreams, id) {
-            link.drop_exchange(&mut self.fx, &exchange);
+        if let Some(link) = http_link(self.conns, id) {
+            link.drop_exchange(self.fx, &exchange);
         }
     }
 
@@ -119,7 +120,7 @@ impl Proxy {
         request: Vec<u8>,
         why: &str,
     ) {
-        let Some(call) = self.mux.get_mut(key) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         call.resumes += 1;
         // What the proxy itself asked is asked anew, and forgotten with the session.
         if matches!(call.origin, Origin::Client(_)) {
@@ -131,7 +132,7 @@ impl Proxy {
             }
         }
         self.renew_session(id, session, why);
-        if self.mux.get(key).is_some_and(|call| matches!(call.origin, Origin::Own(_))) {
+        if self.calls.get(key).is_some_and(|call| matches!(call.origin, Origin::Own(_))) {
             self.fail(key, &Fault::environment(Code::UpstreamLost, ANSWER_LOST));
         }
     }
@@ -139,7 +140,7 @@ impl Proxy {
     /// The server does not know the event stream that this connection is (any more). The call was not executed.
     fn on_stream_unknown(&mut self, id: UpstreamId, key: Key, request: Vec<u8>, refusal: String) {
         let fault = Fault::environment(Code::UpstreamLost, refusal);
-        let Some(call) = self.mux.get_mut(key) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         call.resumes += 1;
         if call.resumes >= TRIES_MAX || matches!(call.origin, Origin::Own(_)) {
             self.fail(key, &fault);
@@ -152,7 +153,7 @@ impl Proxy {
     /// One new handshake, however many requests noticed that their session is gone. Where the one before did not last
     /// either, it waits.
     pub(super) fn renew_session(&mut self, id: UpstreamId, session: Option<u32>, why: &str) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         let Some(link) = server.link.http() else { return };
         if !matches!(server.phase, Phase::Ready | Phase::Listing) {
             return;
@@ -162,16 +163,16 @@ impl Proxy {
             return self.send_waiting(id);
         }
         let lost = format!("the server lost its session ({why})");
-        if !server.renews_at_once(&self.fx) {
+        if !server.renews_at_once(self.fx) {
             return self.lose_session(id, &Fault::environment(Code::UpstreamLost, lost));
         }
         let Some(link) = server.link.http() else { return };
-        let unsent = link.end_session(&mut self.fx);
+        let unsent = link.end_session(self.fx);
         self.fx.log(Level::Info, Some(&server.label), format!("{lost}, initializing again"));
         server.health.on_failure(lost, self.fx.now.unix);
         server.readings = [const { None }; ListKind::COUNT];
         // Its questions are gone with it; another one may have the same id (BR-43).
-        self.drop_questions(id);
+        self.events.push_back(ServerEvent::Lost { id });
         self.drop_own_calls(id);
         for (key, body) in unsent {
             self.park(id, key, body);
@@ -186,7 +187,7 @@ impl Proxy {
         refusal: &str,
         verdict: Verdict,
     ) {
-        let Some(server) = self.upstreams.get(id) else { return };
+        let Some(server) = self.conns.get(id) else { return };
         let line = format!("a notification was refused: {refusal}");
         self.fx.log(Level::Debug, Some(&server.label), line);
         match verdict {
@@ -221,11 +222,11 @@ impl Proxy {
 
     /// An exchange broke off.
     pub(super) fn on_broken(&mut self, id: UpstreamId, exchange: Box<Exchange>, fault: &Fault) {
-        if http_link(&mut self.upstreams, id).is_none_or(|link| !link.is_current(&exchange)) {
+        if http_link(self.conns, id).is_none_or(|link| !link.is_current(&exchange)) {
             return self.drop_exchange(id, exchange);
         }
         match exchange.job {
-            Job::Call(key) if exchange.events.is_some() && self.mux.is_owed(key) => {
+            Job::Call(key) if exchange.events.is_some() && self.calls.is_owed(key) => {
                 return self.on_stream_broken(id, exchange, key);
             }
             Job::Stream => return self.on_stream_ended(id, exchange, fault),
@@ -239,17 +240,17 @@ impl Proxy {
             | Job::Idle => {}
         }
         let (job, unread) = (exchange.job, exchange.reused && !exchange.client.started());
-        let link = http_link(&mut self.upstreams, id);
+        let link = http_link(self.conns, id);
         let present = link
             .is_some_and(|link| exchange.named_session.is_none() || link.is_present(exchange.named_session));
-        let request = exchange.request_body(&self.fx);
-        let unwritten = exchange.is_unwritten(&self.fx);
+        let request = exchange.request_body(self.fx);
+        let unwritten = exchange.is_unwritten(self.fx);
         let summary = exchange.summary(200);
         self.drop_exchange(id, exchange);
         match job {
             Job::Call(key) if unread => self.on_call_unread(id, key, request, unwritten, fault),
             Job::Call(key) => {
-                let asked = self.mux.get(key).is_some_and(|call| matches!(call.origin, Origin::Client(_)));
+                let asked = self.calls.get(key).is_some_and(|call| matches!(call.origin, Origin::Client(_)));
                 self.fail(key, &broke(fault));
                 // Its own requests are repeated elsewhere: a list that breaks must not bring itself about.
                 if asked {
@@ -261,8 +262,8 @@ impl Proxy {
             // Hearing a notification or an answer twice does no harm.
             // In another session it would be about something else.
             Job::Note | Job::Answer(_) if unread && !request.is_empty() && present => {
-                if let Some(server) = self.upstreams.get_mut(id) {
-                    server.link.send_note(&mut self.fx, job, &Pieces::of(&[&request]));
+                if let Some(server) = self.conns.get_mut(id) {
+                    server.link.send_note(self.fx, job, &Pieces::of(&[&request]));
                 }
             }
             Job::Answer(call) => self.fail(call, &answer_lost(fault)),
@@ -274,18 +275,18 @@ impl Proxy {
     /// A connection that had served before closed without a byte of an answer: the call is sent again if the server
     /// cannot have executed it, or if that would do no harm.
     fn on_call_unread(&mut self, id: UpstreamId, key: Key, request: Vec<u8>, unwritten: bool, fault: &Fault) {
-        let Some(call) = self.mux.get_mut(key) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         let again =
             !request.is_empty() && (unwritten || call.method.is_repeatable()) && call.resumes < TRIES_MAX;
         if !again {
             return self.fail(key, &broke(fault));
         }
         call.resumes += 1;
-        let Some(link) = http_link(&mut self.upstreams, id) else { return };
+        let Some(link) = http_link(self.conns, id) else { return };
         if link.is_between_sessions() {
             return self.park(id, key, request);
         }
-        if let Err(refused) = link.post(&mut self.fx, Job::Call(key), &Pieces::of(&[&request])) {
+        if let Err(refused) = link.post(self.fx, Job::Call(key), &Pieces::of(&[&request])) {
             self.fail(key, &refused);
         }
     }
@@ -296,7 +297,7 @@ impl Proxy {
         let event_id = exchange.event_id().map(Into::into);
         let wait = exchange.retry_ms.map_or(RETRY_MS, |ms| ms.max(RETRY_MS_MIN));
         self.recycle(id, exchange);
-        let Some(call) = self.mux.get_mut(key) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         call.event_id = event_id.or_else(|| call.event_id.take());
         call.resumes += 1;
         if call.event_id.is_some() && call.resumes <= TRIES_MAX {
@@ -311,35 +312,35 @@ impl Proxy {
     }
 
     pub(super) fn on_resume_timer(&mut self, key: Key) {
-        let Some(call) = self.mux.get(key) else { return };
+        let Some(call) = self.calls.get(key) else { return };
         let (id, event_id, session) = (call.upstream, call.event_id.clone(), call.answered_in);
-        let Some(link) = http_link(&mut self.upstreams, id) else { return };
+        let Some(link) = http_link(self.conns, id) else { return };
         if session.is_some() && !link.is_present(session) {
             return self.fail(key, &Fault::environment(Code::UpstreamLost, ANSWER_LOST));
         }
         if let Some(event_id) = event_id {
-            link.ask(&mut self.fx, Job::Call(key), HttpMethod::Get, Some(&event_id));
+            link.ask(self.fx, Job::Call(key), HttpMethod::Get, Some(&event_id));
         }
     }
 
     /// Whether this call is answered in a session that its server has forgotten: answers are as good as ever, but
     /// nothing can be said to it any more.
     pub(super) fn is_of_lost_session(&mut self, id: UpstreamId, call: Option<Key>) -> bool {
-        let session = call.and_then(|call| self.mux.get(call)?.answered_in);
-        let link = http_link(&mut self.upstreams, id).filter(|_| session.is_some());
+        let session = call.and_then(|call| self.calls.get(call)?.answered_in);
+        let link = http_link(self.conns, id).filter(|_| session.is_some());
         link.is_some_and(|link| !link.is_present(session))
     }
 
     /// Opens the standalone stream of a Streamable HTTP server.
     pub(super) fn open_standalone(&mut self, id: UpstreamId) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         if server.phase != Phase::Ready {
             return;
         }
         let Some(link) = server.link.http().filter(|link| link.kind == HttpKind::Streamable) else { return };
         if link.find(Job::Listen).is_none() {
             let event_id = link.listen_id.clone();
-            link.ask(&mut self.fx, Job::Listen, HttpMethod::Get, event_id.as_deref());
+            link.ask(self.fx, Job::Listen, HttpMethod::Get, event_id.as_deref());
         }
     }
 
@@ -352,7 +353,7 @@ impl Proxy {
     /// The standalone stream ended, or the server has none, which is fine. Servers without one say so in many ways;
     /// once there was one, a refusal means what it says.
     pub(super) fn on_listen_ended(&mut self, id: UpstreamId, summary: &Summary, verdict: Verdict) {
-        let Some(link) = http_link(&mut self.upstreams, id) else { return };
+        let Some(link) = http_link(self.conns, id) else { return };
         let offered = link.listened;
         if offered && verdict == Verdict::Lost && summary.named_session.is_some() {
             return self.renew_session(id, summary.named_session, &lost_with(summary.status));

@@ -12,15 +12,15 @@
 //! well does not know the session. The call was answered by then, so nothing is executed twice. Over HTTP+SSE, where
 //! the event stream is the session, the server counts as lost.
 
-use super::Proxy;
+use super::ServersMut;
 use super::exchanges::http_link;
 use crate::config::HttpKind;
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::json::{self, Envelope, Span};
-use crate::mux::{Origin, Own};
+use crate::servers::Phase;
+use crate::servers::calls::{Origin, Own};
 use crate::timer::TimerKind;
-use crate::upstream::Phase;
 
 /// How much of a body that is no JSON-RPC error is searched for the word.
 const SEARCHED_BYTES: usize = 1_024;
@@ -73,7 +73,7 @@ fn is_about_request(body: &[u8], error: Span) -> bool {
     matches!(code, b"-32601" | b"-32602" | b"-32002") && !says_session(body, error)
 }
 
-impl Proxy {
+impl ServersMut<'_> {
     /// What a response that is no answer to a call says of the session.
     pub(super) fn judge_response(&self, status: u16, body: &[u8]) -> Verdict {
         if status < 300 {
@@ -85,7 +85,7 @@ impl Proxy {
 
     /// A server answered with an error.
     pub(super) fn heed_error(&mut self, id: UpstreamId, error: Span, text: &[u8]) {
-        if http_link(&mut self.upstreams, id).is_some() && says_session(text, error) {
+        if http_link(self.conns, id).is_some() && says_session(text, error) {
             self.doubt_session(id);
         }
     }
@@ -93,7 +93,7 @@ impl Proxy {
     /// A server refused something in a way that may mean that it lost the session: a ping decides.
     pub(super) fn doubt_session(&mut self, id: UpstreamId) {
         let now = self.fx.mono();
-        let Some(server) = self.upstreams.get_mut(id).filter(|server| server.phase == Phase::Ready) else {
+        let Some(server) = self.conns.get_mut(id).filter(|server| server.phase == Phase::Ready) else {
             return;
         };
         let Some(link) = server.link.http() else { return };
@@ -103,7 +103,7 @@ impl Proxy {
         if !server.pulse.doubts(now, self.fx.limits.doubt_ms) {
             return;
         }
-        server.arm(&mut self.fx, |limits| limits.ping_ms, TimerKind::Ping);
+        server.arm(self.fx, |limits| limits.ping_ms, TimerKind::Ping);
         let ping = self.submit_own(id, Own::Ping, "ping", "");
         if let Some(server) = self.server(id) {
             server.pulse.sent(ping);
@@ -113,7 +113,7 @@ impl Proxy {
     /// The same where a call was refused, unless it is the ping itself.
     pub(super) fn doubt_after(&mut self, id: UpstreamId, key: Key) {
         let is_ping = self
-            .mux
+            .calls
             .get(key)
             .is_some_and(|call| matches!(call.origin, Origin::Own(Own::Ping | Own::Initialize)));
         if !is_ping {
@@ -123,7 +123,7 @@ impl Proxy {
 
     /// A ping got an error in place of its answer: no sign of life from a server that has answered one properly.
     pub(super) fn on_ping_denied(&mut self, id: UpstreamId, key: Key, fault: &Fault) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         let before = server.pulse.missed();
         // What stands before a dead server answers with a status.
         if fault.code != Code::UpstreamBroken {
@@ -140,7 +140,7 @@ impl Proxy {
 
     /// A call and a ping were refused in the present session.
     fn on_session_unknown(&mut self, id: UpstreamId, fault: &Fault) {
-        let Some(link) = http_link(&mut self.upstreams, id) else { return };
+        let Some(link) = http_link(self.conns, id) else { return };
         if link.kind == HttpKind::Sse {
             return self.lose(id, fault);
         }

@@ -9,39 +9,53 @@
 //!
 //! What follows when one goes wrong is in [`super::recovery`].
 
-use super::Proxy;
+use super::connection::Phase;
+use super::connections::Connections;
+use super::exchange::{Exchange, Job};
+use super::http::HttpLink;
 use super::lapses::Verdict;
-use super::packed::complete;
-use super::pressure::NO_MEMORY_FOR_ANSWER;
+use super::packed::{Unfit, complete};
 use super::recovery::answer_lost;
+use super::redirect::is_redirect;
+use super::{ServersMut, Unread};
 use crate::config::HttpKind;
 use crate::fault::{Code, Fault};
 use crate::http::ClientEvent;
 use crate::id::{ConnId, Key, UpstreamId};
 use crate::sse;
-use crate::upstream::Phase;
-use crate::upstream::exchange::{Exchange, Job};
-use crate::upstream::http::HttpLink;
-use crate::upstream::redirect::is_redirect;
-use crate::upstream::upstreams::Upstreams;
 use std::net::SocketAddr;
+
+/// What a call is told whose answer found no memory.
+pub(crate) const NO_MEMORY_FOR_ANSWER: &str =
+    "the proxy holds too much for others to take an answer of this size";
+
+/// What was read of a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// A piece; there may be more.
+    More,
+    /// All that is there.
+    All,
+    /// Its end.
+    End,
+}
 
 /// Longest wait a server may ask for.
 const RETRY_MS_MAX: u64 = 60_000;
 
 /// The HTTP link of a server, without borrowing the rest of the engine.
-pub(super) fn http_link(upstreams: &mut Upstreams, id: UpstreamId) -> Option<&mut HttpLink> {
-    upstreams.get_mut(id)?.link.http()
+pub(super) fn http_link(conns: &mut Connections, id: UpstreamId) -> Option<&mut HttpLink> {
+    conns.get_mut(id)?.link.http()
 }
 
-impl Proxy {
+impl ServersMut<'_> {
     pub(super) fn take_exchange(&mut self, id: UpstreamId, conn: ConnId) -> Option<Box<Exchange>> {
         self.server(id)?.link.http()?.take(conn)
     }
 
     fn put_exchange(&mut self, id: UpstreamId, exchange: Box<Exchange>) {
-        if let Some(link) = http_link(&mut self.upstreams, id) {
-            link.put(&mut self.fx, exchange);
+        if let Some(link) = http_link(self.conns, id) {
+            link.put(self.fx, exchange);
         }
     }
 
@@ -49,10 +63,10 @@ impl Proxy {
         let Some(mut exchange) = self.take_exchange(id, conn) else { return };
         let fault = match result {
             Ok(addrs) => {
-                if let Some(link) = http_link(&mut self.upstreams, id) {
-                    link.learn(&self.fx, addrs);
+                if let Some(link) = http_link(self.conns, id) {
+                    link.learn(self.fx, addrs);
                 }
-                if exchange.resolved(&mut self.fx, addrs) {
+                if exchange.resolved(self.fx, addrs) {
                     return self.put_exchange(id, exchange);
                 }
                 Fault::environment(Code::UpstreamLost, "its name has no address")
@@ -65,10 +79,10 @@ impl Proxy {
     }
 
     pub(super) fn on_connected(&mut self, id: UpstreamId, conn: ConnId) {
-        let Some(link) = http_link(&mut self.upstreams, id) else { return };
+        let Some(link) = http_link(self.conns, id) else { return };
         if let Some(mut exchange) = link.take(conn) {
-            exchange.connected(&mut self.fx);
-            link.put(&mut self.fx, exchange);
+            exchange.connected(self.fx);
+            link.put(self.fx, exchange);
         }
     }
 
@@ -78,7 +92,7 @@ impl Proxy {
             let fault = Fault::environment(Code::UpstreamLost, reason.to_owned());
             return self.on_child_gone(id, conn, fault);
         };
-        if exchange.connect_next(&mut self.fx) {
+        if exchange.connect_next(self.fx) {
             return self.put_exchange(id, exchange);
         }
         let fault = Fault::environment(Code::UpstreamLost, format!("cannot connect: {reason}"));
@@ -87,13 +101,13 @@ impl Proxy {
 
     /// The server cannot be reached. Nothing of the request was sent, so a call can wait for it.
     fn on_dial_failed(&mut self, id: UpstreamId, exchange: Box<Exchange>, fault: &Fault) {
-        let body = exchange.request_body(&self.fx);
-        exchange.disarm(&mut self.fx);
-        let Some(link) = http_link(&mut self.upstreams, id) else { return };
+        let body = exchange.request_body(self.fx);
+        exchange.disarm(self.fx);
+        let Some(link) = http_link(self.conns, id) else { return };
         link.unlearn();
-        link.drop_exchange(&mut self.fx, &exchange);
+        link.drop_exchange(self.fx, &exchange);
         // It does not take another connection, but is busy with others: no reason to give those up.
-        let alive = link.is_alive() && self.upstreams.get(id).is_some_and(|s| s.phase == Phase::Ready);
+        let alive = link.is_alive() && self.conns.get(id).is_some_and(|s| s.phase == Phase::Ready);
         match exchange.job {
             Job::Call(key) if alive => self.fail(key, fault),
             Job::Call(key) => self.park(id, key, body),
@@ -115,9 +129,29 @@ impl Proxy {
     }
 
     pub(super) fn on_exchange_bytes(&mut self, id: UpstreamId, conn: ConnId, bytes: &[u8]) {
-        let Some(mut exchange) = self.take_exchange(id, conn) else { return };
-        exchange.client.push(bytes);
-        self.read_exchange(id, exchange);
+        let Some(link) = http_link(self.conns, id) else { return };
+        if let Some(mut exchange) = link.take(conn) {
+            exchange.client.push(bytes);
+            link.put_back(exchange);
+            self.unread.push_back(Unread::Exchange(id, conn, None));
+        }
+    }
+
+    /// Reads what came for an exchange, up to the first message that others are told of. `eof` says why nothing
+    /// follows.
+    pub(super) fn read_exchange_of(&mut self, id: UpstreamId, conn: ConnId, eof: Option<&'static str>) {
+        if let Some(exchange) = self.take_exchange(id, conn)
+            && self.read_exchange(id, exchange)
+        {
+            return self.unread.push_front(Unread::Exchange(id, conn, eof));
+        }
+        // Whatever it was, there will be no more of it.
+        if let Some(reason) = eof
+            && let Some(exchange) = self.take_exchange(id, conn)
+        {
+            let fault = Fault::environment(Code::UpstreamLost, reason);
+            self.on_broken(id, exchange, &fault);
+        }
     }
 
     /// The other end closed: the pipe of a child, or an HTTP connection.
@@ -130,64 +164,83 @@ impl Proxy {
             return self.on_dial_failed(id, exchange, &fault);
         }
         exchange.client.close_read();
-        self.read_exchange(id, exchange);
-        // Whatever it was, there will be no more of it.
-        if let Some(exchange) = self.take_exchange(id, conn) {
-            let fault = Fault::environment(Code::UpstreamLost, reason);
-            self.on_broken(id, exchange, &fault);
+        if let Some(link) = http_link(self.conns, id) {
+            link.put_back(exchange);
+        }
+        self.unread.push_back(Unread::Exchange(id, conn, Some(reason)));
+    }
+
+    /// Works on what an exchange has buffered. Returns whether there is more to work on.
+    fn read_exchange(&mut self, id: UpstreamId, mut exchange: Box<Exchange>) -> bool {
+        loop {
+            // The server may have been given up while its bytes were worked on: nothing it says counts any more.
+            if http_link(self.conns, id).is_none_or(|link| !link.is_current(&exchange)) {
+                self.put_exchange(id, exchange);
+                return false;
+            }
+            if let Err(fault) = self.read_events(id, &mut exchange) {
+                self.on_broken(id, exchange, &fault);
+                return false;
+            }
+            if !self.events.is_empty() {
+                if let Some(link) = http_link(self.conns, id) {
+                    link.put_back(exchange);
+                }
+                return true;
+            }
+            if !self.may_grow(&mut exchange) {
+                let fault = Fault::local(Code::Overloaded, NO_MEMORY_FOR_ANSWER);
+                self.give_up_exchange(id, exchange, &fault);
+                return false;
+            }
+            match self.read_next(id, &mut exchange) {
+                Ok(Read::More) => {}
+                Ok(Read::All) => {
+                    self.put_exchange(id, exchange);
+                    return false;
+                }
+                Ok(Read::End) => {
+                    self.on_response_end(id, exchange);
+                    return false;
+                }
+                Err(unfit) => {
+                    self.end_unfit(id, exchange, &unfit);
+                    return false;
+                }
+            }
         }
     }
 
-    /// Works on what an exchange has buffered.
-    fn read_exchange(&mut self, id: UpstreamId, mut exchange: Box<Exchange>) {
-        loop {
-            // The server may have been given up while its bytes were worked on: nothing it says counts any more.
-            if http_link(&mut self.upstreams, id).is_none_or(|link| !link.is_current(&exchange)) {
-                return self.put_exchange(id, exchange);
+    /// Reads the next piece of a response.
+    fn read_next(&mut self, id: UpstreamId, exchange: &mut Exchange) -> Result<Read, Unfit> {
+        if self.unpack(id, exchange)? {
+            return Ok(Read::More);
+        }
+        match exchange.client.next().map_err(Unfit::Content)? {
+            None => return Ok(Read::All),
+            Some(ClientEvent::Head) => {
+                self.on_response_head(id, exchange);
+                self.look_for_coding(exchange).map_err(Unfit::Packing)?;
             }
-            match exchange.client.next() {
-                Ok(None) => return self.put_exchange(id, exchange),
-                Ok(Some(ClientEvent::Head)) => {
-                    self.on_response_head(id, &mut exchange);
-                    if let Err(fault) = self.look_for_coding(&mut exchange) {
-                        return self.give_up_exchange(id, exchange, &fault);
-                    }
+            Some(ClientEvent::Data(bytes)) => {
+                if let Some(coding) = &mut exchange.coding {
+                    coding.push(bytes);
+                } else if let Some(events) = &mut exchange.events {
+                    events.push(bytes);
+                    self.on_flow(id);
+                } else if exchange.body.len().saturating_add(bytes.len()) > self.fx.limits.message_bytes_max {
+                    let fault = Fault::peer(Code::UpstreamBroken, "the answer is too long");
+                    return Err(Unfit::Content(fault));
+                } else {
+                    exchange.body.extend_from_slice(bytes);
                 }
-                Ok(Some(ClientEvent::Data(bytes))) => {
-                    if exchange.coding.is_some() {
-                        let packed = bytes.to_vec();
-                        if let Err(unfit) = self.on_packed(id, &mut exchange, &packed) {
-                            return self.end_unfit(id, exchange, &unfit);
-                        }
-                    } else if let Some(events) = &mut exchange.events {
-                        events.push(bytes);
-                        self.on_flow(id);
-                        if let Err(fault) = self.read_events(id, &mut exchange) {
-                            return self.on_broken(id, exchange, &fault);
-                        }
-                    } else if exchange.body.len().saturating_add(bytes.len())
-                        > self.fx.limits.message_bytes_max
-                    {
-                        let fault = Fault::peer(Code::UpstreamBroken, "the answer is too long");
-                        return self.on_broken(id, exchange, &fault);
-                    } else {
-                        exchange.body.extend_from_slice(bytes);
-                    }
-                    if !self.may_grow(&mut exchange) {
-                        let fault = Fault::local(Code::Overloaded, NO_MEMORY_FOR_ANSWER);
-                        return self.give_up_exchange(id, exchange, &fault);
-                    }
-                }
-                Ok(Some(ClientEvent::End)) => {
-                    if let Err(unfit) = complete(&mut exchange) {
-                        return self.end_unfit(id, exchange, &unfit);
-                    }
-                    self.on_response_end(id, exchange);
-                    return;
-                }
-                Err(fault) => return self.on_broken(id, exchange, &fault),
+            }
+            Some(ClientEvent::End) => {
+                complete(exchange)?;
+                return Ok(Read::End);
             }
         }
+        Ok(Read::More)
     }
 
     /// Something came over an event stream.
@@ -198,8 +251,8 @@ impl Proxy {
     }
 
     fn on_response_head(&mut self, id: UpstreamId, exchange: &mut Exchange) {
-        if let Some(link) = http_link(&mut self.upstreams, id) {
-            link.take_cookies(&self.fx, exchange);
+        if let Some(link) = http_link(self.conns, id) {
+            link.take_cookies(self.fx, exchange);
         }
         let head = exchange.client.head();
         let status = head.status();
@@ -209,20 +262,20 @@ impl Proxy {
         if good && kind.eq_ignore_ascii_case("text/event-stream") && exchange.job != Job::Idle {
             exchange.events = Some(sse::Decoder::new(self.fx.limits.message_bytes_max));
             if exchange.job == Job::Listen
-                && let Some(link) = http_link(&mut self.upstreams, id)
+                && let Some(link) = http_link(self.conns, id)
             {
                 link.offers_listening(exchange.named_session);
             }
             if let Job::Call(key) = exchange.job
-                && let Some(call) = self.mux.get_mut(key)
+                && let Some(call) = self.calls.get_mut(key)
             {
                 call.answered_in = exchange.named_session;
             }
         }
         // `initialize` names the session of everything that follows.
         if let (Job::Call(key), Some(session), true) = (exchange.job, head.header("mcp-session-id"), good)
-            && self.mux.get(key).is_some_and(|call| call.method == crate::mcp::Method::Initialize)
-            && let Some(link) = http_link(&mut self.upstreams, id)
+            && self.calls.get(key).is_some_and(|call| call.method == crate::mcp::Method::Initialize)
+            && let Some(link) = http_link(self.conns, id)
         {
             link.session = Some(session.into());
         }
@@ -236,10 +289,12 @@ impl Proxy {
     pub(super) fn read_events(&mut self, id: UpstreamId, exchange: &mut Exchange) -> Result<(), Fault> {
         let job = exchange.job;
         let Some(events) = &mut exchange.events else { return Ok(()) };
-        while let Some(event) = events.next()? {
+        while self.events.is_empty()
+            && let Some(event) = events.next()?
+        {
             exchange.heard = true;
             if let Job::Call(key) = job
-                && let Some(call) = self.mux.get_mut(key)
+                && let Some(call) = self.calls.get_mut(key)
             {
                 call.resumes = 0;
                 call.alive = self.fx.now.mono;
@@ -261,17 +316,17 @@ impl Proxy {
         }
         // The answer is here: what follows on this stream interests nobody.
         if let Job::Call(key) = job
-            && !self.mux.is_owed(key)
+            && !self.calls.is_owed(key)
             && exchange.job == job
         {
-            exchange.begin(&mut self.fx, Job::Drain, None, 0);
+            exchange.begin(self.fx, Job::Drain, None, 0);
         }
         Ok(())
     }
 
     /// HTTP+SSE: the server says where to POST. Another origin would be given our credentials, so it is refused.
     fn on_endpoint(&mut self, id: UpstreamId, reference: &str) -> Result<(), Fault> {
-        let Some(server) = self.upstreams.get_mut(id) else { return Ok(()) };
+        let Some(server) = self.conns.get_mut(id) else { return Ok(()) };
         if server.phase != Phase::Starting {
             return Ok(());
         }
@@ -300,7 +355,7 @@ impl Proxy {
             return self.on_redirected(id, exchange, status);
         }
         match job {
-            Job::Call(key) if streamed && self.mux.is_owed(key) && !self.answers_on_stream(id) => {
+            Job::Call(key) if streamed && self.calls.is_owed(key) && !self.answers_on_stream(id) => {
                 return self.on_stream_broken(id, exchange, key);
             }
             Job::Call(key) if !good => return self.on_refused(id, exchange, key, status),
@@ -363,7 +418,7 @@ impl Proxy {
         if !body.is_empty() {
             self.on_server_text(id, Some(key), body);
         }
-        if !self.mux.is_owed(key) {
+        if !self.calls.is_owed(key) {
             return;
         }
         let detail = format!("the server answered HTTP {status} without an answer");
@@ -388,7 +443,7 @@ impl Proxy {
     }
 
     /// A server takes nothing of a request.
-    pub(super) fn on_stalled_exchange(&mut self, id: UpstreamId, conn: ConnId) {
+    pub(crate) fn on_stalled(&mut self, id: UpstreamId, conn: ConnId) {
         if let Some(exchange) = self.take_exchange(id, conn) {
             let fault = Fault::environment(Code::UpstreamTimeout, "the server does not read");
             self.on_broken(id, exchange, &fault);
@@ -396,8 +451,48 @@ impl Proxy {
     }
 
     pub(super) fn on_pool_timer(&mut self, id: UpstreamId) {
-        if let Some(link) = http_link(&mut self.upstreams, id) {
-            link.on_pool_timer(&mut self.fx);
+        if let Some(link) = http_link(self.conns, id) {
+            link.on_pool_timer(self.fx);
         }
+    }
+
+    /// Whether the answer that an exchange is receiving may go on.
+    pub(super) fn may_grow(&self, exchange: &mut Exchange) -> bool {
+        exchange.settle();
+        match exchange.job {
+            // They belong to everybody behind the server; there is one of each, and a limit to one event.
+            Job::Stream | Job::Listen => true,
+            Job::Idle
+            | Job::Call(_)
+            | Job::Note
+            | Job::Answer(_)
+            | Job::Initialized
+            | Job::Delete
+            | Job::Drain => self.fx.ledger.allows(exchange.pending()),
+        }
+    }
+
+    /// Ends an exchange of which nothing more is wanted, and what it was for.
+    pub(super) fn give_up_exchange(&mut self, id: UpstreamId, exchange: Box<Exchange>, fault: &Fault) {
+        let (job, summary) = (exchange.job, exchange.summary(200));
+        match job {
+            Job::Stream => return self.on_stream_ended(id, exchange, fault),
+            Job::Idle
+            | Job::Call(_)
+            | Job::Note
+            | Job::Answer(_)
+            | Job::Initialized
+            | Job::Listen
+            | Job::Delete
+            | Job::Drain => self.drop_exchange(id, exchange),
+        }
+        match job {
+            Job::Call(key) => self.fail(key, fault),
+            Job::Initialized => self.lose(id, fault),
+            Job::Listen => self.on_listen_ended(id, &summary, Verdict::Silent),
+            // The server has taken what it was sent.
+            Job::Answer(_) | Job::Note | Job::Idle | Job::Stream | Job::Delete | Job::Drain => {}
+        }
+        self.check_gone(id);
     }
 }

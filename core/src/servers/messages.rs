@@ -2,38 +2,51 @@
 //!
 //! A server that prints to its output by mistake goes on working: see [`super::salvage`] for what is no message.
 
-use super::Proxy;
-use super::calls::server_error;
-use super::pressure::NO_MEMORY_FOR_ANSWER;
+use super::call::server_error;
+use super::connection::{Connection, Phase};
+use super::event::{Said, ServerEvent};
+use super::exchange::Job;
+use super::exchanges::NO_MEMORY_FOR_ANSWER;
+use super::health::printable;
+use super::link::{Link, Pipes};
+use super::noise::Heard;
 use super::salvage::Unfit;
+use super::tasks::related_task;
+use super::{ServersMut, Todo, Unread};
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::id::{ConnId, Key, UpstreamId};
 use crate::json::{Envelope, Kind, Pieces, Salvage};
 use crate::log::Level;
+use crate::mcp::ask::{self, Refusal};
 use crate::mcp::{Ask, Method};
 use crate::short_id::Late;
-use crate::upstream::exchange::Job;
-use crate::upstream::health::printable;
-use crate::upstream::link::{Link, Pipes};
-use crate::upstream::noise::Heard;
-use crate::upstream::{Phase, Upstream};
 
-impl Proxy {
+impl ServersMut<'_> {
     /// Bytes from a child's stdout, or from an HTTP connection.
     pub(super) fn on_server_bytes(&mut self, id: UpstreamId, conn: ConnId, bytes: &[u8]) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         let Link::Child(link) = &mut server.link else { return self.on_exchange_bytes(id, conn, bytes) };
-        let Some(mut pipes) = link.pipes.take() else { return };
+        let Some(pipes) = &mut link.pipes else { return };
         pipes.stdout.push(bytes);
-        loop {
+        self.unread.push_back(Unread::Child(id));
+    }
+
+    /// Reads what a child has printed, up to the first line that others are told of.
+    pub(super) fn read_child(&mut self, id: UpstreamId) {
+        let Some(link) = self.server(id).and_then(|server| server.link.child()) else { return };
+        let Some(mut pipes) = link.pipes.take() else { return };
+        while self.events.is_empty() {
             match pipes.stdout.next() {
                 Ok(Some(line)) => self.on_server_text(id, None, line),
                 Ok(None) => break,
                 Err(fault) => self.on_line_skipped(id, &fault, pipes.stdout.skipped()),
             }
         }
-        pipes.settle(&self.fx);
+        if !self.events.is_empty() {
+            self.unread.push_front(Unread::Child(id));
+        }
+        pipes.settle(self.fx);
         if let Some(link) = self.server(id).and_then(|server| server.link.child()) {
             link.pipes = Some(pipes);
         }
@@ -51,23 +64,23 @@ impl Proxy {
             if let Some(line) = pipes.stdout.finish() {
                 self.on_server_text(id, None, line);
             }
-            pipes.settle(&self.fx);
+            pipes.settle(self.fx);
             if let Some(link) = self.server(id).and_then(|server| server.link.child()) {
                 link.pipes = Some(pipes);
             }
         }
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         if matches!(server.phase, Phase::Down | Phase::Asleep | Phase::Stopped) {
             return;
         }
         if let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) {
-            child.await_exit(&mut self.fx);
+            child.await_exit(self.fx);
         }
     }
 
     /// A line was longer than a message may be. If it was the answer to a call, that call fails now.
     fn on_line_skipped(&mut self, id: UpstreamId, fault: &Fault, ends: (&[u8], &[u8])) {
-        if let Some(server) = self.upstreams.get(id) {
+        if let Some(server) = self.conns.get(id) {
             let line = format!("output was skipped: {fault}");
             self.fx.log(Level::Warn, Some(&server.label), line);
         }
@@ -102,7 +115,7 @@ impl Proxy {
         envelope: &Envelope,
         text: &[u8],
     ) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         server.pulse.spoke();
         match envelope.kind {
             Kind::Result | Kind::Error => self.on_server_answer(id, call, envelope, text),
@@ -110,14 +123,18 @@ impl Proxy {
             Kind::Notification => match Method::from_name(&envelope.method_name(text)) {
                 Method::Progress => self.on_progress(id, envelope, text),
                 Method::ListChanged(kind) => self.on_list_changed(id, kind),
-                Method::LogMessage => self.on_log_message(id, call, envelope, text),
-                Method::ResourceUpdated => self.on_resource_updated(id, envelope, text),
-                Method::Elicited => self.on_elicited(id, envelope, text),
-                Method::Other => self.on_foreign_note(id, call, envelope, text),
+                Method::LogMessage => self.tell(|said| ServerEvent::Log { said }, id, call, envelope, text),
+                Method::ResourceUpdated => {
+                    self.tell(|said| ServerEvent::Updated { said }, id, call, envelope, text);
+                }
+                Method::Elicited => {
+                    self.tell(|said| ServerEvent::Elicited { said }, id, call, envelope, text);
+                }
+                Method::Other if matches!(server.phase, Phase::Listing | Phase::Ready) => {
+                    self.tell(|said| ServerEvent::Foreign { said }, id, call, envelope, text);
+                }
                 Method::Cancelled => {
-                    if let Some(params) = envelope.params {
-                        self.on_server_cancelled(id, params, text);
-                    }
+                    self.tell(|said| ServerEvent::Withdrawn { said }, id, call, envelope, text);
                 }
                 Method::Initialize
                 | Method::Ping
@@ -133,9 +150,25 @@ impl Proxy {
                 | Method::Ask(_)
                 | Method::Initialized
                 | Method::RootsChanged
+                | Method::Other
                 | Method::NotCarried => {}
             },
         }
+    }
+
+    /// Tells others what a server said.
+    fn tell(
+        &mut self,
+        event: impl FnOnce(Said) -> ServerEvent,
+        id: UpstreamId,
+        on: Option<Key>,
+        envelope: &Envelope,
+        text: &[u8],
+    ) {
+        let task = envelope.params.and_then(|params| related_task(text, params));
+        let cause = self.cause(id, on, task.map(|span| span.of(text)));
+        let named = on.is_some() || task.is_some();
+        self.events.push_back(event(Said { id, named, cause, text: text.to_vec(), envelope: *envelope }));
     }
 
     fn on_server_answer(&mut self, id: UpstreamId, call: Option<Key>, envelope: &Envelope, text: &[u8]) {
@@ -156,15 +189,15 @@ impl Proxy {
                 }
             }
             None => {
-                let Some(server) = self.upstreams.get_mut(id) else { return };
-                let late = self.mux.on_late(server.home, raw);
+                let Some(server) = self.conns.get_mut(id) else { return };
+                let late = self.calls.on_late(server.home, raw);
                 if late != Late::Unknown {
                     server.health.late_answers = server.health.late_answers.saturating_add(1);
                 }
                 if let Late::Owed(key) = late
                     && server.running.exorcise(key)
                 {
-                    self.freed.push(id);
+                    self.todo.push_back(Todo::SendWaiting(id));
                 }
                 let line = format!("an answer to no call was dropped (id {})", Fault::quoted(raw));
                 self.fx.log(Level::Debug, Some(&server.label), line);
@@ -190,20 +223,63 @@ impl Proxy {
             false => b",\"error\":{\"code\":-32601,\"message\":\"method not found\"}}",
         };
         let message = Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"id\":", raw, rest]);
-        if let Some(server) = self.upstreams.get_mut(id) {
+        if let Some(server) = self.conns.get_mut(id) {
             // Over HTTP an answer belongs to a session, and there is none before the handshake is over.
             if server.link.http().is_none() || server.phase != Phase::Handshake {
-                server.link.send_note(&mut self.fx, Job::Note, &message);
+                server.link.send_note(self.fx, Job::Note, &message);
             }
         }
     }
 
+    /// A request of a server that a client has to answer.
+    fn on_question(&mut self, id: UpstreamId, call: Option<Key>, ask: Ask, envelope: &Envelope, text: &[u8]) {
+        let Some(server) = self.conns.get(id) else { return };
+        match server.phase {
+            Phase::Listing | Phase::Ready => {
+                self.tell(|said| ServerEvent::Question { ask, said }, id, call, envelope, text);
+            }
+            // Before the handshake is over a child gets its answer; over HTTP there is no session it could go to.
+            Phase::Handshake if server.has_one_channel() => {
+                let raw = envelope.id.map_or(b"null".as_slice(), |span| span.of(text));
+                self.refuse(id, raw, &ask::unattributed(ask));
+            }
+            Phase::Down | Phase::Starting | Phase::Handshake | Phase::Asleep | Phase::Stopped => {}
+        }
+    }
+
+    /// Answers a request of a server with an error, or with what stands for the answer of a client.
+    pub(crate) fn refuse(&mut self, id: UpstreamId, raw: &[u8], refusal: &Refusal) {
+        let rest = refusal.encode();
+        let message = Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"id\":", raw, b",", rest.as_bytes(), b"}"]);
+        self.answer(id, None, &message);
+    }
+
+    /// Hands a server the answer to its request, which `call` led to.
+    pub(crate) fn answer(&mut self, id: UpstreamId, call: Option<Key>, message: &Pieces<'_>) {
+        if let Some(server) = self.conns.get_mut(id) {
+            server.link.send_note(self.fx, call.map_or(Job::Note, Job::Answer), message);
+        }
+    }
+
+    /// Tells a server something now; lost if it is not there.
+    pub(crate) fn notify(&mut self, id: UpstreamId, message: &Pieces<'_>) {
+        self.answer(id, None, message);
+    }
+
+    /// Tells a server something, once it has started.
+    pub(crate) fn notify_later(&mut self, id: UpstreamId, message: &Pieces<'_>) {
+        if let Some(server) = self.conns.get_mut(id) {
+            server.submit_note(self.fx, message);
+        }
+        self.wake(id);
+    }
+
     pub(super) fn on_stderr(&mut self, id: UpstreamId, bytes: &[u8]) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         let Some(mut pipes) = server.link.child().and_then(|link| link.pipes.take()) else { return };
         pipes.push_stderr(bytes);
-        print_lines(&mut self.fx, server, &mut pipes);
-        pipes.settle(&self.fx);
+        print_lines(self.fx, server, &mut pipes);
+        pipes.settle(self.fx);
         if let Some(link) = server.link.child() {
             link.pipes = Some(pipes);
         }
@@ -211,19 +287,19 @@ impl Proxy {
 
     /// The last words of a child that is gone may lack the end of their line.
     pub(super) fn on_stderr_end(&mut self, id: UpstreamId) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         let Some(mut pipes) = server.link.child().and_then(|link| link.pipes.take()) else { return };
         pipes.end_stderr();
-        print_lines(&mut self.fx, server, &mut pipes);
+        print_lines(self.fx, server, &mut pipes);
         if let Some(line) = pipes.stderr.finish() {
             server.health.on_stderr(line);
-            print_line(&mut self.fx, server, line);
+            print_line(self.fx, server, line);
         }
     }
 }
 
 /// What is complete of a child's stderr goes to the log and stays with its health.
-fn print_lines(fx: &mut Effects, server: &mut Upstream, pipes: &mut Pipes) {
+fn print_lines(fx: &mut Effects, server: &mut Connection, pipes: &mut Pipes) {
     loop {
         match pipes.stderr.next() {
             Ok(Some(line)) => {
@@ -236,7 +312,7 @@ fn print_lines(fx: &mut Effects, server: &mut Upstream, pipes: &mut Pipes) {
     }
 }
 
-fn print_line(fx: &mut Effects, server: &mut Upstream, line: &[u8]) {
+fn print_line(fx: &mut Effects, server: &mut Connection, line: &[u8]) {
     if hears(fx, server) {
         let line: String = printable(&String::from_utf8_lossy(line)).collect();
         fx.log(Level::Info, Some(&server.label), line);
@@ -244,7 +320,7 @@ fn print_line(fx: &mut Effects, server: &mut Upstream, line: &[u8]) {
 }
 
 /// Whether one more line that a server printed goes to the log.
-pub(super) fn hears(fx: &mut Effects, server: &mut Upstream) -> bool {
+pub(super) fn hears(fx: &mut Effects, server: &mut Connection) -> bool {
     let heard = server.noise.line(fx.mono(), fx.limits.printed_lines_max);
     if heard == Heard::Full {
         let line = format!(

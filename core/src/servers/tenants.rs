@@ -34,8 +34,8 @@ pub(crate) struct Tenants {
     pub(crate) users: u32,
     /// The log level the server was told.
     pub(crate) level: Option<LogLevel>,
-    /// Questions of the server that are not answered yet.
-    pub(crate) questions: Vec<Key>,
+    /// Number of questions of the server that are not answered yet.
+    pub(crate) questions: u32,
     watches: BTreeMap<Box<str>, Vec<Key>>,
     /// Requests to watch that are not answered yet.
     asked: BTreeMap<Box<str>, u32>,
@@ -54,7 +54,7 @@ impl Tenants {
             declared,
             users: 0,
             level: None,
-            questions: Vec::new(),
+            questions: 0,
             watches: BTreeMap::new(),
             asked: BTreeMap::new(),
             visits: VecDeque::new(),

@@ -9,18 +9,18 @@
 //!
 //! Secrets of the configuration are taken out, as servers exist that repeat what they refuse.
 
-use super::Proxy;
-use super::calls::server_error;
+use super::ServersMut;
+use super::call::server_error;
 use crate::fault::Fault;
 use crate::id::UpstreamId;
 use crate::json::Span;
-use crate::upstream::escape::plain;
-use crate::upstream::exchange::Exchange;
+use crate::servers::escape::plain;
+use crate::servers::exchange::Exchange;
 
 /// How much of a page is searched for its title.
 const PAGE_BYTES_MAX: usize = 4 * 1024;
 
-impl Proxy {
+impl ServersMut<'_> {
     /// What a response with an error status says.
     pub(super) fn refusal(&mut self, id: UpstreamId, exchange: &Exchange) -> String {
         let head = exchange.client.head();

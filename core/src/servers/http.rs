@@ -130,6 +130,12 @@ impl HttpLink {
         }
     }
 
+    /// Puts an exchange back of which more is to be read, whether its connection is still there or not.
+    pub(super) fn put_back(&mut self, mut exchange: Box<Exchange>) {
+        exchange.settle();
+        self.exchanges.insert(exchange.conn, exchange);
+    }
+
     /// Storage of what waits and of what is coming in. For tests and rare events only.
     pub(crate) fn recount(&self) -> usize {
         let exchanges: usize = self.exchanges.values().map(|exchange| exchange.capacity()).sum();
@@ -525,8 +531,8 @@ impl HttpLink {
     }
 
     /// Whether the end of the session is still under way.
-    pub(crate) fn is_finishing(&mut self) -> bool {
-        self.find(Job::Delete).is_some()
+    pub(crate) fn is_finishing(&self) -> bool {
+        self.exchanges.values().any(|exchange| exchange.job == Job::Delete)
     }
 
     /// Closes everything. Gives back the calls of which the server cannot have read anything.

@@ -1,29 +1,25 @@
-//! Calls in flight, and the questions that servers ask meanwhile: who asked, who answers, and under which id.
+//! Calls in flight: who asked, and under which id.
 //!
-//! A call goes upstream under a short id of the proxy's own, which also serves as its progress token. Nothing a client
-//! chose (ids, tokens) is ever used on the other side; an id that comes back and names no call of that very upstream is
-//! dropped. A call leaves the table when it is answered, cancelled or given up; how its late answer is kept from its
-//! successors is said in [`crate::short_id`].
+//! A call goes to its server under a short id of the proxy's own, which also serves as its progress token. Nothing a
+//! client chose (ids, tokens) is ever used on the other side; an id that comes back and names no call of that very
+//! connection is dropped. A call leaves the table when it is answered, cancelled or given up; how its late answer is kept
+//! from its successors is said in [`crate::short_id`].
 //!
-//! The same the other way round: a request of a server (sampling, elicitation, roots) reaches its client as a question
-//! under a short id of the session, and only an answer of that client's session counts.
-//!
-//! Invariants: each call and each question is answered at most once; each has a timer.
+//! Invariants: each call ends once; each has a timer, but for those of the proxy that end with their connection.
 
 use crate::id::{IdMap, Key, Table, UpstreamId};
 use crate::json::{self, Raw, Span};
-use crate::ledger::{Charge, Held, Ledger};
+use crate::ledger::{Charge, Ledger};
 use crate::limits::Limits;
-use crate::mcp::{Ask, ListKind, Method};
+use crate::mcp::{ListKind, Method};
 use crate::short_id::{Late, ShortIds};
 use crate::time::Mono;
 use crate::timer::Timer;
 
 /// All calls in flight.
 #[derive(Debug)]
-pub(crate) struct Mux {
+pub(crate) struct Calls {
     calls: Table<Call>,
-    questions: Table<Question>,
     /// The ids of each server, by its shared connection.
     ids: IdMap<u64, ShortIds>,
     id_max: u32,
@@ -82,27 +78,6 @@ pub(crate) enum Task {
     Done,
 }
 
-/// A request of a server on its way to a client and back.
-#[derive(Debug)]
-pub(crate) struct Question {
-    pub(crate) upstream: UpstreamId,
-    /// Raw JSON id, as the server wrote it.
-    pub(crate) id: Raw,
-    pub(crate) ask: Ask,
-    pub(crate) session: Key,
-    /// Its id at the client.
-    pub(crate) wire: u32,
-    /// The call that led to it.
-    pub(crate) call: Option<Key>,
-    /// Raw progress token of the server.
-    pub(crate) token: Option<Raw>,
-    /// The stream it was sent on.
-    pub(crate) stream: Option<u32>,
-    /// Its text, as long as it could not be sent.
-    pub(crate) text: Option<Held>,
-    pub(crate) timer: Option<Timer>,
-}
-
 /// Who asked.
 #[derive(Debug, Clone)]
 pub(crate) enum Origin {
@@ -144,12 +119,11 @@ pub(crate) enum Own {
     TaskCancel,
 }
 
-impl Mux {
+impl Calls {
     pub(crate) fn new(limits: &Limits) -> Self {
         let calls_max = limits.calls_max;
         Self {
             calls: Table::new(calls_max.saturating_add(OWN_CALLS_MAX)),
-            questions: Table::new(calls_max),
             ids: IdMap::default(),
             id_max: limits.call_id_max,
             owed_max: limits.owed_ids_max,
@@ -273,33 +247,14 @@ impl Mux {
             .map(|call| (call.upstream, call.waiting.is_some()))
     }
 
-    /// Takes a question in, unless there are too many.
-    pub(crate) fn ask(&mut self, question: Question) -> Option<Key> {
-        self.questions.insert(question).ok()
-    }
-
-    pub(crate) fn question(&self, key: Key) -> Option<&Question> {
-        self.questions.get(key)
-    }
-
-    pub(crate) fn question_mut(&mut self, key: Key) -> Option<&mut Question> {
-        self.questions.get_mut(key)
-    }
-
-    pub(crate) fn take_question(&mut self, key: Key) -> Option<Question> {
-        self.questions.remove(key)
-    }
-
-    /// Storage of calls and of questions that wait. For tests and rare events only.
+    /// Storage of calls. For tests and rare events only.
     pub(crate) fn recount(&self) -> usize {
-        let questions = self.questions.iter().filter_map(|(_, question)| question.text.as_ref());
-        let questions: usize = questions.map(Held::size).sum();
-        questions.saturating_add(self.calls.iter().map(|(_, call)| call.size()).sum())
+        self.calls.iter().map(|(_, call)| call.size()).sum()
     }
 
-    /// How many calls and questions there are.
-    pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.calls.len(), self.questions.len())
+    /// How many calls there are.
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
     }
 
     /// Whether no client waits for anything.

@@ -35,7 +35,7 @@ pub(crate) struct Pulse {
     answers: bool,
     /// And not with an error.
     answers_well: bool,
-    /// Something else was refused since a ping was answered: see [`crate::proxy`], `lapses`.
+    /// Something else was refused since a ping was answered: see `lapses`.
     doubted: bool,
     /// When a ping was last sent for that reason.
     doubted_at: Option<Mono>,

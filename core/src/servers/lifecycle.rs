@@ -1,6 +1,14 @@
-//! A server's life: start, handshake, lists, service, loss, restart. See the picture in [`crate::upstream`].
+//! A connection's life: start, handshake, lists, service, loss, restart, stop. See the picture in [`super`].
 
-use super::{Proxy, Stage};
+use super::ServersMut;
+use super::calls::{Origin, Own};
+use super::connection::Phase;
+use super::event::ServerEvent;
+use super::exchange::Job;
+use super::link::Link;
+use super::peer::Peer;
+use super::spoken;
+use super::tenants::Tenancy;
 use crate::config::HttpKind;
 use crate::event::ExitStatus;
 use crate::fault::{Code, Fault};
@@ -8,15 +16,8 @@ use crate::http::Method as HttpMethod;
 use crate::id::{ConnId, Key, UpstreamId};
 use crate::json::{Pieces, Span, quote};
 use crate::log::Level;
-use crate::mcp::{ListKind, Revision};
-use crate::mux::{Origin, Own};
+use crate::mcp::Revision;
 use crate::timer::TimerKind;
-use crate::upstream::Phase;
-use crate::upstream::exchange::Job;
-use crate::upstream::link::Link;
-use crate::upstream::peer::Peer;
-use crate::upstream::spoken;
-use crate::upstream::tenants::Tenancy;
 
 /// What of a server is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,40 +28,40 @@ enum Loss {
     Session,
 }
 
-impl Proxy {
+impl ServersMut<'_> {
     /// Starts a server, for the first time or again.
     pub(super) fn start_server(&mut self, id: UpstreamId) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
-        if server.phase != Phase::Down || self.stage != Stage::Serving {
+        let Some(server) = self.conns.get_mut(id) else { return };
+        if server.phase != Phase::Down || *self.stopping {
             return;
         }
         self.fx.log(Level::Debug, Some(&server.label), "Connecting");
-        server.disarm(&mut self.fx);
-        server.begin(&self.fx);
+        server.disarm(self.fx);
+        server.begin(self.fx);
         let home = server.home;
         match &mut server.link {
             Link::Child(link) => {
                 // While the old child is still ending, its exit starts the new one.
-                if !link.start(&mut self.fx, id) {
+                if !link.start(self.fx, id) {
                     return;
                 }
-                self.mux.forgive(id, home);
+                self.calls.forgive(id, home);
                 server.health.on_start();
-                server.enter(&self.fx, Phase::Starting);
-                let ms = server.startup_left_ms(&self.fx);
-                server.arm(&mut self.fx, |_| ms, TimerKind::Handshake);
+                server.enter(self.fx, Phase::Starting);
+                let ms = server.startup_left_ms(self.fx);
+                server.arm(self.fx, |_| ms, TimerKind::Handshake);
             }
             Link::Http(link) => match link.kind {
                 HttpKind::Sse => {
-                    self.mux.forgive(id, home);
-                    link.ask(&mut self.fx, Job::Stream, HttpMethod::Get, None);
+                    self.calls.forgive(id, home);
+                    link.ask(self.fx, Job::Stream, HttpMethod::Get, None);
                     server.health.on_start();
-                    server.enter(&self.fx, Phase::Starting);
-                    let ms = server.startup_left_ms(&self.fx);
-                    server.arm(&mut self.fx, |limits| limits.endpoint_ms.min(ms), TimerKind::Handshake);
+                    server.enter(self.fx, Phase::Starting);
+                    let ms = server.startup_left_ms(self.fx);
+                    server.arm(self.fx, |limits| limits.endpoint_ms.min(ms), TimerKind::Handshake);
                 }
                 HttpKind::Streamable => {
-                    self.mux.forgive(id, home);
+                    self.calls.forgive(id, home);
                     server.health.on_start();
                     self.shake_hands(id);
                 }
@@ -69,7 +70,7 @@ impl Proxy {
     }
 
     pub(super) fn on_spawned(&mut self, id: UpstreamId, conn: ConnId, pid: u32) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         self.fx.log(Level::Debug, Some(&server.label), format!("started as process {pid}"));
         let current = server.link.child().and_then(|link| link.child.as_ref()).map(|child| child.conn);
         if server.phase == Phase::Starting && current == Some(conn) {
@@ -79,13 +80,13 @@ impl Proxy {
 
     /// The way to the server is open: `initialize`.
     pub(super) fn shake_hands(&mut self, id: UpstreamId) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         if server.phase == Phase::Ready {
-            server.begin(&self.fx);
+            server.begin(self.fx);
         }
-        server.enter(&self.fx, Phase::Handshake);
-        let ms = server.startup_left_ms(&self.fx);
-        server.arm(&mut self.fx, |_| ms, TimerKind::Handshake);
+        server.enter(self.fx, Phase::Handshake);
+        let ms = server.startup_left_ms(self.fx);
+        server.arm(self.fx, |_| ms, TimerKind::Handshake);
         let params = format!(
             ",\"params\":{{\"protocolVersion\":\"{}\",\"capabilities\":{},\"clientInfo\":{{\"name\":{},\"version\":{}}}}}",
             Revision::NEWEST.name(),
@@ -118,7 +119,7 @@ impl Proxy {
 
     /// The server does not speak the transport that was tried: on to the other one, once.
     pub(super) fn try_other_kind(&mut self, id: UpstreamId, fault: &Fault) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         let Some(link) = server.link.http() else { return };
         if link.switched {
             return self.lose(id, fault);
@@ -127,10 +128,10 @@ impl Proxy {
             HttpKind::Sse => ("HTTP+SSE", "Streamable HTTP", HttpKind::Streamable),
             HttpKind::Streamable => ("Streamable HTTP", "HTTP+SSE", HttpKind::Sse),
         };
-        let _unsent = link.close_all(&mut self.fx);
+        let _unsent = link.close_all(self.fx);
         link.kind = next;
         link.switched = true;
-        server.enter(&self.fx, Phase::Down);
+        server.enter(self.fx, Phase::Down);
         let line = format!("the server does not speak {from} ({fault}), trying {to}");
         self.fx.log(Level::Info, Some(&server.label), line);
         self.drop_own_calls(id);
@@ -172,7 +173,7 @@ impl Proxy {
                 self.lose(id, refusal.as_ref().unwrap_or(fault));
             }
             Own::List(kind) => {
-                let Some(server) = self.upstreams.get_mut(id) else { return };
+                let Some(server) = self.conns.get_mut(id) else { return };
                 // A capability that was declared for the other list of resources, say.
                 let absent = fault.code == Code::MethodNotFound;
                 let level = if absent { Level::Debug } else { Level::Warn };
@@ -196,7 +197,7 @@ impl Proxy {
             }
             Own::TaskResult(call) => self.on_task_result_lost(call, fault),
             Own::SetLevel | Own::Watch => {
-                if let Some(server) = self.upstreams.get(id) {
+                if let Some(server) = self.conns.get(id) {
                     self.fx.log(
                         Level::Warn,
                         Some(&server.label),
@@ -239,7 +240,7 @@ impl Proxy {
     }
 
     fn on_initialized(&mut self, id: UpstreamId, peer: Peer) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         if server.phase != Phase::Handshake {
             return;
         }
@@ -261,11 +262,7 @@ impl Proxy {
             acknowledged = link.kind == HttpKind::Streamable;
             link.revision = acknowledged.then_some(revision);
         }
-        server.link.send_note(
-            &mut self.fx,
-            if acknowledged { Job::Initialized } else { Job::Note },
-            &message,
-        );
+        server.link.send_note(self.fx, if acknowledged { Job::Initialized } else { Job::Note }, &message);
         // POSTs may overtake each other, so over Streamable HTTP the server's acknowledgement is awaited.
         if !acknowledged {
             self.read_all_lists(id);
@@ -274,18 +271,14 @@ impl Proxy {
 
     /// The first start of a server has succeeded or failed.
     pub(super) fn count_started(&mut self, id: UpstreamId) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
-        if std::mem::replace(&mut server.was_tried, true) {
+        let Some(server) = self.conns.get_mut(id) else { return };
+        if std::mem::replace(&mut server.was_tried, true) || server.tenants.tenancy != Tenancy::Shared {
             return;
         }
-        if server.tenants.tenancy != Tenancy::Shared {
-            return;
-        }
-        self.greet_waiting(id);
-        self.answer_waiting_lists();
-        if self.upstreams.shared().all(|server| server.was_tried) {
-            let ready = self.upstreams.shared().filter(|server| server.phase == Phase::Ready).count();
-            let all = self.upstreams.shared().count();
+        self.events.push_back(ServerEvent::Tried { id });
+        if self.conns.shared().all(|server| server.was_tried) {
+            let ready = self.conns.shared().filter(|server| server.phase == Phase::Ready).count();
+            let all = self.conns.shared().count();
             self.fx.log(Level::Info, None, format!("{ready} of {all} servers are ready"));
         }
     }
@@ -303,35 +296,35 @@ impl Proxy {
     }
 
     fn go_down(&mut self, id: UpstreamId, fault: &Fault, loss: Loss) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         if matches!(server.phase, Phase::Down | Phase::Asleep | Phase::Stopped) {
             return;
         }
         let was_up = server.phase == Phase::Ready;
         if fault.code == Code::UpstreamRevision {
-            server.despair(&self.fx);
+            server.despair(self.fx);
         }
-        let backoff = server.next_backoff(&mut self.fx);
+        let backoff = server.next_backoff(self.fx);
         let (first, label) = (!server.was_tried, server.label.clone());
         let panics = server.config.options.panic_if_invalid && !server.was_ready;
         server.health.on_trouble(fault.to_string(), self.fx.now.unix);
-        server.lost(&self.fx);
+        server.lost(self.fx);
         let mut unsent = Vec::new();
         match &mut server.link {
             Link::Child(link) => {
                 if let Some(child) = &mut link.child {
-                    child.stop(&mut self.fx);
+                    child.stop(self.fx);
                 }
             }
             Link::Http(link) => match loss {
-                Loss::Session => unsent = link.end_session(&mut self.fx),
+                Loss::Session => unsent = link.end_session(self.fx),
                 Loss::Server => {
-                    unsent = link.close_all(&mut self.fx);
+                    unsent = link.close_all(self.fx);
                     link.switched = false;
                 }
             },
         }
-        self.drop_questions(id);
+        self.events.push_back(ServerEvent::Lost { id });
         self.drop_own_calls(id);
         for (key, body) in unsent {
             self.park(id, key, body);
@@ -342,10 +335,9 @@ impl Proxy {
         }
         if panics {
             self.fx.log(Level::Error, Some(&label), format!("panicIfInvalid is set, giving up: {fault}"));
-            return self.give_up();
+            return self.events.push_back(ServerEvent::Invalid);
         }
-        let lane = self.upstreams.get(id).is_some_and(|server| server.tenants.tenancy != Tenancy::Shared);
-        if lane && first && self.move_to_shared(id, fault) {
+        if first && self.is_unmade(id, fault) {
             return;
         }
         self.plan_restart(id, backoff, fault);
@@ -357,8 +349,8 @@ impl Proxy {
 
     /// Calls that were handed over have no answer to wait for any more.
     pub(super) fn fail_sent(&mut self, id: UpstreamId, lost: &Fault) {
-        for key in self.mux.of_upstream(id) {
-            if self.mux.get(key).is_some_and(|call| call.waiting.is_none()) {
+        for key in self.calls.of_upstream(id) {
+            if self.calls.get(key).is_some_and(|call| call.waiting.is_none()) {
                 self.fail(key, lost);
             }
         }
@@ -366,7 +358,7 @@ impl Proxy {
 
     /// What follows when a server was lost: another try after a while, or with the next call.
     fn plan_restart(&mut self, id: UpstreamId, backoff: u64, fault: &Fault) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         let what = if server.was_ready { "Lost" } else { "Failed to connect" };
         let sleeps = !server.is_wanted();
         let next = match sleeps {
@@ -378,23 +370,23 @@ impl Proxy {
             server.away = Some(self.fx.after(self.fx.limits.away_ms, TimerKind::Away, id.0));
         }
         if sleeps {
-            server.enter(&self.fx, Phase::Asleep);
-            server.disarm(&mut self.fx);
+            server.enter(self.fx, Phase::Asleep);
+            server.disarm(self.fx);
             let shared = matches!(server.tenants.tenancy, Tenancy::Interactive | Tenancy::Alike);
             if shared && server.tenants.users == 0 {
                 self.end_lane(id);
             }
             return;
         }
-        server.arm(&mut self.fx, |_| backoff, TimerKind::Backoff);
-        if server.is_suspended(&self.fx) {
+        server.arm(self.fx, |_| backoff, TimerKind::Backoff);
+        if server.is_suspended(self.fx) {
             self.dismiss_waiting(id);
         }
     }
 
     /// A server is left alone for longer than anybody would wait.
     fn dismiss_waiting(&mut self, id: UpstreamId) {
-        let Some(server) = self.upstreams.get(id) else { return };
+        let Some(server) = self.conns.get(id) else { return };
         let fault = server.not_ready();
         for key in server.waiting_calls() {
             self.give_up_call(key, &fault);
@@ -403,10 +395,10 @@ impl Proxy {
 
     /// What waited for its turn waits for the server now.
     fn wait_for_server(&mut self, id: UpstreamId) {
-        let calls = self.upstreams.get(id).map(|server| server.waiting_calls()).unwrap_or_default();
+        let calls = self.conns.get(id).map(|server| server.waiting_calls()).unwrap_or_default();
         let now = self.fx.mono();
         for key in calls {
-            let Some(call) = self.mux.get_mut(key) else { continue };
+            let Some(call) = self.calls.get_mut(key) else { continue };
             call.waiting = Some(now);
             if let Some(timer) = call.timer.take() {
                 self.fx.timers.cancel(timer);
@@ -417,100 +409,23 @@ impl Proxy {
 
     /// Forgets what the proxy itself asked of a server. A call whose task is lost with it has no answer any more.
     pub(super) fn drop_own_calls(&mut self, id: UpstreamId) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         server.pulse.forget();
         let lost = Fault::environment(Code::UpstreamLost, format!("server {} was lost", server.label));
         for key in std::mem::take(&mut server.own_calls) {
-            if let Some(Origin::Own(Own::TaskResult(call))) = self.close_call(key).map(|call| call.origin) {
+            if let Some(Origin::Own(Own::TaskResult(call))) = self.forget(key).map(|call| call.origin) {
                 self.fail(call, &lost);
             }
         }
     }
 
-    /// A server that was lost has been away for a while: it is taken off the lists of merged views.
+    /// A server that was lost has been away for a while.
     pub(super) fn on_away_timer(&mut self, id: UpstreamId) {
-        if let Some(server) = self.upstreams.get_mut(id) {
+        if let Some(server) = self.conns.get_mut(id) {
             server.away = None;
-            self.set_listed(id, false);
+            server.listed = false;
+            self.events.push_back(ServerEvent::Away { id });
         }
-    }
-
-    /// Puts a server on the lists of merged views, or takes it off.
-    pub(super) fn set_listed(&mut self, id: UpstreamId, listed: bool) {
-        let Some(server) = self.upstreams.get(id).filter(|server| server.listed != listed) else { return };
-        let shared = server.tenants.tenancy == Tenancy::Shared;
-        for kind in ListKind::ALL.into_iter().filter(|_| shared) {
-            self.before_relist_merged(id, kind);
-        }
-        if let Some(server) = self.upstreams.get_mut(id) {
-            server.listed = listed;
-        }
-        for kind in ListKind::ALL.into_iter().filter(|_| shared) {
-            self.relist_merged(id, kind);
-        }
-    }
-
-    pub(super) fn on_ping_timer(&mut self, id: UpstreamId) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
-        if server.phase != Phase::Ready {
-            return;
-        }
-        let before = server.pulse.missed();
-        if let Some(open) = server.pulse.due() {
-            self.cancel_upstream(open, None);
-            self.tell_pulse(id, before);
-        }
-        if self.is_frozen(id) {
-            let fault = Fault::environment(Code::UpstreamTimeout, "it answers neither calls nor pings");
-            return self.lose(id, &fault);
-        }
-        let Some(server) = self.upstreams.get_mut(id) else { return };
-        if server.is_dead(&self.fx) {
-            return self.lose(id, &Fault::environment(Code::UpstreamTimeout, "it answers no ping"));
-        }
-        server.arm(&mut self.fx, |limits| limits.ping_ms, TimerKind::Ping);
-        self.look_for_changes(id);
-        let ping = self.submit_own(id, Own::Ping, "ping", "");
-        if let Some(server) = self.server(id) {
-            server.pulse.sent(ping);
-        }
-    }
-
-    /// Whether it misses its pings and answers none of several calls, though others still run. Only looked at when a ping
-    /// is due.
-    fn is_frozen(&self, id: UpstreamId) -> bool {
-        let Some(server) = self.upstreams.get(id) else { return false };
-        let limits = &self.fx.limits;
-        // A question to a client may be what it waits for.
-        if server.pulse.missed() < limits.ping_failures_max || !server.tenants.questions.is_empty() {
-            return false;
-        }
-        let calls = self.mux.of_upstream(id);
-        let running = calls.iter().filter_map(|key| self.mux.get(*key)).filter(|call| call.waiting.is_none());
-        let open = running.filter_map(|call| {
-            let origin = call.origin.client()?;
-            Some((call.started, self.down.is_attached(origin.session, Some(origin.stream))))
-        });
-        server.pulse.is_frozen(limits.given_up_calls_max, open)
-    }
-
-    pub(super) fn on_ping_answered(&mut self, id: UpstreamId, key: Key) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
-        if let Some(before) = server.pulse.answered(key) {
-            self.tell_pulse(id, before);
-        }
-    }
-
-    /// One more ping was missed, or the server lives again after so many.
-    pub(super) fn tell_pulse(&mut self, id: UpstreamId, before: u32) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
-        let (level, line) = match server.pulse.missed() {
-            0 if before == 0 => return,
-            0 => (Level::Info, format!("MCP Ping recovered after {before} failures")),
-            missed => (Level::Warn, format!("MCP Ping failed: no answer (count={missed})")),
-        };
-        server.note(&self.fx);
-        self.fx.log(level, Some(&server.label), line);
     }
 
     pub(super) fn on_exited(&mut self, id: UpstreamId, conn: ConnId, status: ExitStatus) {
@@ -524,16 +439,16 @@ impl Proxy {
 
     /// A child is gone for good: the upstream is lost if it was not already, and a new child may be started.
     pub(super) fn on_child_gone(&mut self, id: UpstreamId, conn: ConnId, fault: Fault) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         let Some(link) = server.link.child() else { return };
         if link.child.as_ref().is_none_or(|child| child.conn != conn) {
             return;
         }
         if let Some(child) = link.child.take() {
-            child.exited(&mut self.fx);
+            child.exited(self.fx);
         }
         self.on_stderr_end(id);
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         match server.phase {
             Phase::Down | Phase::Asleep => {
                 server.health.on_end(&fault.detail);
@@ -547,15 +462,78 @@ impl Proxy {
     }
 
     pub(super) fn on_child_timer(&mut self, id: UpstreamId) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) else { return };
         if child.is_closing() {
             return self.lose(id, &Fault::environment(Code::UpstreamLost, "it closed its output"));
         }
-        if !child.escalate(&mut self.fx) {
+        if !child.escalate(self.fx) {
             let conn = child.conn;
             self.fx.log(Level::Error, Some(&server.label), "the process cannot be killed, giving it up");
             self.on_child_gone(id, conn, Fault::environment(Code::UpstreamLost, "it cannot be killed"));
+        }
+    }
+
+    /// Nothing is started any more.
+    pub(crate) fn stop_starting(&mut self) {
+        *self.stopping = true;
+    }
+
+    /// Starts the server of a shared connection, for the first time or again.
+    pub(crate) fn start(&mut self, id: UpstreamId) {
+        self.start_server(id);
+    }
+
+    /// Ends a connection in order: input closed, or the session deleted.
+    pub(crate) fn stop(&mut self, id: UpstreamId) {
+        let Some(server) = self.conns.get_mut(id) else { return };
+        if server.phase == Phase::Stopped {
+            return;
+        }
+        server.enter(self.fx, Phase::Stopped);
+        server.disarm(self.fx);
+        self.fx.log(server.level(), Some(&server.label), "Shutting down");
+        if let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) {
+            child.stop(self.fx);
+        }
+        if let Some(link) = server.link.http() {
+            link.finish(self.fx);
+        }
+    }
+
+    /// Kills what is still there of children.
+    pub(crate) fn kill_children(&mut self) {
+        for server in self.conns.iter_mut() {
+            if let Some(child) = server.link.child().and_then(|link| link.child.as_mut()) {
+                child.kill(self.fx);
+            }
+        }
+    }
+
+    /// Closes all sockets, whatever is still to come on them.
+    pub(crate) fn abandon_sockets(&mut self) {
+        for server in self.conns.iter_mut() {
+            if let Some(link) = server.link.http() {
+                link.close_all(self.fx);
+            }
+        }
+    }
+
+    /// Forgets a connection beside the shared one when nothing of it is left.
+    pub(super) fn check_gone(&mut self, id: UpstreamId) {
+        if let Some(upstream) = self.conns.get_mut(id)
+            && upstream.phase == Phase::Stopped
+            && upstream.tenants.tenancy != Tenancy::Shared
+            && !upstream.is_ending()
+        {
+            let timers = [upstream.refresh.take(), upstream.away.take(), upstream.idle.take()];
+            for timer in timers.into_iter().flatten() {
+                self.fx.timers.cancel(timer);
+            }
+            let home = upstream.home;
+            self.calls.forgive(id, home);
+            self.conns.remove(id);
+            self.events.push_back(ServerEvent::Gone { id });
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Invariants: the shared connections come first, in the order of the configuration, and stay for good; an id is
 //! never used again, so what comes late for a connection that is gone misses.
 
-use super::Upstream;
+use super::Connection;
 use super::tenants::{Tenancy, Tenants};
 use crate::config::Config;
 use crate::id::UpstreamId;
@@ -14,19 +14,19 @@ use std::sync::Arc;
 
 /// The connections.
 #[derive(Debug)]
-pub(crate) struct Upstreams {
-    open: BTreeMap<UpstreamId, Box<Upstream>>,
+pub(crate) struct Connections {
+    open: BTreeMap<UpstreamId, Box<Connection>>,
     next: u64,
 }
 
-impl Upstreams {
+impl Connections {
     /// The shared connection of each server that is not disabled; none is started yet.
     pub(crate) fn new(config: &Config) -> Self {
         let mut all = Self { open: BTreeMap::new(), next: 0 };
         for server in config.servers.iter().filter(|server| !server.disabled) {
             let id = all.mint();
             let tenants = Tenants::new(Tenancy::Shared, Profile::default(), Declared::default());
-            all.open.insert(id, Box::new(Upstream::new(id, id, Arc::new(server.clone()), tenants)));
+            all.open.insert(id, Box::new(Connection::new(id, id, Arc::new(server.clone()), tenants)));
         }
         all
     }
@@ -37,7 +37,7 @@ impl Upstreams {
         let server = self.get_mut(home)?;
         server.lanes.push(id);
         let kind = server.link.http().map(|link| link.kind);
-        let mut upstream = Upstream::new(id, home, server.config.clone(), tenants);
+        let mut upstream = Connection::new(id, home, server.config.clone(), tenants);
         if let (Some(link), Some(kind)) = (upstream.link.http(), kind) {
             // What the server turned out to speak.
             link.kind = kind;
@@ -47,7 +47,7 @@ impl Upstreams {
     }
 
     /// Forgets a connection that has ended.
-    pub(crate) fn remove(&mut self, id: UpstreamId) -> Option<Box<Upstream>> {
+    pub(crate) fn remove(&mut self, id: UpstreamId) -> Option<Box<Connection>> {
         let gone = self.open.remove(&id)?;
         if let Some(home) = self.get_mut(gone.home) {
             home.lanes.retain(|lane| *lane != id);
@@ -62,29 +62,24 @@ impl Upstreams {
         id
     }
 
-    pub(crate) fn get(&self, id: UpstreamId) -> Option<&Upstream> {
+    pub(crate) fn get(&self, id: UpstreamId) -> Option<&Connection> {
         self.open.get(&id).map(|upstream| &**upstream)
     }
 
-    pub(crate) fn get_mut(&mut self, id: UpstreamId) -> Option<&mut Upstream> {
+    pub(crate) fn get_mut(&mut self, id: UpstreamId) -> Option<&mut Connection> {
         self.open.get_mut(&id).map(|upstream| &mut **upstream)
     }
 
-    /// All ids in order.
-    pub(crate) fn ids(&self) -> Vec<UpstreamId> {
-        self.open.keys().copied().collect()
-    }
-
     /// The shared connection of each server, in the order of the configuration.
-    pub(crate) fn shared(&self) -> impl Iterator<Item = &Upstream> {
+    pub(crate) fn shared(&self) -> impl Iterator<Item = &Connection> {
         self.iter().take_while(|server| server.id == server.home)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Upstream> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Connection> {
         self.open.values().map(|upstream| &**upstream)
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Upstream> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection> {
         self.open.values_mut().map(|upstream| &mut **upstream)
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Invariants: both together hold no more bytes than `upstream_queue_bytes_max`, and notifications no more than half of
 //! that, since calls are worth more; calls are taken in order of arrival, but for those that need not wait for their
-//! turn. Left out: when something may be sent, which [`Upstream`](super::Upstream) knows.
+//! turn. Left out: when something may be sent, which [`Connection`](super::Connection) knows.
 
 use crate::effects::Effects;
 use crate::id::Key;

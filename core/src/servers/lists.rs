@@ -5,22 +5,23 @@
 //! only if what they see differs. A list that cannot be read is asked for again; until it was read once there is no
 //! such list, rather than an empty one.
 
-use super::Proxy;
+use super::calls::Own;
+use super::connection::Phase;
+use super::event::ServerEvent;
+use super::tenants::Tenancy;
+use super::{ServersMut, Todo};
 use crate::catalog::{Digest, Item, Page, Reading};
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::json::Span;
 use crate::log::Level;
 use crate::mcp::ListKind;
-use crate::mux::Own;
 use crate::timer::TimerKind;
-use crate::upstream::Phase;
-use crate::upstream::tenants::Tenancy;
 
-impl Proxy {
+impl ServersMut<'_> {
     pub(super) fn read_all_lists(&mut self, id: UpstreamId) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
-        server.enter(&self.fx, Phase::Listing);
+        let Some(server) = self.conns.get_mut(id) else { return };
+        server.enter(self.fx, Phase::Listing);
         server.stale = [false; ListKind::COUNT];
         for kind in ListKind::ALL {
             self.read_list(id, kind);
@@ -56,7 +57,7 @@ impl Proxy {
         text: &[u8],
         result: Span,
     ) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         let Some(slot) = server.readings.get_mut(kind.index()) else { return };
         let Some((_, mut reading)) = slot.take_if(|(asked, _)| *asked == key) else { return };
         let (items, cut) = match reading.page(text, result, &self.fx.limits) {
@@ -95,7 +96,7 @@ impl Proxy {
         if let Some(slot) = self.server(id).and_then(|server| server.readings.get_mut(kind.index())) {
             *slot = None;
         }
-        let unknown = self.upstreams.get(id).is_some_and(|server| !server.catalog.list(kind).is_read());
+        let unknown = self.conns.get(id).is_some_and(|server| !server.catalog.list(kind).is_read());
         let changed = match read {
             Ok(items) => self.on_list_read(id, kind, items),
             Err(fault) => {
@@ -104,17 +105,15 @@ impl Proxy {
             }
         };
         if unknown {
-            self.answer_waiting_lists();
+            self.events.push_back(ServerEvent::ListKnown);
         }
-        self.check_listed(id);
-        self.refresh_stale(id);
+        self.todo.push_back(Todo::CheckListed(id));
         changed
     }
 
     fn on_list_read(&mut self, id: UpstreamId, kind: ListKind, items: Vec<Item>) -> bool {
-        self.before_relist(id, kind);
         let now = self.fx.mono();
-        let Some(server) = self.upstreams.get_mut(id) else { return false };
+        let Some(server) = self.conns.get_mut(id) else { return false };
         let first = !server.was_ready;
         let before = server.catalog.list(kind).digest;
         let told = server.catalog.list(kind).items.clone();
@@ -128,6 +127,7 @@ impl Proxy {
         }
         if first || changed {
             self.announce(id, kind, &told);
+            self.events.push_back(ServerEvent::ListChanged { id, kind, first });
         }
         changed
     }
@@ -135,7 +135,7 @@ impl Proxy {
     /// A list could not be read: it is tried again after a while, so that a server that was only slow to warm up does
     /// not stay without tools; soon, if nothing is known of it yet.
     fn on_list_failed(&mut self, id: UpstreamId, kind: ListKind, fault: Fault) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         server.health.on_failure(format!("{} failed: {fault}", kind.method()), self.fx.now.unix);
         let (max, first) = (self.fx.limits.list_retry_ms, self.fx.limits.list_first_retry_ms);
         let wait = match server.catalog.fail(kind, fault) {
@@ -152,7 +152,7 @@ impl Proxy {
 
     /// Says which items of a list other clients would refuse, and why. The server's own endpoint shows them as they are.
     fn tell_flaws(&mut self, id: UpstreamId, kind: ListKind) {
-        let Some(server) = self.upstreams.get(id) else { return };
+        let Some(server) = self.conns.get(id) else { return };
         let (items, label) = (server.catalog.list(kind).items.clone(), server.label.clone());
         let flawed =
             (1..).zip(items.iter()).filter_map(|(place, item)| Some((place, item, item.flaws.as_ref()?)));
@@ -179,11 +179,11 @@ impl Proxy {
 
     /// A list that another connection to the same server has as well is kept once.
     fn share_list(&mut self, id: UpstreamId, kind: ListKind) {
-        let Some(home) = self.upstreams.get(id).map(|server| server.home).filter(|home| *home != id) else {
+        let Some(home) = self.conns.get(id).map(|server| server.home).filter(|home| *home != id) else {
             return;
         };
-        let Some(known) = self.upstreams.get(home).map(|home| home.catalog.clone()) else { return };
-        if let Some(server) = self.upstreams.get_mut(id) {
+        let Some(known) = self.conns.get(home).map(|home| home.catalog.clone()) else { return };
+        if let Some(server) = self.conns.get_mut(id) {
             server.catalog.share(kind, &known);
         }
     }
@@ -191,19 +191,18 @@ impl Proxy {
     /// A list of the shared connection changed. Of those that sleep, the ones that had the same list have the new one;
     /// the others have to say themselves.
     fn tell_sleepers(&mut self, id: UpstreamId, kind: ListKind, before: Digest) {
-        let Some(home) = self.upstreams.get(id).filter(|home| home.tenants.tenancy == Tenancy::Shared) else {
+        let Some(home) = self.conns.get(id).filter(|home| home.tenants.tenancy == Tenancy::Shared) else {
             return;
         };
         let (new, lanes) = (home.catalog.clone(), home.lanes.clone());
         for lane in lanes {
-            let asleep = self.upstreams.get(lane).filter(|lane| lane.phase == Phase::Asleep);
+            let asleep = self.conns.get(lane).filter(|lane| lane.phase == Phase::Asleep);
             match asleep.map(|lane| lane.catalog.list(kind).digest == before) {
                 Some(true) => {
-                    self.before_relist(lane, kind);
-                    if let Some(upstream) = self.upstreams.get_mut(lane) {
+                    if let Some(upstream) = self.conns.get_mut(lane) {
                         upstream.catalog.adopt(kind, &new);
                     }
-                    self.relist(lane, kind);
+                    self.events.push_back(ServerEvent::ListChanged { id: lane, kind, first: false });
                 }
                 Some(false) => self.wake(lane),
                 None => {}
@@ -211,26 +210,27 @@ impl Proxy {
         }
     }
 
+    /// A list was read, and others know of it.
+    pub(super) fn after_reading(&mut self, id: UpstreamId) {
+        self.check_listed(id);
+        self.refresh_stale(id);
+    }
+
     /// Goes into service when the last list is there.
     fn check_listed(&mut self, id: UpstreamId) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+        let Some(server) = self.conns.get_mut(id) else { return };
         if server.phase != Phase::Listing || server.readings.iter().any(Option::is_some) {
             return;
         }
         let first = !server.was_ready;
-        server.mark_ready(&mut self.fx);
+        server.mark_ready(self.fx);
         let shared = server.tenants.tenancy == Tenancy::Shared;
         self.tell_ready(id, shared && first);
-        self.set_listed(id, true);
-        self.restore(id);
-        if let Some(server) = self.upstreams.get_mut(id) {
-            server.send_notes(&mut self.fx);
-        }
-        self.send_waiting(id);
+        self.events.push_back(ServerEvent::Up { id });
+        self.todo.push_back(Todo::Resume(id));
         if !shared || first {
             self.count_started(id);
         }
-        self.open_standalone(id);
     }
 
     pub(super) fn on_list_changed(&mut self, id: UpstreamId, kind: ListKind) {
@@ -241,8 +241,8 @@ impl Proxy {
     }
 
     /// A list is out of date: it is read again in a moment, once for many reasons.
-    pub(super) fn refresh(&mut self, id: UpstreamId, kind: ListKind) {
-        let Some(server) = self.upstreams.get_mut(id) else { return };
+    pub(crate) fn refresh(&mut self, id: UpstreamId, kind: ListKind) {
+        let Some(server) = self.conns.get_mut(id) else { return };
         if let Some(stale) = server.stale.get_mut(kind.index()) {
             *stale = true;
         }
@@ -253,7 +253,7 @@ impl Proxy {
 
     /// A connection broke of a server that has no sessions: it may come back with other lists, and nothing would say so.
     pub(super) fn suspect_restart(&mut self, id: UpstreamId) {
-        let Some(server) = self.upstreams.get(id).filter(|server| server.is_forgetful()) else { return };
+        let Some(server) = self.conns.get(id).filter(|server| server.is_forgetful()) else { return };
         for kind in ListKind::ALL.map(|kind| server.peer.has(kind).then_some(kind)).into_iter().flatten() {
             self.refresh(id, kind);
         }
@@ -263,8 +263,8 @@ impl Proxy {
     /// been restarted between two calls.
     pub(super) fn look_for_changes(&mut self, id: UpstreamId) {
         for kind in ListKind::ALL {
-            let server = self.upstreams.get(id).filter(|server| server.is_forgetful());
-            if server.is_some_and(|server| server.is_aged(&self.fx, kind)) {
+            let server = self.conns.get(id).filter(|server| server.is_forgetful());
+            if server.is_some_and(|server| server.is_aged(self.fx, kind)) {
                 self.refresh(id, kind);
             }
         }

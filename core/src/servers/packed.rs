@@ -3,12 +3,11 @@
 //! They are unpacked as they come; what comes out is bounded like what is not packed. What cannot be unpacked ends its
 //! call alone, and is not asked for again: it would be packed again.
 
-use super::Proxy;
-use super::pressure::NO_MEMORY_FOR_ANSWER;
+use super::ServersMut;
+use super::exchange::{Exchange, Job};
 use crate::fault::{Code, Fault};
 use crate::http::coding::Coding;
 use crate::id::UpstreamId;
-use crate::upstream::exchange::{Exchange, Job};
 
 /// Why a packed answer is of no use.
 #[derive(Debug)]
@@ -19,7 +18,7 @@ pub(super) enum Unfit {
     Content(Fault),
 }
 
-impl Proxy {
+impl ServersMut<'_> {
     /// The head of a response is there: what has to be undone before its body can be read.
     pub(super) fn look_for_coding(&self, exchange: &mut Exchange) -> Result<(), Fault> {
         match Coding::of(exchange.client.head(), self.fx.limits.message_bytes_max) {
@@ -31,31 +30,20 @@ impl Proxy {
         Ok(())
     }
 
-    /// A piece of a packed body.
-    pub(super) fn on_packed(
-        &mut self,
-        id: UpstreamId,
-        exchange: &mut Exchange,
-        packed: &[u8],
-    ) -> Result<(), Unfit> {
-        for step in Coding::steps(packed) {
-            let Some(coding) = &mut exchange.coding else { return Ok(()) };
-            let bytes = coding.unpack(step).map_err(Unfit::Packing)?;
-            if let Some(events) = &mut exchange.events {
-                events.push(&bytes);
-                self.on_flow(id);
-                self.read_events(id, exchange).map_err(Unfit::Content)?;
-            } else if exchange.body.len().saturating_add(bytes.len()) > self.fx.limits.message_bytes_max {
-                let why = "the packed answer of the server becomes too large (see limits.messageBytes)";
-                return Err(Unfit::Packing(Fault::peer(Code::UpstreamBroken, why)));
-            } else {
-                exchange.body.extend_from_slice(&bytes);
-            }
-            if !self.may_grow(exchange) {
-                return Err(Unfit::Packing(Fault::local(Code::Overloaded, NO_MEMORY_FOR_ANSWER)));
-            }
+    /// Unpacks some of a packed body. Returns whether there was something to unpack.
+    pub(super) fn unpack(&mut self, id: UpstreamId, exchange: &mut Exchange) -> Result<bool, Unfit> {
+        let Some(coding) = &mut exchange.coding else { return Ok(false) };
+        let Some(bytes) = coding.next().map_err(Unfit::Packing)? else { return Ok(false) };
+        if let Some(events) = &mut exchange.events {
+            events.push(&bytes);
+            self.on_flow(id);
+        } else if exchange.body.len().saturating_add(bytes.len()) > self.fx.limits.message_bytes_max {
+            let why = "the packed answer of the server becomes too large (see limits.messageBytes)";
+            return Err(Unfit::Packing(Fault::peer(Code::UpstreamBroken, why)));
+        } else {
+            exchange.body.extend_from_slice(&bytes);
         }
-        Ok(())
+        Ok(true)
     }
 
     pub(super) fn end_unfit(&mut self, id: UpstreamId, exchange: Box<Exchange>, unfit: &Unfit) {

@@ -1,0 +1,209 @@
+//! Connections beside the shared one: opened for sessions, kept as long as they are needed.
+//!
+//! Those that have nothing to do fall asleep and start again with the next call. Invariants: a dedicated connection ends
+//! with its session; a shared one is never touched here.
+
+use super::ServersMut;
+use super::connection::Phase;
+use super::event::ServerEvent;
+use super::tenants::{Tenancy, Tenants};
+use crate::config::Sharing;
+use crate::fault::{Code, Fault};
+use crate::id::UpstreamId;
+use crate::log::Level;
+use crate::timer::TimerKind;
+
+impl ServersMut<'_> {
+    /// The connections of a server that are like this one.
+    pub(crate) fn lanes_of(&self, home: UpstreamId, like: &Tenants) -> Vec<UpstreamId> {
+        let Some(server) = self.conns.get(home) else { return Vec::new() };
+        let fits = |id: &&UpstreamId| {
+            self.conns.get(**id).is_some_and(|lane| {
+                lane.tenants.tenancy == like.tenancy
+                    && lane.tenants.profile == like.profile
+                    && lane.tenants.declared == like.declared
+                    && lane.phase != Phase::Stopped
+            })
+        };
+        server.lanes.iter().filter(fits).copied().collect()
+    }
+
+    /// A connection and those that serve the same sessions.
+    pub(crate) fn siblings(&self, id: UpstreamId) -> Vec<UpstreamId> {
+        match self.conns.get(id) {
+            Some(upstream) if upstream.tenants.tenancy == Tenancy::Interactive => {
+                self.lanes_of(upstream.home, &upstream.tenants)
+            }
+            _ => vec![id],
+        }
+    }
+
+    /// Opens a connection beside the shared one, unless there are enough.
+    pub(crate) fn open_lane(&mut self, home: UpstreamId, tenants: Tenants) -> Option<UpstreamId> {
+        let server = self.conns.get(home).filter(|_| !*self.stopping)?;
+        let shared = server.config.options.sessions == Sharing::Shared;
+        let default = if shared { self.fx.limits.shared_lanes_max } else { self.fx.limits.lanes_max };
+        let max = server.config.options.sessions_max.map_or(default, |max| max as usize);
+        if server.lanes.len() >= max {
+            return None;
+        }
+        let (catalog, peer) = (server.catalog.clone(), server.peer.clone());
+        let id = self.conns.open(home, tenants)?;
+        if let Some(lane) = self.conns.get_mut(id) {
+            // What it will most likely offer, until it says so itself.
+            lane.catalog = catalog;
+            lane.peer = peer;
+            lane.used_at = self.fx.mono();
+        }
+        self.start_server(id);
+        self.watch_lane(id);
+        Some(id)
+    }
+
+    /// Somebody needs a connection: one that sleeps, or is left alone after too many failures, is tried now.
+    pub(crate) fn wake(&mut self, id: UpstreamId) {
+        let Some(upstream) = self.conns.get_mut(id) else { return };
+        if upstream.phase == Phase::Asleep {
+            upstream.enter(self.fx, Phase::Down);
+            self.start_server(id);
+            self.watch_lane(id);
+        } else if upstream.phase == Phase::Down
+            && upstream.is_suspended(self.fx)
+            && upstream.may_be_tried(self.fx)
+        {
+            self.start_server(id);
+        }
+    }
+
+    fn watch_lane(&mut self, id: UpstreamId) {
+        let Some(upstream) = self.conns.get_mut(id) else { return };
+        let wait = self.fx.limits.lane_idle_ms;
+        let wait = upstream.config.options.idle_ms.map_or(wait, |ms| ms.min(wait));
+        if let Some(timer) = upstream.idle.take() {
+            self.fx.timers.cancel(timer);
+        }
+        upstream.idle = Some(self.fx.after(wait, TimerKind::Idle, id.0));
+    }
+
+    /// Looks whether a connection is still needed. One that no call has used holds nothing that could be lost; of the
+    /// others nobody but `idleSeconds` can say so.
+    pub(super) fn on_idle_timer(&mut self, id: UpstreamId) {
+        let now = self.fx.mono();
+        let Some(upstream) = self.conns.get_mut(id) else { return };
+        match upstream.phase {
+            Phase::Asleep if upstream.tenants.users == 0 => return self.end_lane(id),
+            Phase::Asleep | Phase::Stopped => return,
+            Phase::Down | Phase::Starting | Phase::Handshake | Phase::Listing | Phase::Ready => {}
+        }
+        let (idle_ms, default) = (upstream.config.options.idle_ms, self.fx.limits.lane_idle_ms);
+        let held = upstream.tenants.users > 0;
+        let limit = match (held, upstream.has_served) {
+            (true, true) => idle_ms,
+            (true, false) | (false, _) => Some(idle_ms.unwrap_or(default)),
+        };
+        let idle = limit.is_some_and(|ms| now.ms_since(upstream.used_at) >= ms) && upstream.is_idle();
+        if !idle {
+            return self.watch_lane(id);
+        }
+        if !held {
+            return self.end_lane(id);
+        }
+        upstream.lost(self.fx);
+        upstream.enter(self.fx, Phase::Asleep);
+        self.fx.log(
+            Level::Debug,
+            Some(&upstream.label),
+            "a connection of a session has nothing to do and is stopped",
+        );
+        self.hang_up(id);
+    }
+
+    /// A session holds on to a connection that others may use as well.
+    pub(crate) fn hold(&mut self, id: UpstreamId) {
+        if let Some(upstream) = self.conns.get_mut(id).filter(|upstream| upstream.id != upstream.home) {
+            upstream.tenants.users += 1;
+        }
+    }
+
+    /// A session lets go of a connection.
+    pub(crate) fn leave(&mut self, id: UpstreamId) {
+        let Some(upstream) = self.conns.get_mut(id) else { return };
+        match upstream.tenants.tenancy {
+            Tenancy::Shared => {}
+            Tenancy::Dedicated(_) => self.end_lane(id),
+            Tenancy::Interactive | Tenancy::Alike => {
+                debug_assert!(upstream.tenants.users > 0, "who lets go has held on");
+                upstream.tenants.users = upstream.tenants.users.saturating_sub(1);
+                upstream.used_at = self.fx.now.mono;
+                if upstream.phase == Phase::Asleep && upstream.tenants.users == 0 {
+                    self.end_lane(id);
+                }
+            }
+        }
+    }
+
+    /// Whether this is a connection beside the shared one that could not be made even once, though the shared one could: a
+    /// server that can run only once, say. What waits for it goes to who asked for it, unless it must not go elsewhere.
+    pub(super) fn is_unmade(&mut self, id: UpstreamId, fault: &Fault) -> bool {
+        let now = self.fx.mono();
+        let Some(lane) = self.conns.get_mut(id) else { return false };
+        if lane.tenants.tenancy == Tenancy::Shared || lane.config.options.sessions == Sharing::Dedicated {
+            return false;
+        }
+        lane.was_tried = true;
+        let home = lane.home;
+        let calls = std::iter::from_fn(|| lane.take_waiting()).collect();
+        if let Some(shared) = self.conns.get_mut(home) {
+            shared.lane_failed_at = Some(now);
+        }
+        self.events.push_back(ServerEvent::Unmade { id, calls, fault: fault.clone() });
+        true
+    }
+
+    /// Ends a connection that serves nobody any more.
+    pub(crate) fn end_lane(&mut self, id: UpstreamId) {
+        self.stop(id);
+        self.drop_own_calls(id);
+        self.check_gone(id);
+    }
+
+    /// Ends what connects to the server; the rest is kept.
+    fn hang_up(&mut self, id: UpstreamId) {
+        let Some(upstream) = self.conns.get_mut(id) else { return };
+        upstream.disarm(self.fx);
+        if let Some(child) = upstream.link.child().and_then(|link| link.child.as_mut()) {
+            child.stop(self.fx);
+        }
+        if let Some(link) = upstream.link.http() {
+            link.finish(self.fx);
+        }
+        self.drop_own_calls(id);
+    }
+
+    /// Calls of other sessions wait for a connection that is kept only because of cancelled calls: a server that
+    /// starts anew asks nothing for their sake.
+    pub(super) fn renew_haunted(&mut self, id: UpstreamId) {
+        if self.conns.get(id).is_some_and(|upstream| {
+            upstream.phase == Phase::Ready && upstream.running.is_haunted() && upstream.keeps_others_waiting()
+        }) {
+            self.renew_lane(id);
+        }
+    }
+
+    fn renew_lane(&mut self, id: UpstreamId) {
+        let Some(upstream) = self.conns.get_mut(id) else { return };
+        self.fx.log(Level::Debug, Some(&upstream.label), "a connection is made anew after a cancelled call");
+        upstream.lost(self.fx);
+        let lost = format!("server {} is started anew after a cancelled call", upstream.label);
+        self.events.push_back(ServerEvent::Lost { id });
+        self.hang_up(id);
+        // Nothing that could ask, but a completion, say, may run there.
+        self.fail_sent(id, &Fault::environment(Code::UpstreamLost, lost));
+        let wanted = self.conns.get(id).is_some_and(|upstream| upstream.is_wanted());
+        if wanted {
+            self.start_server(id);
+        } else if let Some(upstream) = self.conns.get_mut(id) {
+            upstream.enter(self.fx, Phase::Asleep);
+        }
+    }
+}
