@@ -188,6 +188,9 @@ pub struct Limits {
     pub shutdown_ms: u64,
 }
 
+/// Nesting of a document that describes a client: metadata of RFC 7591 is flat but for key sets, which nest three deep.
+pub(crate) const METADATA_DEPTH_MAX: usize = 16;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

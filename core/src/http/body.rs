@@ -109,6 +109,11 @@ impl ChunkReader {
         }
     }
 
+    /// Whether all of the body has come, though not its end.
+    pub(crate) fn is_complete(self) -> bool {
+        matches!(self, Self::Trailers(_) | Self::Done)
+    }
+
     fn next(&mut self, recv: &mut RecvBuf) -> Result<Step, Fault> {
         loop {
             *self = match self {
@@ -127,7 +132,7 @@ impl ChunkReader {
                     [] | [b'\r'] => return Ok(Step::Pending),
                     _ => return Err(Fault::peer(Code::BadFraming, "chunk does not end where its size says")),
                 },
-                Self::Trailers(room) => match take_line(recv, *room, |line| Ok(line.is_empty()))? {
+                Self::Trailers(room) => match take_line(recv, *room, trailer)? {
                     None => return Ok(Step::Pending),
                     Some((true, _)) => Self::Done,
                     Some((false, len)) => Self::Trailers(room.saturating_sub(len)),
@@ -207,6 +212,22 @@ fn take_line<T>(
     let len = newline.saturating_add(1);
     recv.consume(len);
     Ok(Some((value, len)))
+}
+
+/// A trailer field (RFC 9112 §5), whose content means nothing here. Returns whether it is the blank line that ends them.
+fn trailer(line: &[u8]) -> Result<bool, Fault> {
+    let bad = || Fault::peer(Code::BadFraming, "invalid trailer");
+    if line.is_empty() {
+        return Ok(true);
+    }
+    let colon = line.iter().position(|byte| *byte == b':').ok_or_else(bad)?;
+    let (name, value) = line.split_at_checked(colon).ok_or_else(bad)?;
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let is_text = |byte: &u8| *byte == b'\t' || !byte.is_ascii_control();
+    match !name.is_empty() && name.iter().all(is_token) && value.iter().all(is_text) {
+        true => Ok(false),
+        false => Err(bad()),
+    }
 }
 
 /// `chunk-size [ chunk-ext ]`: hexadecimal digits, then nothing, blanks, or an extension after `;`.

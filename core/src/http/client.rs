@@ -207,7 +207,15 @@ impl Client {
     }
 
     fn read_body(&mut self, mut body: BodyReader) -> Result<Step, Fault> {
-        let step = body.next(&mut self.recv, self.read_closed)?;
+        let step = match body.next(&mut self.recv, self.read_closed) {
+            // Broken trailers cost the connection, not the response, of which nothing is missing.
+            Err(_) if matches!(body, BodyReader::Chunked(chunks) if chunks.is_complete()) => {
+                self.state = State::Closed;
+                self.recv = RecvBuf::default();
+                return Ok(Step::End);
+            }
+            step => step?,
+        };
         self.state = match step {
             Step::Pending | Step::Data(_) => State::Body(body),
             Step::End if self.head.keep_alive() => State::Idle,

@@ -16,7 +16,7 @@ use super::Effect;
 use super::Server;
 use super::authorize::Visit;
 use super::client::Lookup;
-use super::registration::clean_name;
+use super::registration::{clean_name, read_metadata};
 use super::store::{Document, State, unix};
 use crate::config::DocumentHosts;
 use crate::log::Level;
@@ -255,7 +255,7 @@ fn read(id: &str, fetched: &Fetched) -> Result<(String, Vec<String>), String> {
         return Err("it is no JSON by its media type".to_owned());
     }
     let members: Map<String, Value> =
-        serde_json::from_slice(&fetched.body).map_err(|_| "it is no JSON object".to_owned())?;
+        read_metadata(&fetched.body).map_err(|reason| format!("it {reason}"))?;
     if members.get("client_id").and_then(Value::as_str) != Some(id) {
         return Err("its client_id is not its URL".to_owned());
     }

@@ -158,6 +158,7 @@ struct Throttles {
     logins: Throttle,
     registrations: Buckets,
     documents: Buckets,
+    reconnects: Buckets,
 }
 
 impl Server {
@@ -169,6 +170,7 @@ impl Server {
         let throttle = Throttles {
             logins: Throttle::new(options.login_rate, THROTTLED_MAX),
             documents: Buckets::new(DOCUMENTS_PER_MINUTE, DOCUMENTS_PER_MINUTE, THROTTLED_MAX),
+            reconnects: Buckets::new(RECONNECTS_PER_MINUTE, RECONNECTS_PER_MINUTE, THROTTLED_MAX),
             registrations: Buckets::new(REGISTRATIONS_PER_MINUTE, REGISTRATIONS_PER_MINUTE, THROTTLED_MAX),
         };
         Self {
@@ -332,5 +334,7 @@ const THROTTLED_MAX: usize = 10_000;
 const REGISTRATIONS_PER_MINUTE: u32 = 120;
 /// Documents that are fetched at the wish of one address.
 const DOCUMENTS_PER_MINUTE: u32 = 60;
+/// Ways back that are offered to one address: each is a code that its client tries in vain.
+const RECONNECTS_PER_MINUTE: u32 = 30;
 /// Foreign text in a log line is cut here.
 const FACT_CHARS_MAX: usize = 200;

@@ -327,6 +327,11 @@ fn translate_for(kind: PageKind, source: &str) -> Result<String, Fail> {
         return Err(Fail { at, message: "the template has a control character".to_owned() });
     }
     let translated = translate::translate(source)?;
+    check_whole(source)?;
+    if kind == PageKind::Authorize && translated.form.is_none() {
+        let message = "the template has no form that posts, so nobody could sign in".to_owned();
+        return Err(Fail { at: source.len(), message });
+    }
     let mut text = translated.text;
     let form = translated.form.filter(|_| kind == PageKind::Authorize && !translated.has_token);
     if let Some((before, after)) = form.and_then(|at| text.split_at_checked(at)) {
@@ -339,6 +344,34 @@ fn translate_for(kind: PageKind, source: &str) -> Result<String, Fail> {
     }
     Ok(text)
 }
+
+/// A template that was cut off in the middle, by an editor or a full disk, lacks the end of something it began.
+fn check_whole(source: &str) -> Result<(), Fail> {
+    let mut lower = source.to_ascii_lowercase();
+    for (open, close) in [("<!--", "-->"), ("{{/*", "*/"), ("{{- /*", "*/")] {
+        lower = without_comments(&lower, open, close);
+    }
+    for name in PAIRED {
+        let begins = |rest: &str| rest.starts_with(|c: char| c == '>' || c.is_ascii_whitespace());
+        let opened = lower.split(&format!("<{name}")).skip(1).filter(|rest| begins(rest)).count();
+        let ends = |rest: &&str| rest.trim_start().starts_with('>');
+        let closed = lower.split(&format!("</{name}")).skip(1).filter(ends).count();
+        if opened > closed {
+            let message = format!("`</{name}>` is missing: the template may have been cut off");
+            return Err(Fail { at: source.len(), message });
+        }
+    }
+    Ok(())
+}
+
+fn without_comments(text: &str, open: &str, close: &str) -> String {
+    let mut parts = text.split(open);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |kept, part| kept + part.split_once(close).map_or("", |(_, rest)| rest))
+}
+
+/// Elements whose end nobody leaves out, though HTML lets some of them.
+const PAIRED: [&str; 3] = ["form", "body", "html"];
 
 /// No page of a person is longer.
 const SOURCE_BYTES_MAX: usize = 256 * 1024;

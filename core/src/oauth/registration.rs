@@ -11,6 +11,9 @@ use super::scope::Scopes;
 use super::secret::{Hash, Purpose, mint, mint_id};
 use super::store::{AuthMethod, Client, unix};
 use super::{Request, RequestId, Server};
+use crate::fault::Code;
+use crate::json;
+use crate::limits::METADATA_DEPTH_MAX;
 use crate::log::Level;
 use crate::redacted::Redacted;
 use serde_json::{Map, Value, json};
@@ -224,9 +227,21 @@ impl Server {
 }
 
 fn read(body: &[u8]) -> Result<Map<String, Value>, (&'static str, String)> {
-    match serde_json::from_slice(body) {
+    read_metadata(body).map_err(|reason| ("invalid_client_metadata", format!("the body {reason}")))
+}
+
+/// The members of a document that describes a client.
+///
+/// # Errors
+/// What it does wrong: `nests too deeply`.
+pub(super) fn read_metadata(text: &[u8]) -> Result<Map<String, Value>, &'static str> {
+    match json::scan::check(text, 0, METADATA_DEPTH_MAX) {
+        Err(fault) if fault.code == Code::InvalidRequest => return Err("nests too deeply"),
+        Ok(_) | Err(_) => {}
+    }
+    match serde_json::from_slice(text) {
         Ok(Value::Object(members)) => Ok(members),
-        Ok(_) | Err(_) => Err(("invalid_client_metadata", "the body must be a JSON object".into())),
+        Ok(_) | Err(_) => Err("must be a JSON object"),
     }
 }
 

@@ -8,6 +8,8 @@ use crate::time::{Mono, Unix};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+mod bounds;
+
 const BASE: &str = "https://mcp.example.com";
 const CALLBACK: &str = "https://claude.ai/api/mcp/auth_callback";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";

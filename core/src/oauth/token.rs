@@ -1,5 +1,8 @@
 //! The token endpoint: tokens for a code, new tokens for a refresh token (RFC 6749 §4.1.3, §6; OAuth 2.1 §4.3.1).
 //!
+//! The `redirect_uri` of the authorization request need not be said again: PKCE, which every code has, binds it to who
+//! asked, and OAuth 2.1 (§10.2) has dropped the parameter. One that is said must be the same.
+//!
 //! Invariants: an answer goes out only after what it says is on disk; the error codes are those that clients rely on: a
 //! dead refresh token is `invalid_grant` with 400, whatever the reason, an unknown client `invalid_client` with 401.
 

@@ -202,6 +202,7 @@ impl Proxy {
         let head = client.http.head();
         let endpoint = spoken(self.config.serve, route.endpoint, head);
         check_method(endpoint, head.method())?;
+        check_coding(head)?;
         // What is said in two ways is refused once the request can be named.
         let is_json = head.content_type().map_or(true, is_json);
         if head.method() == Method::Post && !is_json {
@@ -332,6 +333,17 @@ fn check_method(endpoint: Endpoint, method: Method) -> Result<(), Refusal> {
     }
     let fault = Fault::peer(Code::BadMethod, "this method is not allowed here");
     Err(Refusal::Fault { fault, header: Some(("allow", header)) })
+}
+
+/// A packed body is not unpacked: few bytes could become many (RFC 9110 §15.5.16).
+fn check_coding(head: &RequestHead) -> Result<(), Refusal> {
+    let codings = || head.fields().items("content-encoding");
+    if codings().all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity")) {
+        return Ok(());
+    }
+    let fault =
+        Fault::peer(Code::BadMediaType, "a packed body is not taken: send it without content-encoding");
+    Err(Refusal::Fault { fault, header: Some(("accept-encoding", "identity")) })
 }
 
 /// A stream that its client would not read is refused at once: clients that find out what a server speaks ask so, and

@@ -10,6 +10,7 @@ use super::upstream::stdio;
 use super::{program, within};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
@@ -143,6 +144,8 @@ async fn beyond_a_limit_of_file_sizes_logins_are_refused_and_calls_go_on() {
 /// not.
 async fn with_processes(processes: u32, home: &Scratch) -> Option<Proxy> {
     if !rustix::process::geteuid().is_root() {
+        let line = b"SKIPPED: only root can become a user whose limit of processes counts nobody else\n";
+        std::io::stderr().write_all(line).unwrap();
         return None;
     }
     // Nobody else is this user.

@@ -1,7 +1,7 @@
 //! Handshakes, revisions, headers, media types, batches.
 
 use super::{KINDS, one, three};
-use mcp_proxy_tests::client::{Kind, State};
+use mcp_proxy_tests::client::{AUTHORITY, Kind, State};
 use mcp_proxy_tests::http::chunk;
 use mcp_proxy_tests::story::story;
 use serde_json::{Value, json};
@@ -239,6 +239,59 @@ fn a_chunked_body_and_an_expectation_are_served() {
         let xid = w.raw(&text);
         let exchange = w.response(xid);
         assert_eq!((exchange.status(), &exchange.json()["result"]), (200, &json!({})));
+    });
+}
+
+#[test]
+fn a_packed_body_is_415_and_says_what_is_taken() {
+    // FT-511, RFC 9110 §15.5.16
+    const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    story(one(), |w| {
+        let c = w.client("fs", Kind::Streamable);
+        let session = w.clients[c].session.clone().unwrap();
+        let kind = ("content-type", "application/json");
+        for coding in ["gzip", "deflate", "br", "GZIP, identity", "x"] {
+            for path in ["/fs/mcp", "/fs/sse", "/fs/message"] {
+                let fields = [("mcp-session-id", session.as_str()), kind, ("content-encoding", coding)];
+                let exchange = w.http("POST", path, &fields, PING);
+                let told = (exchange.status(), exchange.field("accept-encoding"));
+                assert_eq!(told, (415, Some("identity")), "{path} {coding}");
+                assert!(exchange.json()["error"]["message"].as_str().unwrap().contains("packed"));
+            }
+        }
+        for coding in ["identity", "Identity", ""] {
+            let fields = [("mcp-session-id", session.as_str()), kind, ("content-encoding", coding)];
+            assert_eq!(w.http("POST", "/fs/mcp", &fields, PING).status(), 200, "{coding}");
+        }
+    });
+}
+
+#[test]
+fn a_trailer_that_is_none_is_400() {
+    // FT-511, RFC 9112 §7.1.2
+    story(one(), |w| {
+        let c = w.client("fs", Kind::Streamable);
+        let session = w.clients[c].session.clone().unwrap();
+        let fields = [
+            ("host", AUTHORITY),
+            ("content-type", "application/json"),
+            ("mcp-session-id", session.as_str()),
+            ("transfer-encoding", "chunked"),
+        ];
+        let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let body = chunk(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+        for (trailer, status) in [
+            ("", 200),
+            ("Digest: x\r\nExpires:\r\n", 200),
+            ("Digest\r\n", 400),
+            ("Digest : x\r\n", 400),
+            (": x\r\n", 400),
+            ("Digest: x\r\n y\r\n", 400),
+        ] {
+            let text = format!("POST /fs/mcp HTTP/1.1\r\n{fields}\r\n{body}0\r\n{trailer}\r\n");
+            let xid = w.raw(&text);
+            assert_eq!(w.response(xid).status(), status, "{trailer:?}");
+        }
     });
 }
 

@@ -191,3 +191,19 @@ fn an_event_stream_is_lent_as_it_comes_without_an_end() {
         assert!(client.recv.is_empty());
     }
 }
+
+#[test]
+fn a_broken_trailer_costs_the_connection_and_not_the_response() {
+    // FT-511
+    for end in ["A\r\n\r\n", "A : b\r\n\r\n", "A: b\r\n c\r\n\r\n", ""] {
+        let mut client = Client::new(Limits::default());
+        client.begin(Method::Post);
+        let text = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n{end}");
+        client.push(text.as_bytes());
+        client.close_read();
+        assert_eq!(client.next(), Ok(Some(ClientEvent::Head)));
+        assert_eq!(client.next(), Ok(Some(ClientEvent::Data(b"{}"))));
+        assert_eq!(client.next(), Ok(Some(ClientEvent::End)), "{end:?}");
+        assert!(!client.is_reusable());
+    }
+}

@@ -250,7 +250,16 @@ impl Server {
     pub(super) fn refuse_unknown(&mut self, visit: &Visit, message: &'static str) {
         let target = visit.params.get("redirect_uri").filter(|uri| is_builtin_claude(uri));
         let policy = &self.settings.options.redirects;
-        let retry = target.filter(|uri| policy.admits(uri).is_ok()).map(|uri| {
+        let target = target.filter(|uri| policy.admits(uri).is_ok());
+        if target.is_some()
+            && let Err(seconds) = self.throttle.reconnects.admit(self.now.mono, &visit.address.networks())
+        {
+            let client = visit.params.get("client_id").unwrap_or_default().to_owned();
+            let facts = [("client", client.as_str()), ("reason", "too many"), ("ip", &visit.ip())];
+            self.event(Level::Info, "authorize_denied", &facts);
+            return self.reply(visit.request, Reply::too_many(seconds));
+        }
+        let retry = target.map(|uri| {
             let code = mint(&mut self.rng, Purpose::Code);
             let mut parameters = vec![("code", code.expose().as_str())];
             parameters.extend(visit.params.get("state").map(|state| ("state", state)));

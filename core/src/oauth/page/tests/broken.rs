@@ -90,6 +90,9 @@ const BROKEN: &[(&str, usize, usize, &str)] = &[
     ("<p title=\"a", 1, 12, "ends within a tag"),
     ("<!-- a", 1, 7, "ends within a comment"),
     ("<script>a", 1, 10, "ends within `script`"),
+    ("<html><body><p>a</body>", 1, 24, "`</html>` is missing"),
+    ("<html>\n<body>\n<p>half a pag", 3, 14, "`</body>` is missing"),
+    ("<form method=post>\n<input name=username>\n", 3, 1, "`</form>` is missing"),
     ("<title>a", 1, 9, "ends within `title`"),
     ("a <", 1, 3, "cuts a tag"),
     ("a </>", 1, 3, "without a name"),
@@ -229,4 +232,23 @@ fn unusual_templates_are_loaded() {
     ] {
         check(source, &full(), expected);
     }
+}
+
+#[test]
+fn a_login_page_that_was_cut_off_anywhere_is_not_put_in_force() {
+    // FT-511
+    let whole = PageKind::Authorize.source();
+    let mut pages = Pages::new();
+    pages.replace(PageKind::Authorize, Some(whole.as_bytes())).unwrap();
+    for (at, _) in whole.char_indices() {
+        let (part, rest) = whole.split_at(at);
+        let put = pages.replace(PageKind::Authorize, Some(part.as_bytes()));
+        assert_eq!(put.is_ok(), rest.trim().is_empty(), "{at}: {put:?}");
+    }
+    for source in ["<p>Hello", "<form method=\"get\"></form>", "<!-- <form method=post></form> -->"] {
+        let error = pages.replace(PageKind::Authorize, Some(source.as_bytes())).unwrap_err();
+        assert!(error.message.contains("no form that posts"), "{source}: {error}");
+    }
+    let commented = "<!-- <html><body> -->{{/* <form> */}}<form method=post></form>";
+    assert_eq!(pages.replace(PageKind::Authorize, Some(commented.as_bytes())), Ok(()));
 }
