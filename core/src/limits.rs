@@ -1,6 +1,20 @@
 //! Every bound of the engine, with its default and the reason for it.
 //!
-//! All times are milliseconds, all sizes bytes.
+//! All times are milliseconds, all sizes bytes. Those that no host or test has a reason to set are constants.
+
+/// Cookies of one jar. RFC 6265 §6.1 asks for 50.
+pub(crate) const COOKIES_MAX: usize = 50;
+/// One cookie, attributes and all. RFC 6265 §6.1.
+pub(crate) const COOKIE_BYTES_MAX: usize = 4_096;
+/// Names and values of one jar: what common servers take in one header field.
+pub(crate) const JAR_BYTES_MAX: usize = 8 * 1_024;
+/// Most codings on top of each other. One is usual; a second is put there by mistake of something in between.
+pub(crate) const CODINGS_MAX: usize = 3;
+/// How many times larger than on the wire a long packed body may be. JSON packs to a tenth, very regular lists to a
+/// fiftieth.
+pub(crate) const UNPACKED_RATIO_MAX: u64 = 100;
+/// Packed bytes that are unpacked in one step. Times 1,032, the most that deflate can pack, that is a megabyte.
+pub(crate) const UNPACK_STEP_BYTES: usize = 1_024;
 
 /// The bounds. Build with `..Limits::default()`.
 #[derive(Debug, Clone, PartialEq, Eq)]

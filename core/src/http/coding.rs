@@ -6,24 +6,17 @@
 //! [`Coding`] unpacks piece by piece, so that an event stream arrives as it comes.
 //!
 //! Invariants: nothing is unpacked in one step beyond `piece_bytes_max`, so that few bytes never become many in memory;
-//! what has come out altogether stays below that plus [`RATIO_MAX`] times what went in, so that a stream cannot keep us
-//! busy for nothing. Deliberately absent: packing, and every other coding, which is refused by its name.
+//! what has come out altogether stays below that plus [`UNPACKED_RATIO_MAX`] times what went in, so that a stream cannot keep us
+//! busy for nothing. Deliberately absent: packing, every other coding, which is refused by its name, and packed requests, which
+//! nobody needs and which are refused.
 
 use super::head::ResponseHead;
 use crate::fault::{Code, Fault};
+use crate::limits::{CODINGS_MAX, UNPACK_STEP_BYTES, UNPACKED_RATIO_MAX};
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Write};
-
-/// Most codings on top of each other. One is usual; a second is put there by mistake of something in between.
-const CODINGS_MAX: usize = 3;
-
-/// How many times larger than on the wire a long body may be. JSON packs to a tenth, very regular lists to a fiftieth.
-const RATIO_MAX: u64 = 100;
-
-/// Packed bytes that are unpacked in one step. Times 1,032, the most that deflate can pack, that is a megabyte.
-const STEP_BYTES: usize = 1_024;
 
 /// Storage of one stage: a window of 32 KiB, tables, and a buffer of 32 KiB.
 const STAGE_BYTES: usize = 80 * 1_024;
@@ -104,7 +97,7 @@ impl Coding {
     /// # Errors
     /// [`Code::UpstreamBroken`] when it is broken or becomes too much. The rest of the body is lost then.
     pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
-        let mut bytes: Vec<u8> = self.packed.drain(..STEP_BYTES.min(self.packed.len())).collect();
+        let mut bytes: Vec<u8> = self.packed.drain(..UNPACK_STEP_BYTES.min(self.packed.len())).collect();
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -113,7 +106,8 @@ impl Coding {
             bytes = stage.unpack(&bytes)?;
         }
         self.given = self.given.saturating_add(bytes.len() as u64);
-        let allowed = self.taken.saturating_mul(RATIO_MAX).saturating_add(self.piece_bytes_max as u64);
+        let allowed =
+            self.taken.saturating_mul(UNPACKED_RATIO_MAX).saturating_add(self.piece_bytes_max as u64);
         if self.given > allowed {
             return Err(too_much());
         }

@@ -8,18 +8,10 @@
 //! goes first; no value is ever shown. Deliberately absent: `HttpOnly` and `SameSite`, which are about pages; lists of
 //! public suffixes, since no other host is ever asked.
 
+use crate::limits::{COOKIE_BYTES_MAX, COOKIES_MAX, JAR_BYTES_MAX};
 use crate::redacted::Redacted;
 use crate::time::{Mono, Now};
 use crate::url::Url;
-
-/// Cookies of one jar. RFC 6265 §6.1 asks for 50.
-const COOKIES_MAX: usize = 50;
-
-/// One cookie, attributes and all. RFC 6265 §6.1.
-const COOKIE_BYTES_MAX: usize = 4_096;
-
-/// Names and values of one jar: what common servers take in one header field.
-const JAR_BYTES_MAX: usize = 8 * 1_024;
 
 /// The cookies of one host.
 #[derive(Debug, Default)]

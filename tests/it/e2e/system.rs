@@ -14,10 +14,17 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
+/// Says why a test shows nothing here. Not `eprintln!`, which is kept back while a test passes.
+fn skipped(why: &str) {
+    let line = format!("SKIPPED: {why}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
 #[tokio::test]
 async fn a_closed_terminal_ends_it_in_order() {
     // FT-406. Run in the background (`nohup`), these tests are deaf to it, and the proxy that they start with them.
     if !mcp_proxy_os::heir::hears_hangup() {
+        skipped("hangups are ignored here, as by nohup");
         return;
     }
     let mut proxy = Proxy::in_front_of(json!({"everything": stdio()})).await;
@@ -144,8 +151,7 @@ async fn beyond_a_limit_of_file_sizes_logins_are_refused_and_calls_go_on() {
 /// not.
 async fn with_processes(processes: u32, home: &Scratch) -> Option<Proxy> {
     if !rustix::process::geteuid().is_root() {
-        let line = b"SKIPPED: only root can become a user whose limit of processes counts nobody else\n";
-        std::io::stderr().write_all(line).unwrap();
+        skipped("only root can become a user whose limit of processes counts nobody else");
         return None;
     }
     // Nobody else is this user.
