@@ -124,7 +124,7 @@ const NEXT_STEPS: &str = concat!(
     "\n  To serve several:     mcp-proxy -config mcp.json, the file of your MCP client (mcpServers) or one of its own:",
     "\n      {\"mcpProxy\": {\"addr\": \"127.0.0.1:9090\", \"type\": \"both\"},",
     "\n       \"mcpServers\": {\"time\": {\"command\": \"uvx\", \"args\": [\"mcp-server-time\"]}}}",
-    "\n  All keys are in the README and templates/config.jsonc: ",
+    "\n  All keys are in cli/CONFIG.md (see the README) and templates/config.jsonc: ",
     env!("CARGO_PKG_REPOSITORY"),
 );
 

@@ -132,7 +132,7 @@ async function examine(name, url, ...flags) {
 await group('README', async ({ is }) => {
   const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
   const lines = (text) => text.split('\n').map((line) => line.trim()).filter(Boolean);
-  const [, shown] = /```nginx\n(.*?)```/s.exec(read('README.md')) ?? [undefined, ''];
+  const [, shown] = /```nginx\n(.*?)```/s.exec(read('templates/oauth/README.md')) ?? [undefined, ''];
   const recipe = lines(read('templates/fronts/nginx.conf'));
   is('shows lines of the recipe for nginx alone', [lines(shown).length > 4, lines(shown).filter((line) => !recipe.includes(line))], [true, []]);
 });

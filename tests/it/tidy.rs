@@ -31,6 +31,18 @@ const LINES_MAX: usize = 600;
 /// Files that may be longer, each with its reason.
 const LONG_FILES: [(&str, &str); 0] = [];
 
+/// Documents whose links are followed.
+const DOCUMENTS: [&str; 8] = [
+    "README.md",
+    "cli/CONFIG.md",
+    "core/README.md",
+    "templates/fronts/README.md",
+    "templates/oauth/README.md",
+    "tests/README.md",
+    "tests/bench/README.md",
+    "tests/soak/README.md",
+];
+
 /// What stands at the top level, beside hidden files and the build directory.
 const TOP_LEVEL: [&str; 10] = [
     "Cargo.toml",
@@ -285,20 +297,41 @@ fn the_top_level_holds_what_belongs_there() {
 }
 
 #[test]
-fn links_of_the_readme_lead_somewhere() {
+fn links_of_documents_lead_somewhere() {
     check(|repo| {
-        let text = repo.read("README.md");
         let mut findings = Vec::new();
-        for (number, line) in (1..).zip(text.lines()) {
-            for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-                let path = target.split('#').next().unwrap_or_default();
-                if !target.contains("://") && !repo.root.join(path).exists() {
-                    findings.push(format!("README.md:{number}: {target} does not exist"));
+        for document in DOCUMENTS {
+            let folder = repo.root.join(document).parent().map(Path::to_path_buf).unwrap_or_default();
+            for (number, line) in (1..).zip(repo.read(document).lines()) {
+                for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                    let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+                    let file = if path.is_empty() { repo.root.join(document) } else { folder.join(path) };
+                    if target.contains("://") {
+                        continue;
+                    } else if !file.exists() {
+                        findings.push(format!("{document}:{number}: {target} does not exist"));
+                    } else if !heading.is_empty() && !has_heading(&file, heading) {
+                        findings.push(format!("{document}:{number}: {target} names no heading"));
+                    }
                 }
             }
         }
+        let long = repo.read("README.md").len();
+        if long > 10 * 1024 {
+            findings.push(format!("README.md: {long} bytes, at most 10 KB: the rest stands beside its code"));
+        }
         findings
     });
+}
+
+/// Whether a document has a heading of which this is the anchor.
+fn has_heading(file: &Path, anchor: &str) -> bool {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let anchors = text.lines().filter(|line| line.starts_with('#')).map(|line| {
+        let plain = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        plain.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect::<String>()
+    });
+    anchors.into_iter().any(|known| known == anchor)
 }
 
 #[test]
