@@ -49,6 +49,7 @@ mod hostile;
 mod killed;
 mod login;
 mod login_log;
+mod login_memory;
 mod login_start;
 mod login_store;
 mod login_tokens;

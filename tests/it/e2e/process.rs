@@ -22,8 +22,17 @@ pub(crate) fn raise_files() -> usize {
 
 /// The most bytes of memory that a process has had, where the system tells (Linux).
 pub(crate) fn memory(pid: u32) -> Option<usize> {
+    status(pid, "VmHWM:")
+}
+
+/// Bytes of memory that a process has now, where the system tells (Linux).
+pub(crate) fn memory_now(pid: u32) -> Option<usize> {
+    status(pid, "VmRSS:")
+}
+
+fn status(pid: u32, name: &str) -> Option<usize> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: usize = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
