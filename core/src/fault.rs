@@ -55,6 +55,8 @@ pub enum Code {
     NotAcceptable,
     /// The body is not declared as JSON.
     BadMediaType,
+    /// A content coding, which no request may have.
+    BadContentCoding,
     /// The session is gone or never was.
     UnknownSession,
     /// A request that needs a session came without one.
@@ -112,7 +114,7 @@ impl Code {
             Self::NotAcceptable => 406,
             Self::PeerTimeout => 408,
             Self::BodyTooLarge => 413,
-            Self::BadMediaType => 415,
+            Self::BadMediaType | Self::BadContentCoding => 415,
             Self::BadExpectation => 417,
             Self::HeadTooLarge => 431,
             // JSON-RPC level faults travel in an ordinary 200 answer.
@@ -161,6 +163,7 @@ impl Code {
             | Self::ForeignOrigin
             | Self::NotAcceptable
             | Self::BadMediaType
+            | Self::BadContentCoding
             | Self::UnknownSession
             | Self::SessionRequired
             | Self::BadRevision

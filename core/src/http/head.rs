@@ -110,6 +110,12 @@ impl RequestHead {
         self.fields.single("content-type", |a, b| a == b || plain(a) == plain(b))
     }
 
+    /// Whether `Content-Encoding` names any coding: `identity` is none (RFC 9110 §8.4.1).
+    pub fn is_coded(&self) -> bool {
+        let mut codings = self.fields.items("content-encoding");
+        codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
+    }
+
     /// `Origin`, however often it is said.
     ///
     /// # Errors

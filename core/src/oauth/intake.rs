@@ -90,17 +90,17 @@ fn check_media_type(endpoint: Endpoint<'_>, head: &RequestHead) -> Result<(), Re
         | Endpoint::Resource(_)
         | Endpoint::Unknown => (true, true),
     };
-    // No coding is undone here, so nothing can swell up (T-59).
-    let coded =
-        head.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
-    if good && !coded {
-        return Ok(());
-    }
     let reply = match head.content_type() {
+        // No coding is undone here, so nothing can swell up (T-59).
+        _ if head.is_coded() => Reply::error(
+            415,
+            "invalid_request",
+            "a packed body is not read here, send it without content-encoding",
+        )
+        .with("accept-encoding", "identity"),
+        _ if good => return Ok(()),
         Err(fault) => Reply::error(400, "invalid_request", &fault.detail),
-        Ok(_) => {
-            Reply::error(415, "invalid_request", "this media type or content encoding is not accepted here")
-        }
+        Ok(_) => Reply::error(415, "invalid_request", "this media type is not accepted here"),
     };
     Err(if cors { reply.open() } else { reply })
 }

@@ -32,10 +32,18 @@ pub(super) enum Refusal {
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
-        let header = matches!(fault.code, Code::NotReady | Code::Overloaded).then_some(("retry-after", "2"));
+        let later = matches!(fault.code, Code::NotReady | Code::Overloaded);
+        let header = if fault.code == Code::BadContentCoding {
+            Some(NO_CODING)
+        } else {
+            later.then_some(("retry-after", "2"))
+        };
         Self::Fault { fault, header }
     }
 }
+
+/// What a refused content coding is told (RFC 9110 §15.5.16).
+const NO_CODING: (&str, &str) = ("accept-encoding", "identity");
 
 /// Answer to a preflight request of a browser (Fetch standard, CORS protocol).
 const PREFLIGHT: [(&str, &str); 3] = [
@@ -202,10 +210,12 @@ impl Proxy {
         let head = client.http.head();
         let endpoint = spoken(self.config.serve, route.endpoint, head);
         check_method(endpoint, head.method())?;
-        check_coding(head)?;
-        // What is said in two ways is refused once the request can be named.
+        if client.http.wants_continue() {
+            check_coding(head)?;
+        }
+        // What is said in two ways, or packed, is refused once the request can be named.
         let is_json = head.content_type().map_or(true, is_json);
-        if head.method() == Method::Post && !is_json {
+        if head.method() == Method::Post && !is_json && !head.is_coded() {
             return Err(Fault::peer(Code::BadMediaType, "the content-type must be application/json").into());
         }
         Ok(Some(Admission::Mcp(Admitted { view, endpoint, principal })))
@@ -336,14 +346,12 @@ fn check_method(endpoint: Endpoint, method: Method) -> Result<(), Refusal> {
 }
 
 /// A packed body is not unpacked: few bytes could become many (RFC 9110 §15.5.16).
-fn check_coding(head: &RequestHead) -> Result<(), Refusal> {
-    let codings = || head.fields().items("content-encoding");
-    if codings().all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity")) {
-        return Ok(());
+fn check_coding(head: &RequestHead) -> Result<(), Fault> {
+    if head.is_coded() {
+        let detail = "a packed body is not taken: send it without content-encoding";
+        return Err(Fault::peer(Code::BadContentCoding, detail));
     }
-    let fault =
-        Fault::peer(Code::BadMediaType, "a packed body is not taken: send it without content-encoding");
-    Err(Refusal::Fault { fault, header: Some(("accept-encoding", "identity")) })
+    Ok(())
 }
 
 /// A stream that its client would not read is refused at once: clients that find out what a server speaks ask so, and
@@ -355,11 +363,12 @@ fn check_takes_events(head: &RequestHead) -> Result<(), Fault> {
     Err(Fault::peer(Code::NotAcceptable, "a GET must accept text/event-stream"))
 }
 
-/// The fields that have one value and that all endpoints of MCP share.
+/// The fields that all endpoints of MCP share: those that have one value, and the coding of a body.
 fn check_fields(head: &RequestHead) -> Result<(), Fault> {
     head.single("mcp-session-id")?;
     head.single("mcp-protocol-version")?;
-    head.content_type().map(|_| ())
+    head.content_type()?;
+    check_coding(head)
 }
 
 fn is_json(content_type: Option<&str>) -> bool {

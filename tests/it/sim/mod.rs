@@ -53,6 +53,7 @@ mod probes;
 mod questions;
 mod redirects;
 mod repeated_fields;
+mod request_bodies;
 mod resumption;
 mod sessions;
 mod sharing;
