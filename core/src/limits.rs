@@ -293,3 +293,10 @@ impl Default for Limits {
         }
     }
 }
+
+/// Most bytes of trailers after a chunked body, line ends included. Checksums and server timings, the trailers of the
+/// field, have a tenth of it.
+pub(crate) const TRAILER_BYTES_MAX: usize = 8 * 1024;
+
+/// Most trailers after a chunked body, each at the cost of a look at its line.
+pub(crate) const TRAILERS_MAX: usize = 64;

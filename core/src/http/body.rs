@@ -11,12 +11,10 @@ use super::fields::Fields;
 use super::head::{Method, RequestHead, ResponseHead};
 use crate::buf::RecvBuf;
 use crate::fault::{Code, Fault};
+use crate::limits::{TRAILER_BYTES_MAX, TRAILERS_MAX};
 
 /// Longest line of a chunk size with its extensions, up to the line feed. Real ones have under 20 bytes.
 const SIZE_LINE_BYTES_MAX: usize = 1024;
-
-/// Most bytes of trailers after the last chunk, line ends included.
-const TRAILER_BYTES_MAX: usize = 8 * 1024;
 
 /// Most digits of a chunk size: what a `u64` can hold.
 const SIZE_DIGITS_MAX: usize = 16;
@@ -94,8 +92,13 @@ pub(crate) enum ChunkReader {
     Data(u64),
     /// Before the line end after a chunk.
     DataEnd,
-    /// After the last chunk; so many bytes of trailers may come.
-    Trailers(usize),
+    /// After the last chunk.
+    Trailers {
+        /// So many bytes of trailers may come.
+        room: usize,
+        /// So many trailers may come.
+        left: usize,
+    },
     /// After the blank line that ends the body.
     Done,
 }
@@ -105,13 +108,13 @@ impl ChunkReader {
     pub(crate) fn left_in_chunk(self) -> u64 {
         match self {
             Self::Data(left) => left,
-            Self::Size | Self::DataEnd | Self::Trailers(_) | Self::Done => 0,
+            Self::Size | Self::DataEnd | Self::Trailers { .. } | Self::Done => 0,
         }
     }
 
     /// Whether all of the body has come, though not its end.
     pub(crate) fn is_complete(self) -> bool {
-        matches!(self, Self::Trailers(_) | Self::Done)
+        matches!(self, Self::Trailers { .. } | Self::Done)
     }
 
     fn next(&mut self, recv: &mut RecvBuf) -> Result<Step, Fault> {
@@ -119,7 +122,7 @@ impl ChunkReader {
             *self = match self {
                 Self::Size => match take_line(recv, SIZE_LINE_BYTES_MAX, chunk_size)? {
                     None => return Ok(Step::Pending),
-                    Some((0, _)) => Self::Trailers(TRAILER_BYTES_MAX),
+                    Some((0, _)) => Self::Trailers { room: TRAILER_BYTES_MAX, left: TRAILERS_MAX },
                     Some((size, _)) => Self::Data(size),
                 },
                 Self::Data(0) => Self::DataEnd,
@@ -132,10 +135,15 @@ impl ChunkReader {
                     [] | [b'\r'] => return Ok(Step::Pending),
                     _ => return Err(Fault::peer(Code::BadFraming, "chunk does not end where its size says")),
                 },
-                Self::Trailers(room) => match take_line(recv, *room, trailer)? {
+                Self::Trailers { room, left } => match take_line(recv, *room, trailer)? {
                     None => return Ok(Step::Pending),
                     Some((true, _)) => Self::Done,
-                    Some((false, len)) => Self::Trailers(room.saturating_sub(len)),
+                    Some((false, _)) if *left == 0 => {
+                        return Err(Fault::peer(Code::BadFraming, "too many trailers"));
+                    }
+                    Some((false, len)) => {
+                        Self::Trailers { room: room.saturating_sub(len), left: left.saturating_sub(1) }
+                    }
                 },
                 Self::Done => return Ok(Step::End),
             };

@@ -1,7 +1,8 @@
-//! How the body of a request may come: not packed.
+//! How the body of a request may come: not packed, and with trailers that are ones.
 
 use super::three;
-use mcp_proxy_tests::client::Kind;
+use mcp_proxy_tests::client::{AUTHORITY, Kind};
+use mcp_proxy_tests::http::chunk;
 use mcp_proxy_tests::story::story;
 use serde_json::{Value, json};
 
@@ -99,5 +100,50 @@ fn a_packed_request_is_415_at_the_endpoints_of_the_login() {
         }
         let plain = coded(&["Identity"], &[form]);
         assert_eq!(w.visit("POST", "/oauth/token", &plain, "grant_type=x").field("accept-encoding"), None);
+    });
+}
+
+#[test]
+fn a_malformed_trailer_is_400_and_ends_the_connection_and_a_good_one_is_ignored() {
+    // FT-511
+    story(three(), |w| {
+        let c = w.client("fs", Kind::Streamable);
+        let session = w.clients[c].session.clone().unwrap();
+        let posted = |trailers: &str| {
+            let mut head =
+                format!("POST /fs/mcp HTTP/1.1\r\nhost: {AUTHORITY}\r\ntransfer-encoding: chunked\r\n");
+            for (name, value) in [ACCEPT, JSON, ("mcp-session-id", session.as_str())] {
+                head += &format!("{name}: {value}\r\n");
+            }
+            format!("{head}\r\n{}0\r\n{trailers}\r\n", chunk(PING))
+        };
+        for good in ["", "A: b\r\n", "x-a:\r\nx-b: \u{e9}\r\n", "Host: elsewhere\r\nContent-Length: 7\r\n"] {
+            let xid = w.raw(&posted(good));
+            let answer = w.response(xid);
+            assert_eq!((answer.status(), &answer.json()["id"]), (200, &json!("named")), "{good:?}");
+            assert_eq!(answer.field("connection"), None, "{good:?}");
+        }
+        let (long, many) = (format!("A: {}\r\n", "b".repeat(8 * 1024)), "A: b\r\n".repeat(65));
+        let bad = [
+            "A\r\n",
+            ": b\r\n",
+            "A : b\r\n",
+            " A: b\r\n",
+            "A: b\r\n c\r\n",
+            "A: b\r\n\tc: d\r\n",
+            "A: \0\r\n",
+            "A: \u{7f}\r\n",
+            "A: b\n",
+            "A: b\rC: d\r\n",
+            &long,
+            &many,
+        ];
+        for bad in bad {
+            let xid = w.raw(&posted(bad));
+            let answer = w.response(xid);
+            assert_eq!((answer.status(), answer.field("connection")), (400, Some("close")), "{bad:?}");
+            assert_eq!(answer.json()["error"]["code"], -32600, "{bad:?}");
+        }
+        w.check_echo(c);
     });
 }

@@ -29,7 +29,9 @@ fn read(parts: &[&[u8]]) -> Result<(Vec<u8>, Vec<u8>), Code> {
 
 #[test]
 fn chunked_bodies_that_are_read() {
+    // FT-511, limit: TRAILERS_MAX
     let long = format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(SIZE_LINE_BYTES_MAX - 3));
+    let most = format!("1\r\nx\r\n0\r\n{}\r\n", "A: b\r\n".repeat(TRAILERS_MAX));
     let table: &[(&str, &[u8], &[u8])] = &[
         ("empty", b"0\r\n\r\n", b""),
         ("zeros", b"0000000000000000\r\n\r\n", b""),
@@ -41,6 +43,13 @@ fn chunked_bodies_that_are_read() {
         ("padded size", b"1  \r\nx\r\n0\r\n\r\n", b"x"),
         ("longest extension", long.as_bytes(), b"a"),
         ("trailers", b"1\r\nx\r\n0\r\nA: b\r\nC: d\r\n\r\n", b"x"),
+        ("trailer without blank", b"1\r\nx\r\n0\r\nA:b\r\n\r\n", b"x"),
+        ("trailer without value", b"1\r\nx\r\n0\r\nA:\r\n\r\n", b"x"),
+        ("tab and colons in a trailer", b"1\r\nx\r\n0\r\nA:\tb\t c:d:\r\n\r\n", b"x"),
+        ("odd name of a trailer", b"1\r\nx\r\n0\r\n!#$%&'*+-.^_`|~9z: b\r\n\r\n", b"x"),
+        ("Latin-1 in a trailer", b"1\r\nx\r\n0\r\nA: \xe9\r\n\r\n", b"x"),
+        ("framing as a trailer", b"1\r\nx\r\n0\r\nContent-Length: 9\r\nHost: b\r\n\r\n", b"x"),
+        ("most trailers", most.as_bytes(), b"x"),
     ];
     for (name, input, data) in table {
         let expected = Ok((data.to_vec(), Vec::new()));
@@ -55,7 +64,9 @@ fn chunked_bodies_that_are_read() {
 fn chunked_bodies_that_are_refused() {
     let long = format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(SIZE_LINE_BYTES_MAX - 2));
     let endless = "1;".repeat(SIZE_LINE_BYTES_MAX);
-    let trailers = format!("0\r\n{}\r\n", "A: b\r\n".repeat(TRAILER_BYTES_MAX / 6 + 1));
+    let trailers = format!("0\r\nA: {}\r\n\r\n", "b".repeat(TRAILER_BYTES_MAX));
+    let many = format!("0\r\n{}\r\n", "A: b\r\n".repeat(TRAILERS_MAX + 1));
+    // FT-511
     let table: &[(&str, &[u8])] = &[
         ("nothing", b""),
         ("empty size", b"\r\n\r\n"),
@@ -81,11 +92,22 @@ fn chunked_bodies_that_are_refused() {
         ("bare LF in trailers", b"0\r\nA: b\n\r\n"),
         ("CR in trailers", b"0\r\nA: b\rC: d\r\n\r\n"),
         ("long trailers", trailers.as_bytes()),
-        ("trailer without a colon", b"0\r\nA\r\n\r\n"),
-        ("trailer without a name", b"0\r\n: b\r\n\r\n"),
+        ("too many trailers", many.as_bytes()),
+        ("trailer without colon", b"0\r\nA\r\n\r\n"),
+        ("trailer without name", b"0\r\n: b\r\n\r\n"),
         ("blank before the colon", b"0\r\nA : b\r\n\r\n"),
+        ("tab before the colon", b"0\r\nA\t: b\r\n\r\n"),
+        ("blank before the name", b"0\r\n A: b\r\n\r\n"),
         ("folded trailer", b"0\r\nA: b\r\n c\r\n\r\n"),
-        ("NUL in trailers", b"0\r\nA: \0\r\n\r\n"),
+        ("trailer folded with a tab", b"0\r\nA: b\r\n\tc: d\r\n\r\n"),
+        ("blank line of blanks", b"0\r\n  \r\n\r\n"),
+        ("NUL in a trailer", b"0\r\nA: b\0\r\n\r\n"),
+        ("DEL in a trailer", b"0\r\nA: \x7f\r\n\r\n"),
+        ("escape in a trailer", b"0\r\nA: \x1b[0m\r\n\r\n"),
+        ("NUL in a name", b"0\r\nA\0: b\r\n\r\n"),
+        ("Latin-1 in a name", b"0\r\n\xe9: b\r\n\r\n"),
+        ("separator in a name", b"0\r\nA(b): c\r\n\r\n"),
+        ("next request in place of the end", b"0\r\nGET / HTTP/1.1\r\n\r\n"),
         ("cut in size", b"1"),
         ("cut in data", b"5\r\nabc"),
         ("cut in trailers", b"0\r\nA: b\r\n"),

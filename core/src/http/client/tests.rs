@@ -195,15 +195,34 @@ fn an_event_stream_is_lent_as_it_comes_without_an_end() {
 #[test]
 fn a_broken_trailer_costs_the_connection_and_not_the_response() {
     // FT-511
-    for end in ["A\r\n\r\n", "A : b\r\n\r\n", "A: b\r\n c\r\n\r\n", ""] {
-        let mut client = Client::new(Limits::default());
+    let long = format!("A: {}", "b".repeat(9_000));
+    let good = ["\r\n", "A: b\r\n\r\n", "A: b\r\nC:d\r\n\r\n"];
+    let bad = [
+        "A\r\n\r\n",
+        "A : b\r\n\r\n",
+        "A: b\r\n c\r\n\r\n",
+        ": b\r\n\r\n",
+        "A: \0\r\n\r\n",
+        "A: b\n\n",
+        "\n",
+        &long,
+    ];
+    let cut = ["", "A: b", "A: b\r\n"];
+    let cases = good.iter().map(|end| (*end, true)).chain(bad.iter().chain(&cut).map(|end| (*end, false)));
+    for (end, reusable) in cases {
+        let mut client = Client::new(LIMITS);
         client.begin(Method::Post);
-        let text = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n{end}");
-        client.push(text.as_bytes());
-        client.close_read();
-        assert_eq!(client.next(), Ok(Some(ClientEvent::Head)));
-        assert_eq!(client.next(), Ok(Some(ClientEvent::Data(b"{}"))));
+        client.push(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n");
+        client.push(end.as_bytes());
+        assert_eq!(client.next(), Ok(Some(ClientEvent::Head)), "{end:?}");
+        assert_eq!(client.next(), Ok(Some(ClientEvent::Data(b"ab"))), "{end:?}");
+        if cut.contains(&end) {
+            assert_eq!(client.next(), Ok(None), "{end:?}");
+            client.close_read();
+        }
         assert_eq!(client.next(), Ok(Some(ClientEvent::End)), "{end:?}");
-        assert!(!client.is_reusable());
+        assert_eq!(client.is_reusable(), reusable, "{end:?}");
+        client.push(b"HTTP/1.1 200 OK\r\n\r\n");
+        assert_eq!(client.next().is_ok(), !reusable, "what comes later is nobody's answer");
     }
 }
