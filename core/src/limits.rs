@@ -202,9 +202,6 @@ pub struct Limits {
     pub shutdown_ms: u64,
 }
 
-/// Nesting of a document that describes a client: metadata of RFC 7591 is flat but for key sets, which nest three deep.
-pub(crate) const METADATA_DEPTH_MAX: usize = 16;
-
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -300,3 +297,11 @@ pub(crate) const TRAILER_BYTES_MAX: usize = 8 * 1024;
 
 /// Most trailers after a chunked body, each at the cost of a look at its line.
 pub(crate) const TRAILERS_MAX: usize = 64;
+
+/// Nesting of JSON that comes to the authorization server: registrations, forms in JSON, documents of clients. What the
+/// field sends nests four deep, a set of keys within a registration.
+pub(crate) const OAUTH_JSON_DEPTH_MAX: usize = 16;
+
+/// Nesting of what the authorization server stored. It writes six levels; members that a newer version added are kept,
+/// so there is room for them; serde_json itself ends at 127.
+pub(crate) const STORE_JSON_DEPTH_MAX: usize = 100;

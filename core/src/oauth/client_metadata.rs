@@ -16,9 +16,11 @@ use super::Effect;
 use super::Server;
 use super::authorize::Visit;
 use super::client::Lookup;
-use super::registration::{clean_name, read_metadata};
+use super::object::read_object;
+use super::registration::clean_name;
 use super::store::{Document, State, unix};
 use crate::config::DocumentHosts;
+use crate::limits::OAUTH_JSON_DEPTH_MAX;
 use crate::log::Level;
 use crate::time::Mono;
 use crate::url::Url;
@@ -254,8 +256,7 @@ fn read(id: &str, fetched: &Fetched) -> Result<(String, Vec<String>), String> {
     if kind != "application/json" && !kind.ends_with("+json") {
         return Err("it is no JSON by its media type".to_owned());
     }
-    let members: Map<String, Value> =
-        read_metadata(&fetched.body).map_err(|reason| format!("it {reason}"))?;
+    let members = read_object(&fetched.body, OAUTH_JSON_DEPTH_MAX).map_err(|error| error.to_string())?;
     if members.get("client_id").and_then(Value::as_str) != Some(id) {
         return Err("its client_id is not its URL".to_owned());
     }
@@ -406,6 +407,9 @@ mod tests {
         assert!(read(id, &Fetched { status: 302, ..with("") }).is_err());
         assert!(read(id, &Fetched { media_type: "text/html".into(), ..with("") }).is_err());
         assert!(read(id, &fetched("[]")).is_err() && read(id, &fetched("{}")).is_err());
+        let deep = |levels: usize| format!(",\"x\":{}{}", "[".repeat(levels), "]".repeat(levels)); // FT-511
+        assert!(read(id, &with(&deep(OAUTH_JSON_DEPTH_MAX - 1))).is_ok());
+        assert!(read(id, &with(&deep(OAUTH_JSON_DEPTH_MAX))).unwrap_err().contains("nests too deeply"));
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! | `authorize`, [`page`] | the request, the login, the code, the pages |
 //! | `token`, `refresh`, `revoke`, `client_auth` | tokens for codes and refresh tokens, and their end |
 //! | `access`, `challenge` | what a request to a server may do, and the answer if it may not |
+//! | `object` | JSON that others wrote |
 //! | `store` | what survives a restart |
 //! | `users`, [`password`], [`throttle`], [`address`] | who signs in, how often, from where |
 //!
@@ -33,6 +34,7 @@ pub(crate) mod form;
 mod intake;
 mod issuer;
 mod metadata;
+mod object;
 pub mod page;
 mod params;
 pub mod password;

@@ -4,7 +4,9 @@
 //! `resource`, which may name several (RFC 8707 §2).
 
 use super::form::parse_form;
-use serde_json::{Map, Value};
+use super::object::read_object;
+use crate::limits::OAUTH_JSON_DEPTH_MAX;
+use serde_json::Value;
 
 /// The parameters, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,9 +24,9 @@ impl Params {
     /// Reads an object whose values are strings; others are ignored.
     ///
     /// # Errors
-    /// It is no object.
+    /// It is no object, or nests too deep.
     pub(crate) fn json(body: &[u8]) -> Result<Self, ()> {
-        let members: Map<String, Value> = serde_json::from_slice(body).map_err(|_| ())?;
+        let members = read_object(body, OAUTH_JSON_DEPTH_MAX).map_err(|_| ())?;
         let mut params = Vec::new();
         for (name, value) in members {
             match value {
@@ -94,5 +96,7 @@ mod tests {
         assert_eq!(params.get("code"), Some("x"));
         assert_eq!(params.resources().collect::<Vec<_>>(), ["a", "b"]);
         assert!(Params::json(b"[]").is_err() && Params::json(b"{").is_err());
+        let deep = format!("{{\"code\":\"x\",\"n\":{}{}}}", "[".repeat(40), "]".repeat(40)); // FT-511
+        assert!(Params::json(deep.as_bytes()).is_err());
     }
 }

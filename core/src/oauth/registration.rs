@@ -5,15 +5,14 @@
 //! members that mean something here is tolerated, whatever it is.
 
 use super::address::ClientAddress;
+use super::object::{ObjectError, read_object};
 use super::redirect::is_loopback;
 use super::reply::{Reply, printable};
 use super::scope::Scopes;
 use super::secret::{Hash, Purpose, mint, mint_id};
 use super::store::{AuthMethod, Client, unix};
 use super::{Request, RequestId, Server};
-use crate::fault::Code;
-use crate::json;
-use crate::limits::METADATA_DEPTH_MAX;
+use crate::limits::OAUTH_JSON_DEPTH_MAX;
 use crate::log::Level;
 use crate::redacted::Redacted;
 use serde_json::{Map, Value, json};
@@ -227,22 +226,13 @@ impl Server {
 }
 
 fn read(body: &[u8]) -> Result<Map<String, Value>, (&'static str, String)> {
-    read_metadata(body).map_err(|reason| ("invalid_client_metadata", format!("the body {reason}")))
-}
-
-/// The members of a document that describes a client.
-///
-/// # Errors
-/// What it does wrong: `nests too deeply`.
-pub(super) fn read_metadata(text: &[u8]) -> Result<Map<String, Value>, &'static str> {
-    match json::scan::check(text, 0, METADATA_DEPTH_MAX) {
-        Err(fault) if fault.code == Code::InvalidRequest => return Err("nests too deeply"),
-        Ok(_) | Err(_) => {}
-    }
-    match serde_json::from_slice(text) {
-        Ok(Value::Object(members)) => Ok(members),
-        Ok(_) | Err(_) => Err("must be a JSON object"),
-    }
+    read_object(body, OAUTH_JSON_DEPTH_MAX).map_err(|error| {
+        let text = match error {
+            ObjectError::Deep(max) => format!("the body nests too deeply: at most {max} levels are read"),
+            ObjectError::Json(_) => "the body must be a JSON object".to_owned(),
+        };
+        ("invalid_client_metadata", text)
+    })
 }
 
 /// Whether refresh tokens are wanted. Unknown grants are dropped.

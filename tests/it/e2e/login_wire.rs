@@ -167,6 +167,18 @@ async fn sizes_are_what_they_may_be_and_not_one_more() {
             raw(&stage.base, post("/oauth/register", json, "Connection: close\r\n", &body).as_bytes()).await;
         assert_eq!(only_response(&answer).0, 400, "{answer:?}");
     }
+    // FT-511
+    let nested = |levels: usize| {
+        let value = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        format!("{{\"redirect_uris\":[\"{CALLBACK}\"],\"jwks\":{value}}}")
+    };
+    for (levels, status) in [(15, 201), (16, 400), (1_000, 400), (30_000, 400)] {
+        let request = post("/oauth/register", json, "Connection: close\r\n", &nested(levels));
+        let answer = raw(&stage.base, request.as_bytes()).await;
+        assert_eq!(only_response(&answer).0, status, "{levels}");
+        assert_eq!(answer.contains("\"invalid_client_metadata\""), status == 400, "{answer}");
+        assert_eq!(answer.contains("nests too deeply"), status == 400, "{answer}");
+    }
     let fields = |count: usize| format!("client_id=nobody{}", "&x=".repeat(count - 1).replace("x", "y"));
     let (good, bad) = (fields(2), fields(101));
     assert_eq!(

@@ -5,6 +5,8 @@
 
 use super::fork;
 use super::{Client, Document, Grant, State};
+use crate::limits::STORE_JSON_DEPTH_MAX;
+use crate::oauth::object::{ObjectError, read_object};
 use crate::oauth::secret::Key;
 use crate::rng::Rng;
 use crate::time::Now;
@@ -89,7 +91,10 @@ pub(crate) fn read(
     let corrupt = |error: serde_json::Error| {
         FormatError::Corrupt(format!("{:?} error in line {}", error.classify(), error.line()))
     };
-    let members: Map<String, Value> = serde_json::from_slice(bytes).map_err(corrupt)?;
+    let members = read_object(bytes, STORE_JSON_DEPTH_MAX).map_err(|error| match error {
+        ObjectError::Deep(_) => FormatError::Corrupt(error.to_string()),
+        ObjectError::Json(error) => corrupt(error),
+    })?;
     let Some(format) = members.get("format") else { return fork::read(members, now, lifetimes, import, rng) };
     let format = format.as_u64().ok_or_else(|| FormatError::Corrupt("no format number".into()))?;
     if format > FORMAT {

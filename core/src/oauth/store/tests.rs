@@ -126,6 +126,10 @@ fn a_newer_format_is_not_touched_and_a_broken_file_is_told_apart() {
     ] {
         assert!(matches!(read_at(bad, now), Err(FormatError::Corrupt(_))), "{bad}");
     }
+    let deep = format!("{{\"format\":2,\"x\":{}{}}}", "[".repeat(100), "]".repeat(100)); // FT-511
+    assert!(
+        matches!(read_at(&deep, now), Err(FormatError::Corrupt(reason)) if reason.contains("too deeply"))
+    );
     let Err(FormatError::Corrupt(reason)) = read_at("{\"secret-token\": nope}", now) else {
         panic!("it is read")
     };

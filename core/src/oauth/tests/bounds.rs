@@ -1,14 +1,14 @@
 //! What is refused because it is too much, and what is taken though it is spelled oddly.
 
 use super::*;
-use crate::limits::METADATA_DEPTH_MAX;
+use crate::limits::OAUTH_JSON_DEPTH_MAX;
 
 #[test]
 fn metadata_that_nests_deeply_is_refused_in_words() {
     // FT-511
     let mut desk = Desk::new(json!({}));
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
-        for depth in [METADATA_DEPTH_MAX, 100, 10_000] {
+        for depth in [OAUTH_JSON_DEPTH_MAX, 100, 10_000] {
             let inner = format!("{}1{}", open.repeat(depth), close.repeat(depth));
             let body = format!("{{\"redirect_uris\":[\"{CALLBACK}\"],\"x\":{inner}}}");
             let reply = desk.post("/oauth/register", "application/json", &body);
@@ -16,7 +16,7 @@ fn metadata_that_nests_deeply_is_refused_in_words() {
             assert!(member(&reply, "error_description").contains("nests too deeply"), "{reply:?}");
         }
     }
-    let flat = "[".repeat(METADATA_DEPTH_MAX - 1) + &"]".repeat(METADATA_DEPTH_MAX - 1);
+    let flat = "[".repeat(OAUTH_JSON_DEPTH_MAX - 1) + &"]".repeat(OAUTH_JSON_DEPTH_MAX - 1);
     let body = format!("{{\"redirect_uris\":[\"{CALLBACK}\"],\"x\":{flat}}}");
     assert_eq!(desk.post("/oauth/register", "application/json", &body).status, 201);
 }
