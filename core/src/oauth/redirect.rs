@@ -2,7 +2,8 @@
 //!
 //! A target is a text. It is taken apart once, by `Target::read`, which refuses whatever a browser might
 //! read in another way; after that targets are compared as strings. The one exception is a loopback target,
-//! whose port the client learns only when it listens (RFC 8252 §7.3).
+//! whose port the client learns only when it listens (RFC 8252 §7.3); an empty port, `http://localhost:/`, is none there.
+//! An `https` target with an empty port is refused, since as a text it equals no other spelling.
 //!
 //! Invariants: an admitted target is free of fragments, user information, `*`, backslashes and control
 //! characters, escaped ones included, and consists of the characters of RFC 3986; a loopback target has one of

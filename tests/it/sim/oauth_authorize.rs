@@ -2,7 +2,7 @@
 
 use super::one;
 use mcp_proxy_tests::cast::Cast;
-use mcp_proxy_tests::login::{ANN, App, CALLBACK, STATE, parameter};
+use mcp_proxy_tests::login::{ANN, App, CALLBACK, STATE, parameter, public};
 use mcp_proxy_tests::story::{story, story_of};
 use serde_json::json;
 
@@ -123,5 +123,42 @@ fn an_unknown_client_of_a_known_target_is_helped_to_register_anew() {
         );
         let path = w.authorize_path(&foreign, &[]);
         assert!(w.get(&path).links().is_empty());
+    });
+}
+
+#[test]
+fn an_empty_port_is_none_on_loopback_and_refused_at_registration_elsewhere() {
+    // FT-511
+    let cast = cast().oauth(&json!({"allowedRedirectURIs": ["claude", "loopback", "any-https"]}));
+    story_of([0, 1], cast, |w| {
+        w.until_open();
+        for host in ["localhost", "127.0.0.1", "[::1]"] {
+            for port in [":", "", ":7777"] {
+                let app = w.app_at("Local", &format!("http://{host}{port}/cb"));
+                for asked in [":", "", ":61234"] {
+                    let asked = format!("http://{host}{asked}/cb");
+                    let form = w.open_form(&app, &[("redirect_uri", &asked)]);
+                    let page = w.sign_in(&form, "ann", ANN);
+                    let link = page.links().into_iter().find(|link| link.contains("code=")).unwrap();
+                    assert!(link.starts_with(&format!("{asked}?")), "{link}");
+                    let code = parameter(&link, "code").unwrap();
+                    let asking = App { redirect: asked, ..app.clone() };
+                    assert_eq!(w.redeem(&asking, &code).status(), 200);
+                }
+            }
+        }
+        for target in [
+            "https://app.example:/cb",
+            "https://localhost:/cb",
+            "https://[2001:db8::1]:",
+            "https://192.0.2.1:/?a",
+        ] {
+            let answer = w.register(&public("Hosted", target));
+            assert_eq!(answer.error(), (400, "invalid_redirect_uri".to_owned()), "{target}");
+            assert!(answer.body.contains("port behind the colon"), "{target}: {}", answer.body);
+            let app = w.app_at("Hosted", "https://app.example/cb");
+            let path = w.authorize_path(&app, &[("redirect_uri", target)]);
+            assert_eq!((w.get(&path).status(), w.get(&path).field("location")), (400, None), "{target}");
+        }
     });
 }

@@ -11,7 +11,7 @@ use crate::url::Url;
 pub(super) enum Target<'a> {
     /// `https` with a well-formed host.
     Https,
-    /// `http` with one of [`LOOPBACK_HOSTS`].
+    /// `http` with one of [`LOOPBACK_HOSTS`], and any port, or none, or an empty one.
     Loopback {
         /// As it is written.
         host: &'a str,
@@ -37,6 +37,10 @@ impl<'a> Target<'a> {
             return Err("the redirect URI must have no user name or password".to_owned());
         }
         match scheme {
+            // It equals no port (RFC 3986 §3.2.3), but not to those who compare texts, as clients and we do.
+            "https" if authority.is_some_and(|authority| authority.ends_with(':')) => {
+                Err("the redirect URI must have a port behind the colon of its host, or no colon".to_owned())
+            }
             "https" => match Url::parse(uri) {
                 Ok(url) if ends_in_hex_number(url.host()) => {
                     Err("the host of the redirect URI must be a name or an address in its usual form"

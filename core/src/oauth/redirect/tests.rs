@@ -408,3 +408,38 @@ fn parameters_are_added_behind_those_that_are_there() {
     }
     assert_eq!(with_parameters("https://a", &[]), "https://a");
 }
+
+#[test]
+fn an_empty_port_is_none_on_loopback_and_refused_elsewhere() {
+    // FT-511
+    for host in ["localhost", "127.0.0.1", "[::1]"] {
+        for rest in ["/cb", "", "/", "?a=b", "/cb?a=b"] {
+            let empty = format!("http://{host}:{rest}");
+            assert_eq!(widest().admits(&empty), Ok(Admission::Open), "{empty}");
+            assert!(is_loopback(&empty) && check(&empty).is_ok(), "{empty}");
+            for port in ["", ":", ":1", ":65535"] {
+                let other = format!("http://{host}{port}{rest}");
+                assert!(same_target(&empty, &other, false) && same_target(&other, &empty, false), "{other}");
+            }
+            assert!(!same_target(&empty, &format!("http://{host}/other"), true), "{empty}");
+        }
+        assert_eq!(
+            policy(&[&format!("http://{host}:/cb")]).admits(&format!("http://{host}:7/cb")),
+            Ok(Admission::Open)
+        );
+    }
+    assert!(same_target("http://localhost:/cb", "http://127.0.0.1:5/cb", true));
+    assert!(!same_target("http://localhost:/cb", "http://127.0.0.1:5/cb", false));
+    for host in ["app.example", "localhost", "192.0.2.1", "[2001:db8::1]", "claude.ai"] {
+        for rest in ["/cb", "", "/", "?a=b", "/api/mcp/auth_callback"] {
+            let empty = format!("https://{host}:{rest}");
+            let reason = widest().admits(&empty).expect_err(&empty);
+            assert!(reason.contains("port"), "{empty}: {reason}");
+            assert!(check(&empty).is_err() && Policy::parse([empty.as_str()].into_iter(), true).is_err());
+        }
+    }
+    for bad in ["http://localhost::/cb", "http://localhost: /cb", "http://[::1]::/cb", "http://evil.test:/cb"]
+    {
+        assert!(widest().admits(bad).is_err(), "{bad}");
+    }
+}
