@@ -91,6 +91,37 @@ fn a_code_is_bound_to_all_of_its_request() {
 }
 
 #[test]
+fn a_redirect_uri_may_be_left_out_and_must_not_differ() {
+    // FT-511
+    story(cast(), |w| {
+        w.until_open();
+        let empty_port = "http://127.0.0.1:/cb?a=b";
+        for redirect in [CALLBACK, "http://127.0.0.1:5555/cb", empty_port] {
+            let app = w.app_at("Guest", redirect);
+            let code = w.code(&app, "ann", &[]);
+            let rest: Vec<_> =
+                redeeming(&app, &code).into_iter().filter(|(name, _)| *name != "redirect_uri").collect();
+            let answer = w.token(&app, &rest);
+            assert_eq!(answer.status(), 200, "{redirect}");
+            assert_eq!(w.opens("fs", &tokens(&answer).access), 200);
+            let valueless = w.code(&app, "ann", &[]);
+            let mut params = redeeming(&app, &valueless);
+            params[3].1 = "";
+            assert_eq!(w.token(&app, &params).status(), 200, "no value is none");
+            let longer = format!("{redirect}/");
+            for other in
+                ["https://evil.test/cb", "x", "http://127.0.0.1:5556/cb", "http://localhost:5555/cb", &longer]
+            {
+                let code = w.code(&app, "ann", &[]);
+                let mut params = redeeming(&app, &code);
+                params[3].1 = other;
+                assert_eq!(w.token(&app, &params).error(), dead(), "{redirect} {other}");
+            }
+        }
+    });
+}
+
+#[test]
 fn a_confidential_client_proves_who_it_is() {
     // OA-71, OA-146, OA-147
     story(cast(), |w| {
