@@ -305,3 +305,10 @@ pub(crate) const OAUTH_JSON_DEPTH_MAX: usize = 16;
 /// Nesting of what the authorization server stored. It writes six levels; members that a newer version added are kept,
 /// so there is room for them; serde_json itself ends at 127.
 pub(crate) const STORE_JSON_DEPTH_MAX: usize = 100;
+
+/// Pages with a link that makes a client register anew, for one address in a minute. A person presses it once; this is
+/// an office behind one address after the store was lost.
+pub(crate) const RECONNECTS_PER_MINUTE: u32 = 30;
+
+/// The same for everybody together.
+pub(crate) const RECONNECTS_ALL_PER_MINUTE: u32 = 300;

@@ -65,6 +65,7 @@ pub use upkeep::Start;
 
 use crate::event::{Candidate, StoreKey};
 use crate::http::RequestHead;
+use crate::limits::RECONNECTS_PER_MINUTE;
 use crate::log::Level;
 use crate::redacted::Redacted;
 use crate::rng::Rng;
@@ -80,7 +81,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use store::{Book, Outcome, State};
-use throttle::{Buckets, Throttle};
+use throttle::{Bucket, Buckets, Throttle};
 use users::Users;
 
 /// Names a request until it is answered. The caller's choice.
@@ -160,7 +161,9 @@ struct Throttles {
     logins: Throttle,
     registrations: Buckets,
     documents: Buckets,
+    /// Pages with a link that makes a client register anew.
     reconnects: Buckets,
+    all_reconnects: Bucket,
 }
 
 impl Server {
@@ -173,6 +176,7 @@ impl Server {
             logins: Throttle::new(options.login_rate, THROTTLED_MAX),
             documents: Buckets::new(DOCUMENTS_PER_MINUTE, DOCUMENTS_PER_MINUTE, THROTTLED_MAX),
             reconnects: Buckets::new(RECONNECTS_PER_MINUTE, RECONNECTS_PER_MINUTE, THROTTLED_MAX),
+            all_reconnects: Bucket::default(),
             registrations: Buckets::new(REGISTRATIONS_PER_MINUTE, REGISTRATIONS_PER_MINUTE, THROTTLED_MAX),
         };
         Self {
@@ -336,7 +340,5 @@ const THROTTLED_MAX: usize = 10_000;
 const REGISTRATIONS_PER_MINUTE: u32 = 120;
 /// Documents that are fetched at the wish of one address.
 const DOCUMENTS_PER_MINUTE: u32 = 60;
-/// Ways back that are offered to one address: each is a code that its client tries in vain.
-const RECONNECTS_PER_MINUTE: u32 = 30;
 /// Foreign text in a log line is cut here.
 const FACT_CHARS_MAX: usize = 200;

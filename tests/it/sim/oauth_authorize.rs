@@ -4,7 +4,9 @@ use super::one;
 use mcp_proxy_tests::cast::Cast;
 use mcp_proxy_tests::login::{ANN, App, CALLBACK, STATE, parameter, public};
 use mcp_proxy_tests::story::{story, story_of};
+use mcp_proxy_tests::world::World;
 use serde_json::json;
+use std::net::IpAddr;
 
 fn cast() -> Cast {
     one().with_logins(&json!({}))
@@ -160,5 +162,48 @@ fn an_empty_port_is_none_on_loopback_and_refused_at_registration_elsewhere() {
             let path = w.authorize_path(&app, &[("redirect_uri", target)]);
             assert_eq!((w.get(&path).status(), w.get(&path).field("location")), (400, None), "{target}");
         }
+    });
+}
+
+#[test]
+fn ways_back_for_unknown_clients_are_given_at_a_bounded_rate() {
+    // FT-511, limit: RECONNECTS_PER_MINUTE, RECONNECTS_ALL_PER_MINUTE
+    let address = |net: u8, last: u8| IpAddr::from([203, 0, net, last]);
+    story_of([0], cast(), |w| {
+        w.until_open();
+        let ghost = App::new("mcpx_ghost", CALLBACK);
+        let path = w.authorize_path(&ghost, &[]);
+        let offered = |w: &mut World| {
+            let page = w.get(&path);
+            let link = page.links().iter().any(|link| link.starts_with(CALLBACK));
+            let wait: Option<u64> = page.field("retry-after").map(|wait| wait.parse().unwrap());
+            assert_eq!((link, wait.is_some()), (page.status() == 400, page.status() == 429), "{page:?}");
+            wait
+        };
+        w.visitors_from = address(113, 1);
+        let waits: Vec<_> = (0..60).map(|_| offered(w)).collect();
+        let given = waits.iter().filter(|wait| wait.is_none()).count();
+        assert!((30..=32).contains(&given), "{given}");
+        let wait = offered(w).unwrap();
+        assert!((1..=2).contains(&wait), "{wait}");
+        let json = w.visit("GET", &path, &[("accept", "application/json")], "");
+        assert_eq!((json.status(), json.links().len()), (400, 0), "a program gets no way back");
+        let foreign = w.authorize_path(&App::new("mcpx_ghost", "http://127.0.0.1:1/cb"), &[]);
+        assert_eq!(w.get(&foreign).status(), 400, "and of another target nobody");
+        // Who is known is not concerned.
+        let app = w.app("Guest");
+        w.open_form(&app, &[]);
+        w.run_ms(wait * 1_000);
+        assert_eq!(offered(w), None);
+        // Nobody else waits for this address, until all have had their share.
+        let mut all = 0;
+        for last in 0..=99 {
+            w.visitors_from = address(114, last);
+            all += (0..5).filter(|_| offered(w).is_none()).count();
+        }
+        assert!((200..400).contains(&all), "{all}");
+        assert!(offered(w).is_some());
+        w.run_ms(61_000);
+        assert_eq!(offered(w), None);
     });
 }

@@ -28,9 +28,11 @@ use super::reply::Reply;
 use super::resource::{self, Audience};
 use super::scope::Scopes;
 use super::secret::{Purpose, mint};
+use super::throttle::Rate;
 use super::{Request, RequestId, Server};
 use crate::config::DefaultResource;
 use crate::http::Method;
+use crate::limits::RECONNECTS_ALL_PER_MINUTE;
 use crate::log::Level;
 use crate::route::Place;
 
@@ -246,18 +248,17 @@ impl Server {
     }
 
     /// A client that nobody knows. Some keep a dead registration for ever and register again only when the token
-    /// endpoint refuses them: those of the built-in targets are offered a way there (T-57).
+    /// endpoint refuses them: those of the built-in targets are offered a way there (T-57), as often as a person
+    /// presses it.
     pub(super) fn refuse_unknown(&mut self, visit: &Visit, message: &'static str) {
         let target = visit.params.get("redirect_uri").filter(|uri| is_builtin_claude(uri));
         let policy = &self.settings.options.redirects;
-        let target = target.filter(|uri| policy.admits(uri).is_ok());
+        let target = target.filter(|uri| !visit.wants_json && policy.admits(uri).is_ok());
         if target.is_some()
-            && let Err(seconds) = self.throttle.reconnects.admit(self.now.mono, &visit.address.networks())
+            && let Err(seconds) = self.may_reconnect(visit)
         {
-            let client = visit.params.get("client_id").unwrap_or_default().to_owned();
-            let facts = [("client", client.as_str()), ("reason", "too many"), ("ip", &visit.ip())];
-            self.event(Level::Info, "authorize_denied", &facts);
-            return self.reply(visit.request, Reply::too_many(seconds));
+            self.event(Level::Info, "authorize_denied", &[("reason", "too many"), ("ip", &visit.ip())]);
+            return self.show_wait(visit, seconds);
         }
         let retry = target.map(|uri| {
             let code = mint(&mut self.rng, Purpose::Code);
@@ -278,6 +279,13 @@ impl Server {
             visit,
             Refused::Page { code: "invalid_client", message: message.to_owned(), hint, retry },
         );
+    }
+
+    /// Counts a page with such a way back, unless there were too many.
+    fn may_reconnect(&mut self, visit: &Visit) -> Result<(), u64> {
+        let (now, throttle) = (self.now.mono, &mut self.throttle);
+        throttle.reconnects.admit(now, &visit.address.networks())?;
+        throttle.all_reconnects.admit(now, Rate::new(RECONNECTS_ALL_PER_MINUTE, RECONNECTS_ALL_PER_MINUTE))
     }
 
     fn refuse(&mut self, visit: &Visit, refused: Refused) {

@@ -147,6 +147,24 @@ impl Server {
         hint: &str,
         retry: Option<(String, &str)>,
     ) {
+        self.show_problem(visit, status, [title, message, hint], retry, Vec::new());
+    }
+
+    /// When somebody asks too often for a page with a way back.
+    pub(super) fn show_wait(&mut self, visit: &Visit, seconds: u64) {
+        let message = format!("This was tried too often. Please wait {seconds} s and try again.");
+        let headers = vec![("retry-after", seconds.to_string())];
+        self.show_problem(visit, 429, ["This cannot be connected", &message, ""], None, headers);
+    }
+
+    fn show_problem(
+        &mut self,
+        visit: &Visit,
+        status: u16,
+        [title, message, hint]: [&str; 3],
+        retry: Option<(String, &str)>,
+        headers: Vec<(&'static str, String)>,
+    ) {
         let (url, text) = retry.map_or_else(Default::default, |(url, text)| (url, text.to_owned()));
         let values = Values::new()
             .set("Title", title.to_owned())
@@ -156,7 +174,7 @@ impl Server {
             .set("RetryText", text)
             .set("ProxyName", self.settings.name.clone())
             .set("Lang", "en");
-        self.present(visit, PageKind::Error, status, values, Vec::new(), None);
+        self.present(visit, PageKind::Error, status, values, headers, None);
     }
 
     fn present(
