@@ -1,10 +1,11 @@
 //! `--check`: what the configuration comes to, without starting anything. No secret is shown. With `--tools` the servers
-//! are started as well, see [`trial`].
+//! are started as well, see [`trial`]. Page templates that cannot be used are an error.
 
 use crate::args::{Load, Log, Runtime};
-use crate::load::{load, tell_exposure};
-use crate::trial;
+use crate::load::{load, say, tell_exposure};
+use crate::{templates, trial};
 use mcp_proxy_core::config::{Config, Filter, OAuth2, Server, Transport};
+use mcp_proxy_core::log::Level;
 use mcp_proxy_core::route::{merged_paths, public_paths};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -16,6 +17,11 @@ pub(crate) fn run(from: &Load, log: Log, runtime: Option<Runtime>) -> ExitCode {
     tell_exposure(&config, log);
     // Whoever closed stdout does not want to know.
     let _gone = std::io::stdout().write_all(report(&config).as_bytes());
+    let faults = templates::faults(&config);
+    if !faults.is_empty() {
+        faults.into_iter().for_each(|fault| say(log, Level::Error, fault));
+        return ExitCode::FAILURE;
+    }
     match runtime {
         Some(runtime) => trial::run(config, log, runtime),
         None => ExitCode::SUCCESS,

@@ -22,6 +22,7 @@ mod load;
 mod log;
 mod nearest;
 mod serve;
+mod templates;
 mod trial;
 
 use args::{Action, Args};

@@ -2,7 +2,7 @@
 
 use crate::args::{Load, Log, Runtime};
 use crate::load::{extra_roots, load, say, tell_exposure, variable};
-use crate::log;
+use crate::{log, templates};
 use mcp_proxy_core::config::Config;
 #[cfg(unix)]
 use mcp_proxy_core::limits::Limits;
@@ -44,6 +44,9 @@ fn try_serve(mut config: Config, log: Log, runtime: Runtime) -> Result<u8, Strin
     #[cfg(unix)]
     bound_by_files(&mut config, log);
     let store = store(&config, log);
+    for fault in templates::faults(&config) {
+        say(log, Level::Warn, format!("{fault}. The built-in page is shown until it is mended"));
+    }
     let tell = Box::new(move |record: &Record, at| log::write(log, record, at));
     run_engine(config, runtime, Around { level: log::level(log.level), tell, stop: Stop::default(), store })
 }
@@ -120,7 +123,7 @@ fn store(config: &Config, log: Log) -> Option<StoreOptions> {
     });
     Some(StoreOptions {
         dir,
-        templates: PathBuf::from(&oauth2.template_dir).join("oauth"),
+        templates: templates::directory(config)?,
         users_file: oauth2.users_file.clone().map(PathBuf::from),
     })
 }

@@ -12,8 +12,8 @@
 //! has its filter. A page is then filled in without a look at the language.
 //!
 //! Invariants: nothing goes out raw, neither by a filter nor by the engine's default; a place nobody can judge is an
-//! error of the template, not a guess; a template that cannot be loaded changes nothing, and one that cannot be
-//! filled in gives the built-in page. Scripts and styles have the nonce of the answer, and the login form has its
+//! error of the template, not a guess; a template that cannot be loaded, or that lacks what its page needs (`whole`),
+//! changes nothing, and one that cannot be filled in gives the built-in page. Scripts and styles have the nonce of the answer, and the login form has its
 //! token, also in templates that know of neither.
 //! Deliberately absent: files (templates come as bytes), headers of the answer, and code in templates.
 
@@ -26,6 +26,7 @@ mod script;
 mod tests;
 mod translate;
 mod variable;
+mod whole;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -104,8 +105,24 @@ impl Pages {
     /// Puts the template of the operator in force; without one the built-in page returns.
     ///
     /// # Errors
-    /// A template that is too long, not UTF-8, or not of the language. Then the former template stays.
+    /// A template that is too long, not UTF-8, not of the language, or that lacks what its page needs. Then the former
+    /// template stays.
     pub fn replace(&mut self, kind: PageKind, source: Option<&[u8]>) -> Result<(), TemplateError> {
+        let former = std::mem::take(&mut self.page_mut(kind).external);
+        let text = source.map(|source| std::str::from_utf8(source).unwrap_or_default());
+        let text = text.map(|text| text.strip_prefix('\u{feff}').unwrap_or(text));
+        let replaced = self.put(kind, source).and_then(|()| {
+            let checked = text.map_or(Ok(()), |text| whole::check(kind, text));
+            checked.map_err(|fail| TemplateError::new(text.unwrap_or_default(), fail))
+        });
+        if replaced.is_err() {
+            self.page_mut(kind).external = former;
+        }
+        replaced
+    }
+
+    /// The same for a template that need not be a whole page.
+    fn put(&mut self, kind: PageKind, source: Option<&[u8]>) -> Result<(), TemplateError> {
         let template = source.map(|source| compile(&self.engine, kind, source)).transpose()?;
         self.page_mut(kind).external = template;
         Ok(())
@@ -327,7 +344,7 @@ fn translate_for(kind: PageKind, source: &str) -> Result<String, Fail> {
         return Err(Fail { at, message: "the template has a control character".to_owned() });
     }
     let translated = translate::translate(source)?;
-    check_whole(source)?;
+    whole::check_pairs(source)?;
     if kind == PageKind::Authorize && translated.form.is_none() {
         let message = "the template has no form that posts, so nobody could sign in".to_owned();
         return Err(Fail { at: source.len(), message });
@@ -344,34 +361,6 @@ fn translate_for(kind: PageKind, source: &str) -> Result<String, Fail> {
     }
     Ok(text)
 }
-
-/// A template that was cut off in the middle, by an editor or a full disk, lacks the end of something it began.
-fn check_whole(source: &str) -> Result<(), Fail> {
-    let mut lower = source.to_ascii_lowercase();
-    for (open, close) in [("<!--", "-->"), ("{{/*", "*/"), ("{{- /*", "*/")] {
-        lower = without_comments(&lower, open, close);
-    }
-    for name in PAIRED {
-        let begins = |rest: &str| rest.starts_with(|c: char| c == '>' || c.is_ascii_whitespace());
-        let opened = lower.split(&format!("<{name}")).skip(1).filter(|rest| begins(rest)).count();
-        let ends = |rest: &&str| rest.trim_start().starts_with('>');
-        let closed = lower.split(&format!("</{name}")).skip(1).filter(ends).count();
-        if opened > closed {
-            let message = format!("`</{name}>` is missing: the template may have been cut off");
-            return Err(Fail { at: source.len(), message });
-        }
-    }
-    Ok(())
-}
-
-fn without_comments(text: &str, open: &str, close: &str) -> String {
-    let mut parts = text.split(open);
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |kept, part| kept + part.split_once(close).map_or("", |(_, rest)| rest))
-}
-
-/// Elements whose end nobody leaves out, though HTML lets some of them.
-const PAIRED: [&str; 3] = ["form", "body", "html"];
 
 /// No page of a person is longer.
 const SOURCE_BYTES_MAX: usize = 256 * 1024;

@@ -1,11 +1,13 @@
 //! Flags, exit codes, and where configurations come from.
 
+use super::browser::guarded;
 use super::client::Client;
-use super::proxy::{Proxy, config, run, run_with};
+use super::proxy::{Proxy, Scratch, config, run, run_with};
 use super::upstream::{serve, stdio};
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
+use mcp_proxy_core::oauth::page::PageKind;
 use serde_json::json;
 use std::net::TcpListener;
 
@@ -256,4 +258,45 @@ async fn a_configuration_is_a_path_or_a_web_address() {
         assert_eq!(run.stdout, "");
         assert!(run.stderr.contains("unsupported config path"), "{}", run.stderr);
     }
+}
+
+#[tokio::test]
+async fn a_page_template_that_was_cut_off_is_told_by_check_and_at_the_start() {
+    // FT-511
+    let home = Scratch::empty();
+    let oauth = home.path().join("pages").join("oauth");
+    std::fs::create_dir_all(&oauth).unwrap();
+    let config = guarded(
+        home.path(),
+        json!({"everything": stdio()}),
+        &json!({"templateDir": home.path().join("pages")}),
+    );
+    let text = config.to_string();
+    assert_eq!(run_with(&text, &["--check"]).await.code, Some(0), "no template is no fault");
+    for (name, whole) in [
+        ("authorize.html", PageKind::Authorize.source()),
+        ("success.html", PageKind::Success.source()),
+        ("error.html", PageKind::Error.source()),
+    ] {
+        let path = oauth.join(name);
+        std::fs::write(&path, whole).unwrap();
+        let good = run_with(&text, &["--check"]).await;
+        assert_eq!(good.code, Some(0), "{}", good.stderr);
+        let cut = whole.find("</body>").unwrap();
+        for part in ["", &whole[..cut / 2], &whole[..cut], whole.trim_end().strip_suffix("</html>").unwrap()]
+        {
+            std::fs::write(&path, part).unwrap();
+            let check = run_with(&text, &["--check"]).await;
+            assert_eq!(check.code, Some(1), "{name} {}: {}", part.len(), check.stderr);
+            for words in [name, "cannot be used", "line "] {
+                assert!(check.stderr.contains(words), "no {words} in {}", check.stderr);
+            }
+        }
+        let proxy = Proxy::start(config.clone(), &[]).await;
+        proxy.logged("The built-in page is shown until it is mended").await;
+        std::fs::remove_file(&path).unwrap();
+    }
+    std::fs::create_dir(oauth.join("error.html")).unwrap();
+    let check = run_with(&text, &["--check"]).await;
+    assert!(check.code == Some(1) && check.stderr.contains("it is not a file"), "{}", check.stderr);
 }

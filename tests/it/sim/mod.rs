@@ -41,6 +41,7 @@ mod oauth_discovery;
 mod oauth_documents;
 mod oauth_flow;
 mod oauth_login;
+mod oauth_pages;
 mod oauth_store;
 mod oauth_throttle;
 mod oauth_times;

@@ -23,12 +23,12 @@ const PAGES: [(PageKind, &str); 3] = [
 <input type="hidden" name="form_token" value="{{.FormToken}}">
 <input name="username" value="{{.Username}}"><input name="password" type="password"></form>
 <p>{{.ClientName}} of {{.ClientHost}} wants {{.ResourceName}} and calls back {{.RedirectHost}}</p>
-<a href="{{.CancelURL}}">Cancel</a>"#,
+<a href="{{.CancelURL}}">Cancel</a></html>"#,
     ),
-    (PageKind::Success, r#"<p>{{.Username}}</p><a href="{{.RedirectURL}}">Continue</a>"#),
+    (PageKind::Success, r#"<p>{{.Username}}</p><a href="{{.RedirectURL}}">Continue</a></html>"#),
     (
         PageKind::Error,
-        r#"<h1>{{.Title}}</h1><p>{{.Message}}</p>{{if .RetryURL}}<a href="{{.RetryURL}}">Retry</a>{{end}}"#,
+        r#"<h1>{{.Title}}</h1><p>{{.Message}}</p>{{if .RetryURL}}<a href="{{.RetryURL}}">Retry</a>{{end}}</html>"#,
     ),
 ];
 

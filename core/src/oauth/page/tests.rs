@@ -40,7 +40,7 @@ pub(super) fn full<'a>() -> Values<'a> {
 /// Puts a template in force and fills it in.
 pub(super) fn filled(kind: PageKind, source: &str, values: &Values<'_>) -> String {
     let mut pages = Pages::new();
-    pages.replace(kind, Some(source.as_bytes())).unwrap_or_else(|error| panic!("{source}: {error}"));
+    pages.put(kind, Some(source.as_bytes())).unwrap_or_else(|error| panic!("{source}: {error}"));
     assert!(!pages.is_builtin(kind));
     pages.render(kind, values)
 }
@@ -189,12 +189,12 @@ fn a_template_is_replaced_and_removed() {
     let mut pages = Pages::new();
     let error = PageKind::Error;
     let builtin = pages.render(error, &full());
-    assert_eq!(pages.replace(error, Some(b"\xef\xbb\xbf<p>{{.Title}}</p>")), Ok(()));
+    assert_eq!(pages.put(error, Some(b"\xef\xbb\xbf<p>{{.Title}}</p>")), Ok(()));
     assert_eq!(pages.render(error, &full()), "<p>Unknown application</p>");
-    assert!(pages.replace(error, Some(b"<p>{{.Title</p>")).is_err());
+    assert!(pages.put(error, Some(b"<p>{{.Title</p>")).is_err());
     assert_eq!(pages.render(error, &full()), "<p>Unknown application</p>");
     assert!(pages.is_builtin(PageKind::Authorize) && !pages.is_builtin(error));
-    assert_eq!(pages.replace(error, None), Ok(()));
+    assert_eq!(pages.put(error, None), Ok(()));
     assert_eq!(pages.render(error, &full()), builtin);
     assert!(pages.is_builtin(error));
 }

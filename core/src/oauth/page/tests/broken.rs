@@ -116,10 +116,10 @@ const BROKEN: &[(&str, usize, usize, &str)] = &[
 #[test]
 fn errors_have_a_place_and_a_reason() {
     let mut pages = Pages::new();
-    pages.replace(PageKind::Success, Some(b"former")).expect("a good template");
+    pages.put(PageKind::Success, Some(b"former")).expect("a good template");
     let mut wrong = Vec::new();
     for (source, line, column, reason) in BROKEN {
-        let error = pages.replace(PageKind::Success, Some(source.as_bytes())).err();
+        let error = pages.put(PageKind::Success, Some(source.as_bytes())).err();
         let found = error.as_ref().map(|error| (error.line, error.column, error.message.contains(reason)));
         if found != Some((*line, *column, true)) {
             wrong.push(format!("{source:?}: {error:?}"));
@@ -128,7 +128,7 @@ fn errors_have_a_place_and_a_reason() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(
-        pages.replace(PageKind::Success, Some(b"{{.Nothing}}")).expect_err("an error").to_string(),
+        pages.put(PageKind::Success, Some(b"{{.Nothing}}")).expect_err("an error").to_string(),
         "line 1, column 11: there is no variable `.Nothing`"
     );
 }
@@ -136,7 +136,7 @@ fn errors_have_a_place_and_a_reason() {
 #[test]
 fn bytes_that_are_no_text_are_an_error() {
     let mut pages = Pages::new();
-    let error = pages.replace(PageKind::Error, Some(b"a\nb\xff")).expect_err("an error");
+    let error = pages.put(PageKind::Error, Some(b"a\nb\xff")).expect_err("an error");
     assert_eq!((error.line, error.column, error.message.as_str()), (2, 2, "the template is not UTF-8"));
 }
 
@@ -144,9 +144,9 @@ fn bytes_that_are_no_text_are_an_error() {
 fn the_length_of_a_template_is_limited() {
     let mut pages = Pages::new();
     let mut source = vec![b'a'; SOURCE_BYTES_MAX];
-    assert_eq!(pages.replace(PageKind::Error, Some(&source)), Ok(()));
+    assert_eq!(pages.put(PageKind::Error, Some(&source)), Ok(()));
     source.push(b'a');
-    let error = pages.replace(PageKind::Error, Some(&source)).expect_err("an error");
+    let error = pages.put(PageKind::Error, Some(&source)).expect_err("an error");
     assert!(error.message.contains("longer than 262144 bytes"), "{error}");
     assert_eq!(pages.render(PageKind::Error, &full()).len(), SOURCE_BYTES_MAX);
 }
@@ -158,14 +158,14 @@ fn the_depth_of_blocks_is_limited() {
     check(&nested(32), &full(), "a");
     check(&chained(31), &full().set("Hint", ""), "a");
     for source in [nested(33), nested(5000), chained(32), chained(5000)] {
-        let error = Pages::new().replace(PageKind::Error, Some(source.as_bytes())).expect_err("an error");
+        let error = Pages::new().put(PageKind::Error, Some(source.as_bytes())).expect_err("an error");
         assert!(error.message.contains("more than 32 blocks"), "{error}");
     }
     let many = format!("{{{{if or{}}}}}{{{{end}}}}", " .Title".repeat(17));
-    let error = Pages::new().replace(PageKind::Error, Some(many.as_bytes())).expect_err("an error");
+    let error = Pages::new().put(PageKind::Error, Some(many.as_bytes())).expect_err("an error");
     assert!(error.message.contains("more than 16 arguments"), "{error}");
     let long = format!("{{{{.{}}}}}", "a".repeat(1000));
-    let error = Pages::new().replace(PageKind::Error, Some(long.as_bytes())).expect_err("an error");
+    let error = Pages::new().put(PageKind::Error, Some(long.as_bytes())).expect_err("an error");
     assert_eq!(error.message.chars().count(), 201);
 }
 
@@ -177,9 +177,9 @@ fn damaged_templates_do_no_harm() {
         let source = kind.source();
         for (at, c) in source.char_indices().step_by(41) {
             let (before, after) = source.split_at(at);
-            let _ = pages.replace(kind, Some(before.as_bytes()));
+            let _ = pages.put(kind, Some(before.as_bytes()));
             let without = before.to_owned() + &after[c.len_utf8()..];
-            let _ = pages.replace(kind, Some(without.as_bytes()));
+            let _ = pages.put(kind, Some(without.as_bytes()));
             assert!(!pages.render(kind, &full()).contains(['\u{1}', '\u{2}', '\u{3}', '\u{4}']));
         }
     }
@@ -250,5 +250,5 @@ fn a_login_page_that_was_cut_off_anywhere_is_not_put_in_force() {
         assert!(error.message.contains("no form that posts"), "{source}: {error}");
     }
     let commented = "<!-- <html><body> -->{{/* <form> */}}<form method=post></form>";
-    assert_eq!(pages.replace(PageKind::Authorize, Some(commented.as_bytes())), Ok(()));
+    assert_eq!(pages.put(PageKind::Authorize, Some(commented.as_bytes())), Ok(()));
 }

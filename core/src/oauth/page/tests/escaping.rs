@@ -79,7 +79,7 @@ fn no_value_gets_out_of_its_place() {
     for name in ["ClientName", "State", "RedirectURL", "CancelURL", "RetryURL"] {
         let template = PLACES.replace(".V", &format!(".{name}"));
         let mut pages = Pages::new();
-        pages.replace(PageKind::Success, Some(template.as_bytes())).expect("a good template");
+        pages.put(PageKind::Success, Some(template.as_bytes())).expect("a good template");
         let render = |value: &str| pages.render(PageKind::Success, &full().set(name, value));
         compare(&render("x"), &render, name);
     }
