@@ -47,7 +47,8 @@ const fn place(client: Client) -> &'static str {
              ~/.cline/data/settings/cline_mcp_settings.json"
         }
         Client::Continue => {
-            "Continue: mcp-proxy.yaml in .continue/mcpServers of a project or of your home directory"
+            "Continue: mcp-proxy.yaml in .continue/mcpServers of a project or of your home directory; of \
+             the CLI, which reads no other file, the mcpServers in ~/.continue/config.yaml"
         }
         Client::Goose => "Goose: ~/.config/goose/config.yaml",
         Client::Zed => "Zed: settings.json, which the command `zed: open settings file` opens",
