@@ -38,9 +38,9 @@ pub(crate) struct Downstream {
     sessions: Table<Session>,
     by_token: HashMap<Box<str>, Key>,
     /// Connections that may have a pipelined request to look at.
-    ready: Vec<ConnId>,
+    ready: VecDeque<ConnId>,
     /// Connections that were given up because their client does not read.
-    stalled: Vec<ConnId>,
+    stalled: VecDeque<ConnId>,
     /// Who holds a connection.
     pub(crate) seats: Seats,
     /// Streams that keep something for a client that comes back, in the order in which they began to; some may be gone.
@@ -69,8 +69,8 @@ impl Downstream {
             clients: IdMap::default(),
             sessions: Table::new(sessions_max),
             by_token: HashMap::new(),
-            ready: Vec::new(),
-            stalled: Vec::new(),
+            ready: VecDeque::new(),
+            stalled: VecDeque::new(),
             seats: Seats::default(),
             keepers: VecDeque::new(),
             keepers_max: KEEPERS_MIN,
@@ -161,17 +161,17 @@ impl Downstream {
 
     /// Notes a connection that may have a pipelined request to look at.
     pub(crate) fn set_ready(&mut self, conn: ConnId) {
-        self.ready.push(conn);
+        self.ready.push_back(conn);
     }
 
     /// The next connection whose buffered bytes should be looked at again.
     pub(crate) fn next_ready(&mut self) -> Option<ConnId> {
-        self.ready.pop()
+        self.ready.pop_front()
     }
 
     /// The next connection that was given up.
     pub(crate) fn next_stalled(&mut self) -> Option<ConnId> {
-        self.stalled.pop()
+        self.stalled.pop_front()
     }
 
     pub(crate) fn session(&mut self, key: Key) -> Option<&mut Session> {
@@ -233,7 +233,7 @@ impl Downstream {
         for stream in session.streams.values() {
             if let Some(client) = stream.conn.and_then(|conn| self.clients.get_mut(&conn)) {
                 client.end_stream(fx);
-                self.ready.push(client.conn);
+                self.ready.push_back(client.conn);
             }
         }
         Some(session)
@@ -262,7 +262,7 @@ impl Downstream {
                     && let Some(client) = client
                 {
                     client.answer_json(fx, &stream.plain_body());
-                    self.ready.push(client.conn);
+                    self.ready.push_back(client.conn);
                 }
                 if stream.owed == 0 {
                     session.streams.remove(&number);
@@ -336,7 +336,7 @@ impl Downstream {
         if let Some(client) = stream.conn.and_then(|conn| self.clients.get_mut(&conn)) {
             client.opens = None;
             client.answer_fault(fx, fault, id, &[("retry-after", "2")]);
-            self.ready.push(client.conn);
+            self.ready.push_back(client.conn);
         }
         true
     }
@@ -366,11 +366,11 @@ impl Downstream {
         let ended = stream.is_finished();
         if let Some(conn) = stream.conn {
             if fx.queued(conn) > fx.limits.send_cap_bytes {
-                self.stalled.push(conn);
+                self.stalled.push_back(conn);
             } else if ended && let Some(client) = self.clients.get_mut(&conn) {
                 stream.detach(fx);
                 client.end_stream(fx);
-                self.ready.push(conn);
+                self.ready.push_back(conn);
             }
         }
         if ended {
@@ -397,7 +397,7 @@ impl Downstream {
                 },
                 Mode::Events => client.end_stream(fx),
             }
-            self.ready.push(client.conn);
+            self.ready.push_back(client.conn);
         }
         session.streams.remove(&number);
     }
@@ -487,7 +487,7 @@ impl Downstream {
         }
         if let Some(old) = stream.conn.take().and_then(|conn| self.clients.get_mut(&conn)) {
             old.end_stream(fx);
-            self.ready.push(old.conn);
+            self.ready.push_back(old.conn);
         }
         client.wait(key, number);
         client.start_stream(fx);

@@ -35,11 +35,11 @@ impl Proxy {
             let attached = self.down.attach(&mut self.fx, client, key, stream, start);
             number = attached.ok_or_else(|| Fault::local(Code::Overloaded, TOO_MANY_STREAMS))?;
         }
-        self.changed.push(key);
+        self.changed.push_back(key);
         let text = client.http.body();
         for (span, parsed) in messages {
             if let Some(answer) = self.serve_one(key, number, parsed, span.of(text)) {
-                self.deferred.push((key, number, answer));
+                self.deferred.push_back((key, number, answer));
             }
         }
         if owed == 0 {

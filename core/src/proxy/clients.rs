@@ -286,7 +286,7 @@ impl Proxy {
             let Some(()) = self.down.resume(&mut self.fx, client, key, &id) else {
                 return Err(Fault::peer(Code::BadEventId, "this event is not known (any more)").into());
             };
-            self.changed.push(key);
+            self.changed.push_back(key);
             return Ok(());
         }
         let stream = Stream::standalone(&self.fx, true);
@@ -294,7 +294,7 @@ impl Proxy {
         if attached.is_none() {
             return Err(Fault::local(Code::Overloaded, "the session has too many streams").into());
         }
-        self.changed.push(key);
+        self.changed.push_back(key);
         Ok(())
     }
 

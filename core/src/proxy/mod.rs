@@ -78,6 +78,7 @@ use entry::MergedViews;
 use offers::Offers;
 use pressure::Pressure;
 use questions::Questions;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -120,9 +121,9 @@ pub struct Proxy {
     bound: Option<SocketAddr>,
     exit_code: u8,
     /// Messages for clients whose connection is being worked on right now.
-    deferred: Vec<(Key, u32, Vec<u8>)>,
+    deferred: VecDeque<(Key, u32, Vec<u8>)>,
     /// Sessions that may have something to be told.
-    changed: Vec<Key>,
+    changed: VecDeque<Key>,
     pressure: Pressure,
     /// How often what stands in front may be looked at.
     probes: Bucket,
@@ -183,8 +184,8 @@ impl Proxy {
             stage: Stage::Serving,
             bound: None,
             exit_code: 0,
-            deferred: Vec::new(),
-            changed: Vec::new(),
+            deferred: VecDeque::new(),
+            changed: VecDeque::new(),
             pressure: Pressure::default(),
             probes: Bucket::default(),
             config,
@@ -353,14 +354,14 @@ impl Proxy {
         loop {
             if let Some(event) = self.servers().poll_event() {
                 self.on_server_event(event);
-            } else if let Some((session, stream, text)) = self.deferred.pop() {
+            } else if let Some((session, stream, text)) = self.deferred.pop_front() {
                 self.down.deliver(&mut self.fx, session, stream, &Pieces::of(&[&text]), Role::Answer);
             } else if let Some(conn) = self.down.next_stalled() {
                 self.fx.log(Level::Debug, None, format!("client {conn:?} does not read, closing"));
                 self.drop_client(conn);
             } else if self.serve_oauth() {
                 // There may be more.
-            } else if let Some(session) = self.changed.pop() {
+            } else if let Some(session) = self.changed.pop_front() {
                 self.down.flush_changes(&mut self.fx, session);
                 self.send_held_questions(session);
             } else if let Some(conn) = self.down.next_ready() {
@@ -425,7 +426,7 @@ impl Proxy {
             && let Some(session) = self.down.session_of(conn)
         {
             // What was not told because the client was slow is told now.
-            self.changed.push(session);
+            self.changed.push_back(session);
         }
         // A client that was not read because it did not read is looked at again.
         if before > high && before - len.min(before) <= high && self.fx.owner(conn).is_none() {

@@ -74,7 +74,7 @@ impl Proxy {
         for key in sessions {
             if let Some(session) = self.down.session(*key) {
                 session.note_update(uri);
-                self.changed.push(*key);
+                self.changed.push_back(*key);
             }
         }
     }

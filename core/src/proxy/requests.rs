@@ -128,7 +128,7 @@ impl Proxy {
             let stream = Stream::for_request(&self.fx, events, 1, false);
             self.down.attach(&mut self.fx, client, key, stream, !json);
             if self.down.session(key).is_some_and(|session| !session.questions.is_empty()) {
-                self.changed.push(key);
+                self.changed.push_back(key);
             }
             return Ok(());
         }
@@ -161,7 +161,7 @@ impl Proxy {
             for span in self.batch(key, text)? {
                 let parsed = self.parse(span.of(text));
                 if let Some(answer) = self.serve_one(key, 0, parsed, span.of(text)) {
-                    self.deferred.push((key, 0, answer));
+                    self.deferred.push_back((key, 0, answer));
                 }
             }
             return Ok(());
@@ -428,7 +428,7 @@ impl Proxy {
             if let Some(session) = self.down.session(key) {
                 session.ready = true;
             }
-            self.changed.push(key);
+            self.changed.push_back(key);
         } else if method == Method::RootsChanged {
             self.on_roots_changed(key);
         } else if method == Method::Progress {

@@ -195,7 +195,7 @@ impl Proxy {
             last = Some((old, new, changed));
             if changed && let Some(session) = self.down.session(key) {
                 session.note_change(kind);
-                self.changed.push(key);
+                self.changed.push_back(key);
             }
         }
     }

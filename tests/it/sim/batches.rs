@@ -60,6 +60,31 @@ fn a_batch_of_an_http_server_is_split_whatever_brings_it() {
 }
 
 #[test]
+fn a_batch_is_answered_in_its_order() {
+    // DL-65
+    story(one(), |w| {
+        for kind in KINDS {
+            let c = w.client_with("fs", kind, |c| c.revision = BATCHED.to_owned());
+            let pings: Vec<Value> =
+                (1..=4).map(|n| json!({"jsonrpc": "2.0", "id": format!("p{n}"), "method": "ping"})).collect();
+            let ids: Vec<Value> = pings.iter().map(|ping| ping["id"].clone()).collect();
+            let reqs = w.start_raw(c, &ids, &json!(pings).to_string());
+            for req in &reqs {
+                w.raw_answer(*req);
+            }
+            let exchanges = w.clients[c].exchanges.iter();
+            let heard: String = exchanges
+                .flat_map(|exchange| exchange.events.iter().map(|event| &event.data).chain([&exchange.body]))
+                .cloned()
+                .collect();
+            let places: Vec<usize> =
+                ids.iter().map(|id| heard.find(&format!("\"id\":{id}")).unwrap()).collect();
+            assert!(places.is_sorted(), "{kind:?}: {heard}");
+        }
+    });
+}
+
+#[test]
 fn a_cancellation_inside_the_batch_of_its_call_counts() {
     // DL-24, DL-65
     const CALL: &str = r#"{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"slow","arguments":{"ms":900000}}}"#;
