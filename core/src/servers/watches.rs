@@ -4,7 +4,7 @@
 
 use super::ServersMut;
 use super::calls::Own;
-use super::connection::Phase;
+use super::connection::{Connection, Phase};
 use crate::id::{Key, UpstreamId};
 use crate::json::{self, Raw};
 use crate::mcp::LogLevel;
@@ -68,7 +68,8 @@ impl ServersMut<'_> {
     /// A connection is up, and whoever wants something of it was told: it is asked for what was watched before, and
     /// gets what waited for it.
     pub(super) fn resume(&mut self, id: UpstreamId) {
-        let Some(connection) = self.conns.get(id) else { return };
+        let ready = |connection: &&Connection| connection.phase == Phase::Ready;
+        let Some(connection) = self.conns.get(id).filter(ready) else { return };
         for uri in connection.tenants.watched() {
             let params = format!(",\"params\":{{\"uri\":{}}}", json::quote(&uri));
             self.submit_own(id, Own::Watch, "resources/subscribe", &params);
