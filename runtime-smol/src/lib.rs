@@ -1,6 +1,7 @@
 //! Runs the `mcp-proxy` engine on smol: sockets, child processes, signals and the clock.
 //!
-//! [`run`] does it on the thread that calls it, [`serve`] within an executor that is there already.
+//! [`run`] does it on the thread that calls it, [`serve`] within an executor that is there already. What has nothing to do
+//! with smol stands in [`mcp_proxy_os`] for every runtime.
 //!
 //! # How to embed it
 //!
@@ -33,47 +34,26 @@
 //! # How it works
 //!
 //! ```text
-//!   run ── Runtime ─┬─ Shard<SmolHost>   the engine; every input goes through Runtime::turn
-//!                   ├─ LocalExecutor     one task per listener, connection, child; one timer, two for stopping
-//!                   └─ buffers           one read buffer for everybody
+//!   run ── block_on ── serve ── LocalExecutor ── mcp_proxy_os::serve, which spawns its tasks there
 //! ```
 //!
 //! Invariants:
-//! - One thread. `smol::block_on` polls the executor and, when there is nothing to do, the operating system.
-//! - A borrow of the shard never spans an await, and [`Host::perform`](mcp_proxy_core::Host::perform) never
-//!   calls back: it spawns a task, drops one, or sets a flag and wakes.
-//! - A connection or child is one task with one poll function that tries all directions each time, so that
-//!   no direction can starve or block another.
-//! - The fewest system calls: a write is tried before anybody waits for writability, a short read means that
-//!   there is nothing more until the system says so, and no message crosses a channel.
+//! - One thread, but for what blocks (names, files, passwords). `smol::block_on` polls the executor and, when there is
+//!   nothing to do, the operating system.
+//! - The fewest system calls: a read or write is tried before anybody waits for it.
 //! - A panic in a task ends the process.
 //!
-//! Deliberately absent: policy, protocols, retries and time limits, all of which are the engine's; several
-//! shards; reading the environment, or any file but those of [`StoreOptions`].
+//! Deliberately absent: everything that another runtime would need as well.
 
-use std::cell::{Ref, RefCell};
-use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
-use std::task::Poll;
 
-use mcp_proxy_core::log::{Level, Record};
-use mcp_proxy_core::{Input, Proxy, Shard};
-use mcp_proxy_os::{Guard, Pool};
+use mcp_proxy_core::Proxy;
 use smol::LocalExecutor;
 
-use crate::host::SmolHost;
+use crate::runtime::Smol;
 
-mod child;
-mod conn;
-mod dial;
-mod guard;
-mod host;
-mod listen;
-mod ready;
-mod signal;
-mod store;
-mod timer;
+mod runtime;
 
 pub use mcp_proxy_os::{GuardCommand, Log, Options, Stop, StoreOptions, seed};
 
@@ -93,147 +73,19 @@ pub fn run(proxy: Proxy, options: Options) -> io::Result<u8> {
 /// # Errors
 /// As of [`run`].
 pub async fn serve(proxy: Proxy, options: Options) -> io::Result<u8> {
-    let (signals, stop) = ((options.stop_signals, options.reap_orphans), options.stop.clone());
-    let ending = Ending(Runtime::new(proxy, options));
-    let runtime = &ending.0;
-    runtime.executor.run(drive(runtime, signals, stop)).await
+    let executor = Rc::new(LocalExecutor::new());
+    let _emptied = Emptied(executor.clone());
+    // Who collects the children, and would be a thread otherwise.
+    let _collector = executor.spawn(async { match smol::process::driver().await {} });
+    executor.run(mcp_proxy_os::serve(Smol(executor.clone()), proxy, options)).await
 }
 
-async fn drive(runtime: &Rc<Runtime>, signals: (bool, bool), stop: Stop) -> io::Result<u8> {
-    let mut tasks = vec![
-        runtime.executor.spawn(timer::fire(runtime.clone())),
-        runtime.executor.spawn(signal::stop_on_request(runtime.clone(), stop)),
-        runtime.executor.spawn(async { match async_process::driver().await {} }),
-    ];
-    let (stop_signals, reap_orphans) = signals;
-    if stop_signals {
-        let signals = signal::handler()?;
-        tasks.push(runtime.executor.spawn(signal::stop_on_signals(runtime.clone(), signals)));
-    }
-    if reap_orphans {
-        let ends = signal::children()?;
-        tasks.push(runtime.executor.spawn(signal::reap(runtime.clone(), ends)));
-    }
-    runtime.start();
-    let code = poll_fn(|cx| match runtime.with_host(|host| host.poll_stopped(cx)) {
-        Some(code) => Poll::Ready(code),
-        None => Poll::Pending,
-    })
-    .await;
-    // Connections that were given last words write them in their next poll.
-    for _ in 0..LAST_WORDS_PASSES {
-        smol::future::yield_now().await;
-    }
-    let (guard, writes) = runtime.with_host(SmolHost::end);
-    for write in writes {
-        write.await;
-    }
-    match runtime.works.run(guard, Guard::dismiss) {
-        Ok(dismissed) => dismissed.await,
-        // It is over: nobody else is kept waiting.
-        Err(refused) => refused.input.dismiss(),
-    }
-    drop(tasks);
-    Ok(code)
-}
+/// A cancelled task is dropped when it is run: this runs what is left, also when the proxy is dropped in the middle of its
+/// life.
+struct Emptied(Rc<LocalExecutor<'static>>);
 
-/// The futures of tasks hold the runtime that holds their tasks: this ends them, also when the proxy is dropped in the
-/// middle of its life.
-struct Ending(Rc<Runtime>);
-
-impl Drop for Ending {
+impl Drop for Emptied {
     fn drop(&mut self) {
-        drop(self.0.with_host(SmolHost::end));
-        // What was cancelled is dropped when it is run.
-        while self.0.executor.try_tick() {}
+        while self.0.try_tick() {}
     }
 }
-
-/// What all tasks share.
-pub(crate) struct Runtime {
-    executor: LocalExecutor<'static>,
-    shard: RefCell<Shard<SmolHost>>,
-    buffers: RefCell<Buffers>,
-    names: Pool,
-    works: Pool,
-}
-
-/// Storage that is only used within one poll, so that an idle connection needs none.
-pub(crate) struct Buffers {
-    /// What one read may give.
-    pub(crate) chunk: Box<[u8]>,
-    /// What was decrypted of it.
-    pub(crate) plain: Vec<u8>,
-}
-
-impl Runtime {
-    fn new(proxy: Proxy, options: Options) -> Rc<Self> {
-        Rc::new_cyclic(|runtime| Self {
-            executor: LocalExecutor::new(),
-            shard: RefCell::new(Shard::new(proxy, SmolHost::new(runtime.clone(), options))),
-            buffers: RefCell::new(Buffers {
-                chunk: vec![0; READ_BYTES].into_boxed_slice(),
-                plain: Vec::new(),
-            }),
-            names: Pool::new("names", NAME_THREADS_MAX),
-            works: Pool::new("works", WORK_THREADS_MAX),
-        })
-    }
-
-    pub(crate) fn executor(&self) -> &LocalExecutor<'static> {
-        &self.executor
-    }
-
-    pub(crate) fn buffers(&self) -> &RefCell<Buffers> {
-        &self.buffers
-    }
-
-    /// Threads that ask for names.
-    pub(crate) fn names(&self) -> &Pool {
-        &self.names
-    }
-
-    /// Threads for files and passwords, which must not wait for names.
-    pub(crate) fn works(&self) -> &Pool {
-        &self.works
-    }
-
-    /// Hands an input to the engine and starts everything that follows from it.
-    pub(crate) fn turn(&self, input: Input<'_>) {
-        let mut shard = self.shard.borrow_mut();
-        shard.turn(input);
-        let (proxy, host) = (shard.proxy(), shard.host());
-        host.resume_listeners(|listener| proxy.wants_accept(listener));
-    }
-
-    /// The engine, for its getters. Not to be held across [`Runtime::turn`].
-    pub(crate) fn proxy(&self) -> Ref<'_, Proxy> {
-        Ref::map(self.shard.borrow(), Shard::proxy)
-    }
-
-    /// Lets the host be changed. The closure must not take a turn.
-    pub(crate) fn with_host<T>(&self, change: impl FnOnce(&mut SmolHost) -> T) -> T {
-        change(self.shard.borrow_mut().host_mut())
-    }
-
-    /// Writes a log line of the adapter's own.
-    pub(crate) fn log(&self, level: Level, message: String) {
-        self.with_host(|host| host.log(&Record { level, server: None, message }));
-    }
-
-    fn start(&self) {
-        self.shard.borrow_mut().start();
-    }
-}
-
-/// A pass of the executor runs 200 tasks; this is for a thousand clients that hear goodbye at once.
-const LAST_WORDS_PASSES: usize = 5;
-
-/// Names that are asked for at once; a resolver that is not there blocks each for half a minute.
-const NAME_THREADS_MAX: usize = 64;
-
-/// Files and passwords at once. Of passwords there are no more than processors.
-const WORK_THREADS_MAX: usize = 16;
-
-/// One read from a socket or pipe: what a pipe of the usual size holds.
-const READ_BYTES: usize = 64 * 1024;

@@ -1,27 +1,41 @@
-//! What every runtime of mcp-proxy asks of the operating system, without an executor: `std`, `rustix` and `getrandom`.
-//!
-//! A runtime brings sockets, pipes, timers and tasks. What lies around them is the same for all and stands here once:
+//! What every runtime of mcp-proxy shares: everything between the engine, which does no IO, and an async runtime, which
+//! knows of no engine.
 //!
 //! ```text
+//!  serve                       drives the engine: listeners, connections, children, files, signals, the timer
+//!  Runtime · Io                what it needs of an async runtime
 //!  Options · Stop              what an embedder says, and how it ends what it has started
-//!  net · Broken                names, listening sockets, what an error means for a connection
+//!  net · Broken                names, sockets, what an error means for a connection
 //!  child · Guard               how children are started, signalled and told about; who kills them if we die
 //!  heir                        children that others leave to us
 //!  Pool                        threads for what blocks
 //!  store                       files: one line of requests per key, each done as a whole or not at all
-//!  Lines                      log lines for a reader that may stop reading
+//!  Lines                       log lines for a reader that may stop reading
 //!  Clock · Alarm · Link · Gate the clock, and wakers with memory
 //!  fetch · exchange            one HTTP request, for the command line
 //! ```
 //!
-//! Invariant: what blocks says so, and a runtime calls it off the thread of its engine. Everything else returns at once.
-//! Deliberately absent: reads, writes and waiting for them. Each runtime has its own way, and that is its reason to be.
+//! # How to add a runtime
+//!
+//! 1. Write a crate like `runtime-smol` or `runtime-tokio`, of two files. `runtime.rs` implements [`Runtime`] (spawn, sleep,
+//!    watch a descriptor, start a process) and [`Io`] (attempt something when the descriptor is ready), about 100 lines.
+//!    `lib.rs` has `serve`, which awaits [`serve()`] within the executor, and `run`, which brings the executor.
+//!    The smallest of all is `Bare` in `driver/tests.rs`.
+//! 2. Give it to the tests that each runtime has to pass: `complete!(your_crate::run)` in `tests/it/loopback/mod.rs`.
+//! 3. Give it a feature and a name in `cli`, if `-runtime` shall choose it.
+//!
+//! A runtime that is not async (threads, a loop around `poll`) implements [`Host`](mcp_proxy_core::Host) instead and takes
+//! from here what it can use, as the example `threads` does.
+//!
+//! Invariant: what blocks says so, and the driver calls it off the thread of its engine. Everything else returns at once.
+//! Deliberately absent: an executor, a poller, a timer.
 
 use std::io;
 use std::thread::Builder;
 
 pub mod child;
 mod clock;
+mod driver;
 mod fetch;
 mod guard;
 pub mod heir;
@@ -30,10 +44,12 @@ mod link;
 pub mod net;
 mod offload;
 mod options;
+mod runtime;
 mod stop;
 pub mod store;
 
 pub use clock::{Alarm, Clock, Look};
+pub use driver::serve;
 pub use fetch::{Exchange, ExchangeError, ExchangeErrorKind, Response, Terms, exchange, fetch, watch};
 pub use guard::{Care, Guard, GuardCommand, Started};
 pub use lines::Lines;
@@ -41,6 +57,7 @@ pub use link::{Gate, Link};
 pub use net::Broken;
 pub use offload::{Pool, Promise, Refused};
 pub use options::{Log, Options};
+pub use runtime::{Direction, Io, Readiness, Runtime, Source};
 pub use stop::Stop;
 pub use store::StoreOptions;
 

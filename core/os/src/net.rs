@@ -1,13 +1,18 @@
 //! Names to addresses, listening sockets, how sockets behave, and what an error means for a connection.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::fd::AsFd;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use mcp_proxy_core::event::{CloseCause, ListenAddr};
 use mcp_proxy_core::tls::TlsFault;
-use rustix::net::sockopt;
+use rustix::io::Errno;
+#[cfg(target_os = "linux")]
+use rustix::io::retry_on_intr;
+use rustix::net::{AddressFamily, SocketType, sockopt};
+#[cfg(target_os = "linux")]
+use rustix::net::{SocketFlags, acceptfrom_with};
 
 use crate::reason;
 
@@ -65,6 +70,73 @@ fn open(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = TcpListener::bind(addr)?;
     rustix::net::listen(&socket, BACKLOG)?;
     socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Accepts a connection, which does not block.
+///
+/// # Errors
+/// The system's; [`WouldBlock`](ErrorKind::WouldBlock) if nobody wants one.
+#[cfg(target_os = "linux")]
+pub fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (socket, peer) = retry_on_intr(|| acceptfrom_with(listener, flags))?;
+    let peer = peer.and_then(|peer| peer.try_into().ok()).ok_or(ErrorKind::InvalidData)?;
+    Ok((socket.into(), peer))
+}
+
+/// Accepts a connection, which does not block.
+///
+/// # Errors
+/// The system's; [`WouldBlock`](ErrorKind::WouldBlock) if nobody wants one.
+#[cfg(not(target_os = "linux"))]
+pub fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (socket, peer) = listener.accept()?;
+    socket.set_nonblocking(true)?;
+    Ok((socket, peer))
+}
+
+/// Begins to connect, with a socket that does not block. [`dialled`] tells what came of it.
+///
+/// # Errors
+/// The system's, if it can be told at once.
+pub fn dial(addr: SocketAddr) -> io::Result<TcpStream> {
+    let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket(family)?;
+    match rustix::net::connect(&socket, &addr) {
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket.into()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Whether it is connected.
+///
+/// # Errors
+/// [`WouldBlock`](ErrorKind::WouldBlock) as long as it is not known, then why it is not.
+pub fn dialled(stream: &TcpStream) -> io::Result<()> {
+    if let Some(error) = stream.take_error()? {
+        return Err(error);
+    }
+    match stream.peer_addr() {
+        Err(error) if error.kind() == ErrorKind::NotConnected => Err(ErrorKind::WouldBlock.into()),
+        Err(error) => Err(error),
+        Ok(_) => Ok(()),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn socket(family: AddressFamily) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn socket(family: AddressFamily) -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    #[cfg(target_vendor = "apple")]
+    sockopt::set_socket_nosigpipe(&socket, true)?;
     Ok(socket)
 }
 
@@ -142,7 +214,6 @@ const UNACKNOWLEDGED_MS_MAX: u32 = 60_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpStream;
 
     fn bound(host: Option<&str>) -> io::Result<SocketAddr> {
         listen(&ListenAddr { host: host.map(str::to_owned), port: 0 })?.local_addr()
@@ -166,6 +237,40 @@ mod tests {
     fn a_foreign_address_is_refused_with_the_reason() {
         let error = bound(Some("192.0.2.1")).unwrap_err();
         assert!(!reason(&error).contains("os error"), "{error}");
+    }
+
+    #[test]
+    fn a_dial_and_an_accept_meet_and_neither_blocks() {
+        let listener = listen(&ListenAddr { host: Some("127.0.0.1".to_owned()), port: 0 }).unwrap();
+        assert_eq!(accept(&listener).unwrap_err().kind(), ErrorKind::WouldBlock);
+        let near = dial(listener.local_addr().unwrap()).unwrap();
+        let (far, peer) = loop {
+            match accept(&listener) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                accepted => break accepted.unwrap(),
+            }
+        };
+        dialled(&near).unwrap();
+        assert_eq!(peer, near.local_addr().unwrap());
+        for mut stream in [&near, &far] {
+            let would_block = io::Read::read(&mut stream, &mut [0]).unwrap_err();
+            assert_eq!(would_block.kind(), ErrorKind::WouldBlock);
+            assert!(rustix::io::fcntl_getfd(stream).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+        }
+    }
+
+    #[test]
+    fn a_dial_without_a_listener_is_told() {
+        let addr = bound(Some("127.0.0.1")).unwrap();
+        let result = dial(addr).and_then(|stream| {
+            loop {
+                match dialled(&stream) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    result => break result,
+                }
+            }
+        });
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionRefused);
     }
 
     #[test]

@@ -183,6 +183,11 @@ impl Store {
         }
         writing
     }
+
+    /// Whether a write is under way or waits.
+    pub fn is_writing(&self) -> bool {
+        self.lines.values().any(|line| line.writing || line.waiting.iter().any(Request::writes))
+    }
 }
 
 impl Line {

@@ -15,76 +15,86 @@ use mcp_proxy_core::Input;
 use mcp_proxy_core::event::ListenAddr;
 use mcp_proxy_core::id::ListenerId;
 use mcp_proxy_core::log::Level;
-use mcp_proxy_os::{Gate, Link, net, reason};
-use smol::{Async, Timer};
 
-use crate::Runtime;
-use crate::conn::Conn;
+use super::Driver;
+use super::conn::Conn;
+use crate::{Direction, Gate, Io, Link, Readiness, Runtime, net, reason};
 
 /// The life of a listener. It ends by being dropped.
-pub(crate) async fn serve(runtime: Rc<Runtime>, id: ListenerId, addr: Arc<ListenAddr>, gate: Rc<Gate>) {
-    let bound = match bind(&runtime, addr).await {
+pub(super) async fn serve<R: Runtime>(
+    driver: Rc<Driver<R>>,
+    id: ListenerId,
+    addr: Arc<ListenAddr>,
+    gate: Rc<Gate>,
+) {
+    let bound = match bind(&driver, addr).await {
         Ok(socket) => socket.get_ref().local_addr().map(|addr| (socket, addr)),
         Err(error) => Err(error),
     };
-    let socket = match bound {
+    let mut socket = match bound {
         Ok((socket, addr)) => {
-            runtime.turn(Input::Listening { listener: id, result: Ok(addr) });
+            driver.turn(Input::Listening { listener: id, result: Ok(addr) });
             socket
         }
         Err(error) => {
-            return runtime.turn(Input::Listening { listener: id, result: Err(&reason(&error)) });
+            return driver.turn(Input::Listening { listener: id, result: Err(&reason(&error)) });
         }
     };
     let mut troubled = false;
     loop {
-        poll_fn(|cx| {
-            if runtime.proxy().wants_accept(id) {
-                return Poll::Ready(());
+        let accepted = poll_fn(|cx| {
+            if !driver.proxy().wants_accept(id) {
+                gate.wait(cx);
+                return Poll::Pending;
             }
-            gate.wait(cx);
-            Poll::Pending
-        })
-        .await;
-        match socket.accept().await {
+            socket.poll_io(cx, Direction::Read, |socket| Ok((net::accept(socket)?, Readiness::Kept)))
+        });
+        // It is watched before it is admitted: without room for a watch there is no connection.
+        let accepted = accepted.await.and_then(|(stream, peer)| Ok((driver.runtime().watch(stream)?, peer)));
+        match accepted {
             Ok((stream, peer)) => {
                 troubled = false;
-                admit(&runtime, id, stream, peer);
+                admit(&driver, id, stream, peer);
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 if !std::mem::replace(&mut troubled, true) {
                     let text = format!("cannot accept connections for the moment: {}", reason(&error));
-                    runtime.log(Level::Warn, text);
+                    driver.log(Level::Warn, text);
                 }
-                Timer::after(ACCEPT_PAUSE).await;
+                driver.sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-fn admit(runtime: &Rc<Runtime>, listener: ListenerId, stream: Async<TcpStream>, peer: SocketAddr) {
+fn admit<R: Runtime>(
+    driver: &Rc<Driver<R>>,
+    listener: ListenerId,
+    stream: R::Io<TcpStream>,
+    peer: SocketAddr,
+) {
     net::tune(stream.get_ref());
     let link: Rc<Link> = Rc::default();
-    let id = runtime.with_host(|host| {
+    let id = driver.with_host(|host| {
         let id = host.next_accepted();
-        let conn = Conn::accepted(runtime.clone(), id, link.clone(), stream);
-        let task = runtime.executor().spawn(conn);
+        let conn = Conn::accepted(driver.clone(), id, link.clone(), stream);
+        let task = driver.spawn(conn);
         host.insert(id, link, task);
         id
     });
-    runtime.turn(Input::Accepted { conn: id, listener, peer });
+    driver.turn(Input::Accepted { conn: id, listener, peer });
 }
 
-async fn bind(runtime: &Runtime, addr: Arc<ListenAddr>) -> io::Result<Async<TcpListener>> {
+async fn bind<R: Runtime>(driver: &Driver<R>, addr: Arc<ListenAddr>) -> io::Result<R::Io<TcpListener>> {
     let socket = match net::has_name(&addr) {
         true => {
-            let bound = runtime.names().run(addr, |addr| net::listen(&addr));
+            let bound = driver.names().run(addr, |addr| net::listen(&addr));
             bound.map_err(|refused| io::Error::other(refused.reason))?.await
         }
         false => net::listen(&addr),
     };
-    Async::new(socket?)
+    driver.runtime().watch(socket?)
 }
 
 /// How long to wait after a failed accept. Long enough for others to close something.

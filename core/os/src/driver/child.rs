@@ -15,51 +15,50 @@ use std::task::{Context, Poll};
 use mcp_proxy_core::Input;
 use mcp_proxy_core::event::{ChildSpec, CloseCause, ExitStatus};
 use mcp_proxy_core::id::ConnId;
-use mcp_proxy_os::Link;
-use mcp_proxy_os::child::{Process, command, exit_status, explain};
-use smol::Task;
 
-use crate::ready::Ready;
-use crate::{Runtime, guard};
+use super::transfer::{poll_read, poll_write, read_now};
+use super::{Driver, guard};
+use crate::child::{Process, command, exit_status, explain};
+use crate::{Io, Link, Runtime};
 
 /// The life of a child.
-pub(crate) async fn run(
-    runtime: Rc<Runtime>,
+pub(super) async fn run<R: Runtime>(
+    driver: Rc<Driver<R>>,
     id: ConnId,
     spec: Arc<ChildSpec>,
     link: Rc<Link>,
     process: Rc<Process>,
 ) {
-    guard::start(&runtime);
-    match Child::start(&runtime, id, &spec, link, process) {
+    guard::start(&driver);
+    match Child::start(&driver, id, &spec, link, process) {
         Ok((pid, child)) => {
-            runtime.with_host(|host| host.guard.add(pid));
-            runtime.turn(Input::Spawned { conn: id, pid });
+            driver.with_host(|host| host.guard.add(pid));
+            driver.turn(Input::Spawned { conn: id, pid });
             child.await;
         }
         Err(error) => {
             let reason = explain(&spec, &error);
-            runtime.with_host(|host| host.forget(id));
-            runtime.turn(Input::Failed { conn: id, reason: &reason });
+            driver.with_host(|host| host.forget(id));
+            driver.turn(Input::Failed { conn: id, reason: &reason });
         }
     }
 }
 
-struct Child {
-    runtime: Rc<Runtime>,
+struct Child<R: Runtime> {
+    driver: Rc<Driver<R>>,
     id: ConnId,
     link: Rc<Link>,
     process: Rc<Process>,
-    stdin: Option<Ready<PipeWriter>>,
-    stdout: Option<Ready<PipeReader>>,
-    stderr: Option<Ready<PipeReader>>,
+    stdin: Option<R::Io<PipeWriter>>,
+    stdout: Option<R::Io<PipeReader>>,
+    stderr: Option<R::Io<PipeReader>>,
     /// Asking for the exit status costs a system call, so it is not done in the poll of the pipes.
-    _waiter: Task<()>,
+    _waiter: R::Task,
 }
 
-impl Child {
+impl<R: Runtime> Child<R> {
     fn start(
-        runtime: &Rc<Runtime>,
+        driver: &Rc<Driver<R>>,
         id: ConnId,
         spec: &ChildSpec,
         link: Rc<Link>,
@@ -68,31 +67,23 @@ impl Child {
         let (stdin_theirs, stdin) = io::pipe()?;
         let (stdout, stdout_theirs) = io::pipe()?;
         let (stderr, stderr_theirs) = io::pipe()?;
-        let (stdin, stdout, stderr) = (Ready::new(stdin)?, Ready::new(stdout)?, Ready::new(stderr)?);
+        let (stdin, stdout, stderr) = (driver.watch(stdin)?, driver.watch(stdout)?, driver.watch(stderr)?);
         let mut command = command(spec);
-        runtime.with_host(|host| command.envs(host.guard.mark()));
-        // A shortage of files must show before there is a child: one that runs already would be dropped and not ended
-        // if no file were left to wait for it with.
-        drop(io::pipe()?);
-        let mut child = async_process::Command::from(command)
-            .stdin(stdin_theirs)
-            .stdout(stdout_theirs)
-            .stderr(stderr_theirs)
-            .spawn()?;
-        let pid = child.id();
+        driver.with_host(|host| command.envs(host.guard.mark()));
+        let theirs = [stdin_theirs.into(), stdout_theirs.into(), stderr_theirs.into()];
+        let (pid, ended) = driver.runtime().start(command, theirs)?;
         process.started(pid);
-        let status = child.status();
-        let waiter = runtime.executor().spawn({
-            let (runtime, link, process) = (runtime.clone(), link.clone(), process.clone());
+        let waiter = driver.spawn({
+            let (driver, link, process) = (driver.clone(), link.clone(), process.clone());
             async move {
-                let status = status.await.map_or(ExitStatus::Unknown, exit_status);
+                let status = ended.await.map_or(ExitStatus::Unknown, exit_status);
                 process.ended(status);
-                runtime.with_host(|host| host.guard.remove(pid));
+                driver.with_host(|host| host.guard.remove(pid));
                 link.wake();
             }
         });
         let child = Self {
-            runtime: runtime.clone(),
+            driver: driver.clone(),
             id,
             link,
             process,
@@ -125,7 +116,7 @@ impl Child {
     fn write(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(stdin) = &mut self.stdin else { return false };
         let written = {
-            let proxy = self.runtime.proxy();
+            let proxy = self.driver.proxy();
             let bytes = proxy.outgoing(self.id);
             if bytes.is_empty() {
                 if self.link.is_shut_down() {
@@ -133,31 +124,31 @@ impl Child {
                 }
                 return false;
             }
-            stdin.poll_write(cx, bytes)
+            poll_write(stdin, cx, bytes)
         };
         match written {
             Poll::Pending => return false,
-            Poll::Ready(Ok(len)) if len > 0 => self.runtime.turn(Input::Sent { conn: self.id, len }),
+            Poll::Ready(Ok(len)) if len > 0 => self.driver.turn(Input::Sent { conn: self.id, len }),
             Poll::Ready(Ok(_) | Err(_)) => {
                 self.stdin = None;
-                self.runtime.turn(Input::Closed { conn: self.id, cause: CloseCause::Reset });
+                self.driver.turn(Input::Closed { conn: self.id, cause: CloseCause::Reset });
             }
         }
         true
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.runtime.proxy().wants_read(self.id) {
+        if !self.driver.proxy().wants_read(self.id) {
             return false;
         }
         let Some(stdout) = &mut self.stdout else { return false };
-        let mut buffers = self.runtime.buffers().borrow_mut();
-        let Poll::Ready(result) = stdout.poll_read(cx, &mut buffers.chunk) else { return false };
+        let mut buffers = self.driver.buffers().borrow_mut();
+        let Poll::Ready(result) = poll_read(stdout, cx, &mut buffers.chunk) else { return false };
         match received(&buffers.chunk, result) {
-            Some(bytes) => self.runtime.turn(Input::Received { conn: self.id, bytes }),
+            Some(bytes) => self.driver.turn(Input::Received { conn: self.id, bytes }),
             None => {
                 self.stdout = None;
-                self.runtime.turn(Input::Eof { conn: self.id });
+                self.driver.turn(Input::Eof { conn: self.id });
             }
         }
         true
@@ -165,10 +156,10 @@ impl Child {
 
     fn read_stderr(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(stderr) = &mut self.stderr else { return false };
-        let mut buffers = self.runtime.buffers().borrow_mut();
-        let Poll::Ready(result) = stderr.poll_read(cx, &mut buffers.chunk) else { return false };
+        let mut buffers = self.driver.buffers().borrow_mut();
+        let Poll::Ready(result) = poll_read(stderr, cx, &mut buffers.chunk) else { return false };
         match received(&buffers.chunk, result) {
-            Some(bytes) => self.runtime.turn(Input::Stderr { conn: self.id, bytes }),
+            Some(bytes) => self.driver.turn(Input::Stderr { conn: self.id, bytes }),
             None => self.stderr = None,
         }
         true
@@ -177,27 +168,28 @@ impl Child {
     /// Reports what still lies in the pipes, and says goodbye.
     fn end(&mut self, status: ExitStatus) {
         let conn = self.id;
-        if let Some(mut stdout) = self.stdout.take() {
-            self.drain(&mut stdout, |bytes| Input::Received { conn, bytes });
+        if let Some(stdout) = self.stdout.take() {
+            self.drain(stdout.get_ref(), |bytes| Input::Received { conn, bytes });
         }
-        if let Some(mut stderr) = self.stderr.take() {
-            self.drain(&mut stderr, |bytes| Input::Stderr { conn, bytes });
+        if let Some(stderr) = self.stderr.take() {
+            self.drain(stderr.get_ref(), |bytes| Input::Stderr { conn, bytes });
         }
-        self.runtime.with_host(|host| host.forget(conn));
-        self.runtime.turn(Input::Exited { conn, status });
+        self.driver.with_host(|host| host.forget(conn));
+        self.driver.turn(Input::Exited { conn, status });
     }
 
-    fn drain(&self, pipe: &mut Ready<PipeReader>, input: impl Fn(&[u8]) -> Input<'_>) {
-        let mut buffers = self.runtime.buffers().borrow_mut();
+    /// Asks the system and not the runtime, which may not have heard yet of what came last.
+    fn drain(&self, pipe: &PipeReader, input: impl Fn(&[u8]) -> Input<'_>) {
+        let mut buffers = self.driver.buffers().borrow_mut();
         for _ in 0..DRAINS_MAX {
-            let Ok(Some(len)) = pipe.read_now(&mut buffers.chunk) else { break };
-            let Some(bytes) = received(&buffers.chunk, Ok(len)) else { break };
-            self.runtime.turn(input(bytes));
+            let result = read_now(pipe, &mut buffers.chunk);
+            let Some(bytes) = received(&buffers.chunk, result) else { break };
+            self.driver.turn(input(bytes));
         }
     }
 }
 
-impl Future for Child {
+impl<R: Runtime> Future for Child<R> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -208,7 +200,7 @@ impl Future for Child {
     }
 }
 
-/// What was read, or `None` at the end. A pipe has no other errors than its end.
+/// What was read, or `None` at the end. Of a pipe that was waited for, an error is no more than that.
 fn received(chunk: &[u8], result: io::Result<usize>) -> Option<&[u8]> {
     chunk.get(..result.ok()?).filter(|bytes| !bytes.is_empty())
 }

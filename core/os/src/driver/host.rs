@@ -1,4 +1,4 @@
-//! What the engine sees of this runtime: two clocks, and outputs that become tasks, flags and wakes.
+//! What the engine sees of the driver: two clocks, and outputs that become tasks, flags and wakes.
 //!
 //! Invariants: nothing here blocks or calls the engine. A task that is done takes itself out of the tables
 //! *before* it reports its last input, since that input may put a successor under the same id.
@@ -15,51 +15,51 @@ use mcp_proxy_core::log::Record;
 use mcp_proxy_core::time::Now;
 use mcp_proxy_core::timer::Deadline;
 use mcp_proxy_core::tls::Trust;
-use mcp_proxy_os::child::Process;
-use mcp_proxy_os::store::Request;
-use mcp_proxy_os::{Alarm, Clock, Gate, Guard, Link, Log, Options};
 use rustix::process::Pid;
-use smol::Task;
 
-use crate::store::Store;
-use crate::{Runtime, child, dial, listen};
+use super::store::Store;
+use super::{Driver, child, dial, listen};
+use crate::child::Process;
+use crate::store::Request;
+use crate::{Alarm, Clock, Gate, Guard, Link, Log, Options, Runtime};
 
-/// The smol side of a shard.
-pub(crate) struct SmolHost {
-    runtime: Weak<Runtime>,
+/// The host of the engine.
+pub(super) struct DriverHost<R: Runtime> {
+    driver: Weak<Driver<R>>,
     log: Log,
     accepted: u64,
-    conns: IdMap<ConnId, Slot>,
-    listeners: Vec<Listening>,
+    conns: IdMap<ConnId, Slot<R>>,
+    listeners: Vec<Listening<R>>,
     stopped: Option<u8>,
     stop_waker: Option<Waker>,
-    pub(crate) clock: Clock,
-    pub(crate) alarm: Alarm,
-    pub(crate) guard: Guard,
+    pub(super) clock: Clock,
+    pub(super) alarm: Alarm,
+    pub(super) guard: Guard,
     /// Who keeps it.
-    pub(crate) keeper: Option<Task<()>>,
-    pub(crate) trust: Trust,
-    pub(crate) store: Store,
+    pub(super) keeper: Option<R::Task>,
+    pub(super) trust: Trust,
+    pub(super) store: Store<R>,
 }
 
 /// A connection or child of the engine's. Dropping the task drops the socket.
-struct Slot {
+struct Slot<R: Runtime> {
     link: Rc<Link>,
     process: Option<Rc<Process>>,
-    task: Task<()>,
+    /// Kept only to be dropped.
+    _task: R::Task,
 }
 
-struct Listening {
+struct Listening<R: Runtime> {
     id: ListenerId,
     gate: Rc<Gate>,
     /// Kept only to be dropped.
-    _task: Task<()>,
+    _task: R::Task,
 }
 
-impl SmolHost {
-    pub(crate) fn new(runtime: Weak<Runtime>, options: Options) -> Self {
+impl<R: Runtime> DriverHost<R> {
+    pub(super) fn new(driver: Weak<Driver<R>>, options: Options) -> Self {
         Self {
-            runtime,
+            driver,
             log: options.log,
             accepted: 0,
             conns: IdMap::default(),
@@ -76,43 +76,41 @@ impl SmolHost {
     }
 
     /// Writes a log line with the time of the present turn.
-    pub(crate) fn log(&mut self, record: &Record) {
+    pub(super) fn log(&mut self, record: &Record) {
         (self.log)(record, self.clock.unix());
     }
 
     /// The exit code, once the engine has stopped.
-    pub(crate) fn poll_stopped(&mut self, cx: &Context<'_>) -> Option<u8> {
+    pub(super) fn poll_stopped(&mut self, cx: &Context<'_>) -> Option<u8> {
         self.stop_waker = Some(cx.waker().clone());
         self.stopped
     }
 
     /// The id of the next connection that comes in.
-    pub(crate) fn next_accepted(&mut self) -> ConnId {
+    pub(super) fn next_accepted(&mut self) -> ConnId {
         self.accepted += 1;
         ConnId::accepted(self.accepted)
     }
 
     /// Enters a connection or child. Whoever has the id already is dropped.
-    pub(crate) fn insert(&mut self, conn: ConnId, link: Rc<Link>, task: Task<()>) {
-        self.conns.insert(conn, Slot { link, process: None, task });
+    pub(super) fn insert(&mut self, conn: ConnId, link: Rc<Link>, task: R::Task) {
+        self.conns.insert(conn, Slot { link, process: None, _task: task });
     }
 
-    /// Lets a task take its own entry out while it goes on to its end.
-    pub(crate) fn forget(&mut self, conn: ConnId) {
-        if let Some(slot) = self.conns.remove(&conn) {
-            slot.task.detach();
-        }
+    /// Takes out the entry of the task that is running and goes on to its end.
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        self.conns.remove(&conn);
     }
 
     /// Whether somebody here waits for the end of this process.
     #[expect(clippy::disallowed_methods, reason = "whether there is one does not depend on the order")]
-    pub(crate) fn has(&self, pid: Pid) -> bool {
-        let is_child = |slot: &Slot| slot.process.as_ref().is_some_and(|process| process.is(pid));
+    pub(super) fn has(&self, pid: Pid) -> bool {
+        let is_child = |slot: &Slot<R>| slot.process.as_ref().is_some_and(|process| process.is(pid));
         self.guard.is(pid) || self.conns.values().any(is_child)
     }
 
     /// Wakes the listeners that may accept again.
-    pub(crate) fn resume_listeners(&self, wants_accept: impl Fn(ListenerId) -> bool) {
+    pub(super) fn resume_listeners(&self, wants_accept: impl Fn(ListenerId) -> bool) {
         for listening in &self.listeners {
             if listening.gate.is_waiting() && wants_accept(listening.id) {
                 listening.gate.open();
@@ -121,8 +119,8 @@ impl SmolHost {
     }
 
     /// Ends what the engine has left behind: nothing after an orderly stop, everything after a hard one.
-    /// Gives back the guard, which is still to be dismissed, and the writes that are still to be awaited.
-    pub(crate) fn end(&mut self) -> (Guard, Vec<Task<()>>) {
+    /// Gives back the guard, which is still to be dismissed when the [store](Store::poll_written) has written.
+    pub(super) fn end(&mut self) -> Guard {
         for (_, slot) in std::mem::take(&mut self.conns) {
             if let Some(process) = slot.process {
                 process.signal(Signal::Kill);
@@ -130,7 +128,8 @@ impl SmolHost {
         }
         self.listeners.clear();
         self.keeper = None;
-        (std::mem::take(&mut self.guard), self.store.end())
+        self.store.end();
+        std::mem::take(&mut self.guard)
     }
 
     fn unlisten(&mut self, listener: ListenerId) {
@@ -148,44 +147,44 @@ impl SmolHost {
     }
 
     fn listen(&mut self, id: ListenerId, addr: Arc<ListenAddr>) {
-        let Some(runtime) = self.runtime.upgrade() else { return };
+        let Some(driver) = self.driver.upgrade() else { return };
         let gate: Rc<Gate> = Rc::default();
-        let task = listen::serve(runtime.clone(), id, addr, gate.clone());
-        let task = runtime.executor().spawn(task);
+        let task = listen::serve(driver.clone(), id, addr, gate.clone());
+        let task = driver.spawn(task);
         self.listeners.push(Listening { id, gate, _task: task });
     }
 
     fn resolve(&mut self, conn: ConnId, name: Arc<str>, port: u16) {
-        let Some(runtime) = self.runtime.upgrade() else { return };
-        let task = dial::resolve(runtime.clone(), conn, name, port);
-        let task = runtime.executor().spawn(task);
+        let Some(driver) = self.driver.upgrade() else { return };
+        let task = dial::resolve(driver.clone(), conn, name, port);
+        let task = driver.spawn(task);
         self.insert(conn, Rc::default(), task);
     }
 
     fn connect(&mut self, conn: ConnId, addr: SocketAddr, tls: Option<Arc<str>>) {
-        let Some(runtime) = self.runtime.upgrade() else { return };
+        let Some(driver) = self.driver.upgrade() else { return };
         let link: Rc<Link> = Rc::default();
-        let task = dial::connect(runtime.clone(), conn, addr, tls, link.clone());
-        let task = runtime.executor().spawn(task);
+        let task = dial::connect(driver.clone(), conn, addr, tls, link.clone());
+        let task = driver.spawn(task);
         self.insert(conn, link, task);
     }
 
     fn spawn(&mut self, conn: ConnId, spec: Arc<ChildSpec>) {
-        let Some(runtime) = self.runtime.upgrade() else { return };
+        let Some(driver) = self.driver.upgrade() else { return };
         let link: Rc<Link> = Rc::default();
         let process: Rc<Process> = Rc::default();
-        let task = child::run(runtime.clone(), conn, spec, link.clone(), process.clone());
-        let task = runtime.executor().spawn(task);
-        self.conns.insert(conn, Slot { link, process: Some(process), task });
+        let task = child::run(driver.clone(), conn, spec, link.clone(), process.clone());
+        let task = driver.spawn(task);
+        self.conns.insert(conn, Slot { link, process: Some(process), _task: task });
     }
 
     fn ask_store(&mut self, key: StoreKey, request: Request) {
-        let Some(runtime) = self.runtime.upgrade() else { return };
-        self.store.ask(&runtime, key, request);
+        let Some(driver) = self.driver.upgrade() else { return };
+        self.store.ask(&driver, key, request);
     }
 }
 
-impl Host for SmolHost {
+impl<R: Runtime> Host for DriverHost<R> {
     fn now(&mut self) -> Now {
         self.clock.now()
     }
@@ -226,8 +225,8 @@ impl Host for SmolHost {
                 self.ask_store(key, Request::SetAside { unix_seconds: self.clock.unix().0 / 1000 });
             }
             Output::Derive { job, candidate } => {
-                if let Some(runtime) = self.runtime.upgrade() {
-                    self.store.derive(&runtime, job, candidate);
+                if let Some(driver) = self.driver.upgrade() {
+                    self.store.derive(&driver, job, candidate);
                 }
             }
         }

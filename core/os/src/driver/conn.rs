@@ -13,6 +13,7 @@
 //! wanted from it or sent to it.
 
 use std::future::Future;
+use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -22,19 +23,18 @@ use mcp_proxy_core::Input;
 use mcp_proxy_core::event::CloseCause;
 use mcp_proxy_core::id::ConnId;
 use mcp_proxy_core::tls::TlsStream;
-use mcp_proxy_os::net::nonzero;
-use mcp_proxy_os::{Broken, Link};
-use smol::Async;
 
-use crate::ready::Ready;
-use crate::{Buffers, Runtime};
+use super::transfer::{poll_read, poll_write};
+use super::{Buffers, Driver};
+use crate::net::nonzero;
+use crate::{Broken, Io, Link, Runtime};
 
 /// The task of a connection.
-pub(crate) struct Conn {
-    runtime: Rc<Runtime>,
+pub(super) struct Conn<R: Runtime> {
+    driver: Rc<Driver<R>>,
     id: ConnId,
     link: Rc<Link>,
-    io: Ready<TcpStream>,
+    io: R::Io<TcpStream>,
     tls: Option<Box<TlsStream>>,
     /// The engine knows about it. Not before the end of a TLS handshake.
     connected: bool,
@@ -42,22 +42,21 @@ pub(crate) struct Conn {
     write_closed: bool,
 }
 
-impl Conn {
+impl<R: Runtime> Conn<R> {
     /// A connection that came in.
-    pub(crate) fn accepted(runtime: Rc<Runtime>, id: ConnId, link: Rc<Link>, io: Async<TcpStream>) -> Self {
-        let io = Ready::from(io);
-        Self { runtime, id, link, io, tls: None, connected: true, read_closed: false, write_closed: false }
+    pub(super) fn accepted(driver: Rc<Driver<R>>, id: ConnId, link: Rc<Link>, io: R::Io<TcpStream>) -> Self {
+        Self { driver, id, link, io, tls: None, connected: true, read_closed: false, write_closed: false }
     }
 
     /// A connection that went out. Reports `Connected`, after the handshake if there is one.
-    pub(crate) fn dialled(
-        runtime: Rc<Runtime>,
+    pub(super) fn dialled(
+        driver: Rc<Driver<R>>,
         id: ConnId,
         link: Rc<Link>,
-        io: Async<TcpStream>,
+        io: R::Io<TcpStream>,
         tls: Option<TlsStream>,
     ) -> Self {
-        let mut conn = Self::accepted(runtime, id, link, io);
+        let mut conn = Self::accepted(driver, id, link, io);
         conn.tls = tls.map(Box::new);
         conn.connected = false;
         conn
@@ -92,7 +91,7 @@ impl Conn {
     fn round(&mut self, cx: &mut Context<'_>) -> Result<bool, Broken> {
         if !self.connected && self.tls.as_ref().is_none_or(|tls| !tls.is_handshaking()) {
             self.connected = true;
-            self.runtime.turn(Input::Connected { conn: self.id });
+            self.driver.turn(Input::Connected { conn: self.id });
         }
         let wrote = match self.tls {
             None => self.write_plain(cx)?,
@@ -105,15 +104,15 @@ impl Conn {
 
     fn write_plain(&mut self, cx: &mut Context<'_>) -> Result<bool, Broken> {
         let written = {
-            let proxy = self.runtime.proxy();
+            let proxy = self.driver.proxy();
             let bytes = proxy.outgoing(self.id);
             if bytes.is_empty() || self.write_closed {
                 return Ok(false);
             }
-            self.io.poll_write(cx, bytes)
+            poll_write(&mut self.io, cx, bytes)
         };
         let Poll::Ready(len) = written else { return Ok(false) };
-        self.runtime.turn(Input::Sent { conn: self.id, len: nonzero(len?)? });
+        self.driver.turn(Input::Sent { conn: self.id, len: nonzero(len?)? });
         Ok(true)
     }
 
@@ -123,7 +122,7 @@ impl Conn {
             return Ok(false);
         }
         if tls.pending().is_empty() && self.connected {
-            let proxy = self.runtime.proxy();
+            let proxy = self.driver.proxy();
             let bytes = proxy.outgoing(self.id);
             if !bytes.is_empty() {
                 tls.encrypt(bytes)?;
@@ -134,9 +133,9 @@ impl Conn {
         if tls.pending().is_empty() {
             return Ok(false);
         }
-        let Poll::Ready(len) = self.io.poll_write(cx, tls.pending()) else { return Ok(false) };
+        let Poll::Ready(len) = poll_write(&mut self.io, cx, tls.pending()) else { return Ok(false) };
         if let Some(len) = tls.sent(nonzero(len?)?) {
-            self.runtime.turn(Input::Sent { conn: self.id, len });
+            self.driver.turn(Input::Sent { conn: self.id, len });
         }
         Ok(true)
     }
@@ -146,7 +145,7 @@ impl Conn {
         let ripe = self.link.is_shut_down()
             && !self.write_closed
             && self.tls.as_ref().is_none_or(|tls| tls.pending().is_empty())
-            && self.runtime.proxy().outgoing(self.id).is_empty();
+            && self.driver.proxy().outgoing(self.id).is_empty();
         if ripe {
             // Fails only when the peer is gone, which the next read tells better.
             let _ = self.io.get_ref().shutdown(Shutdown::Write);
@@ -156,14 +155,14 @@ impl Conn {
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Broken> {
-        let wanted = !self.connected || self.runtime.proxy().wants_read(self.id);
+        let wanted = !self.connected || self.driver.proxy().wants_read(self.id);
         if self.read_closed || !(wanted || self.write_closed) {
             return Ok(false);
         }
-        let runtime = self.runtime.clone();
-        let mut buffers = runtime.buffers().borrow_mut();
+        let driver = self.driver.clone();
+        let mut buffers = driver.buffers().borrow_mut();
         let Buffers { chunk, plain } = &mut *buffers;
-        let Poll::Ready(len) = self.io.poll_read(cx, chunk) else { return Ok(false) };
+        let Poll::Ready(len) = poll_read(&mut self.io, cx, chunk) else { return Ok(false) };
         let bytes = chunk.get(..len?).unwrap_or_default();
         plain.clear();
         let received = match &mut self.tls {
@@ -175,12 +174,12 @@ impl Conn {
             }
         };
         if wanted && !received.is_empty() {
-            self.runtime.turn(Input::Received { conn: self.id, bytes: received });
+            self.driver.turn(Input::Received { conn: self.id, bytes: received });
         }
         let ended = self.tls.as_ref().map_or(bytes.is_empty(), |tls| tls.is_read_closed());
         if ended {
             self.read_closed = true;
-            self.runtime.turn(Input::Eof { conn: self.id });
+            self.driver.turn(Input::Eof { conn: self.id });
         }
         if plain.capacity() > PLAIN_BYTES_MAX {
             *plain = Vec::new();
@@ -190,14 +189,14 @@ impl Conn {
 
     /// Tells the engine that this is the end.
     fn finish(&self, input: Input<'_>) {
-        self.runtime.with_host(|host| host.forget(self.id));
-        self.runtime.turn(input);
+        self.driver.with_host(|host| host.forget(self.id));
+        self.driver.turn(input);
     }
 
     fn break_off(&mut self, broken: &Broken) {
         if let Some(tls) = &self.tls {
             // The alert that tells the peer what was wrong; if it does not fit, nothing is lost.
-            let _ = std::io::Write::write(&mut self.io.get_ref(), tls.pending());
+            let _ = self.io.get_ref().write(tls.pending());
         }
         match self.connected {
             true => self.finish(Input::Closed { conn: self.id, cause: broken.cause }),
@@ -206,7 +205,7 @@ impl Conn {
     }
 }
 
-impl Future for Conn {
+impl<R: Runtime> Future for Conn<R> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
