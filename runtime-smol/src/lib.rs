@@ -62,7 +62,7 @@ pub use mcp_proxy_os::{GuardCommand, Log, Options, Stop, StoreOptions, seed};
 /// # Errors
 /// The operating system refuses what nothing works without, such as signal handlers.
 pub fn run(proxy: Proxy, options: Options) -> io::Result<u8> {
-    // smol needs one, and panics without.
+    // smol starts one for its poller, and panics if it cannot.
     mcp_proxy_os::try_thread()?;
     smol::block_on(serve(proxy, options))
 }
@@ -75,13 +75,13 @@ pub fn run(proxy: Proxy, options: Options) -> io::Result<u8> {
 pub async fn serve(proxy: Proxy, options: Options) -> io::Result<u8> {
     let executor = Rc::new(LocalExecutor::new());
     let _emptied = Emptied(executor.clone());
-    // Who collects the children, and would be a thread otherwise.
+    // Collects children that have ended. Without it async-process starts a thread.
     let _collector = executor.spawn(async { match smol::process::driver().await {} });
     executor.run(mcp_proxy_os::serve(Smol(executor.clone()), proxy, options)).await
 }
 
-/// A cancelled task is dropped when it is run: this runs what is left, also when the proxy is dropped in the middle of its
-/// life.
+/// Runs the executor until it has nothing to do: the future of a cancelled task is dropped when the task is run. Needed
+/// when the proxy itself is dropped early.
 struct Emptied(Rc<LocalExecutor<'static>>);
 
 impl Drop for Emptied {

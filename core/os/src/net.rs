@@ -77,23 +77,20 @@ fn open(addr: SocketAddr) -> io::Result<TcpListener> {
 ///
 /// # Errors
 /// The system's; [`WouldBlock`](ErrorKind::WouldBlock) if nobody wants one.
-#[cfg(target_os = "linux")]
 pub fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let (socket, peer) = retry_on_intr(|| acceptfrom_with(listener, flags))?;
-    let peer = peer.and_then(|peer| peer.try_into().ok()).ok_or(ErrorKind::InvalidData)?;
-    Ok((socket.into(), peer))
-}
-
-/// Accepts a connection, which does not block.
-///
-/// # Errors
-/// The system's; [`WouldBlock`](ErrorKind::WouldBlock) if nobody wants one.
-#[cfg(not(target_os = "linux"))]
-pub fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    let (socket, peer) = listener.accept()?;
-    socket.set_nonblocking(true)?;
-    Ok((socket, peer))
+    #[cfg(target_os = "linux")]
+    {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (socket, peer) = retry_on_intr(|| acceptfrom_with(listener, flags))?;
+        let peer = peer.and_then(|peer| peer.try_into().ok()).ok_or(ErrorKind::InvalidData)?;
+        Ok((socket.into(), peer))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let (socket, peer) = listener.accept()?;
+        socket.set_nonblocking(true)?;
+        Ok((socket, peer))
+    }
 }
 
 /// Begins to connect, with a socket that does not block. [`dialled`] tells what came of it.
