@@ -132,6 +132,11 @@ impl Code {
         }
     }
 
+    /// Whether it passes by itself, so that a client should try again in a moment.
+    pub const fn is_temporary(self) -> bool {
+        matches!(self, Self::NotReady | Self::Overloaded)
+    }
+
     /// The JSON-RPC error code of this fault (JSON-RPC 2.0 §5.1).
     pub const fn json_rpc(self) -> i32 {
         match self {

@@ -116,6 +116,11 @@ impl<T> Table<T> {
         Ok(Key { generation: 1, slot: index })
     }
 
+    /// Whether it takes no more entries.
+    pub fn is_full(&self) -> bool {
+        self.len >= self.max
+    }
+
     /// The entry of this key, if it is still the same one.
     pub fn get(&self, key: Key) -> Option<&T> {
         self.slots.get(key.slot as usize).filter(|slot| slot.generation == key.generation)?.value.as_ref()
@@ -152,6 +157,62 @@ impl<T> Table<T> {
         self.slots.iter().enumerate().filter_map(|(index, slot)| {
             let key = Key { generation: slot.generation, slot: index as u32 };
             slot.value.as_ref().map(|value| (key, value))
+        })
+    }
+}
+
+/// Who waits for an answer, or is to be told something: a stream of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Requester {
+    pub(crate) session: Key,
+    pub(crate) stream: u32,
+}
+
+/// What else belongs to the entries of a [`Table`], under the same keys: a look-up is one index.
+#[derive(Debug)]
+pub(crate) struct SideTable<T> {
+    slots: Vec<Option<(u32, T)>>,
+}
+
+impl<T> Default for SideTable<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new() }
+    }
+}
+
+impl<T> SideTable<T> {
+    /// Stores what belongs to an entry that has nothing here yet.
+    pub(crate) fn insert(&mut self, key: Key, value: T) {
+        let place = key.slot as usize;
+        if self.slots.len() <= place {
+            self.slots.resize_with(place + 1, || None);
+        }
+        if let Some(slot) = self.slots.get_mut(place) {
+            debug_assert!(slot.is_none(), "what belonged to the entry before was taken out with it");
+            *slot = Some((key.generation, value));
+        }
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<&T> {
+        let (generation, value) = self.slots.get(key.slot as usize)?.as_ref()?;
+        (*generation == key.generation).then_some(value)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        let (generation, value) = self.slots.get_mut(key.slot as usize)?.as_mut()?;
+        (*generation == key.generation).then_some(value)
+    }
+
+    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+        let slot = self.slots.get_mut(key.slot as usize)?;
+        slot.take_if(|(generation, _)| *generation == key.generation).map(|(_, value)| value)
+    }
+
+    /// All of it, in the order of slots. For ends of things only, never per message.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+        self.slots.iter().enumerate().filter_map(|(slot, entry)| {
+            let (generation, value) = entry.as_ref()?;
+            Some((Key { generation: *generation, slot: slot as u32 }, value))
         })
     }
 }

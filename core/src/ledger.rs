@@ -20,6 +20,13 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// What a call is told for whose message there is no memory.
+pub(crate) const NO_MEMORY: &str = "the proxy holds too much for others to take a message of this size";
+
+/// What a call is told for whose answer there is none.
+pub(crate) const NO_MEMORY_FOR_ANSWER: &str =
+    "the proxy holds too much for others to take an answer of this size";
+
 /// What one peer may hold when memory is short: one read from a socket.
 pub(crate) const SHARE: usize = 64 * 1024;
 

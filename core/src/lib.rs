@@ -59,15 +59,15 @@
 //! # Layers
 //!
 //! ```text
-//!  http · sse · line        bytes ⇄ heads, bodies, events, lines          each usable and testable alone
-//!  json                     a message as byte ranges: checked once, spliced, never parsed into a tree
-//!  downstream               clients, sessions, streams
-//!  servers                  the machine of the servers: children, exchanges, handshakes, calls in flight
-//!  view · catalog           what an endpoint shows · what a server offers
-//!  publish                  the lists of several servers as one, and the way back
-//!  oauth                    the authorization server, a state machine of its own; its pages and its store
+//!  proxy                    brings each input to its machine and moves events from one to the next
+//!  ├─ oauth                 the authorization server, with its pages and its store
+//!  ├─ bridge                whose request, which server, in which shape: the only part that knows both sides
+//!  ├─ clients               connections, sessions, streams
+//!  └─ servers               children, exchanges, handshakes, calls in flight
+//!  view · catalog · publish  what an endpoint shows · what a server offers · several servers as one
+//!  mcp                      words of the protocol, from bytes to bytes
 //!  policy · route · config  may it in · which path is what · checked configuration
-//!  proxy                    owns all of it and moves what happens from one to the next
+//!  json · http · sse · line  bytes ⇄ messages, heads, bodies, events, lines: each usable and testable alone
 //! ```
 //! A layer never calls upward: its owner asks it and forwards what it says.
 //!
@@ -81,10 +81,11 @@
     warn(clippy::indexing_slicing, clippy::string_slice, clippy::expect_used, clippy::panic)
 )]
 
+mod bridge;
 pub mod buf;
 mod catalog;
+mod clients;
 pub mod config;
-mod downstream;
 mod effects;
 pub mod event;
 pub mod fault;

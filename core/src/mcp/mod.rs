@@ -2,6 +2,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod declared;
+mod dialect;
 pub(crate) mod level;
 pub mod method;
 mod patch;

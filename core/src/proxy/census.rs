@@ -25,10 +25,10 @@ impl Proxy {
     /// Counts. Takes time in proportion to the number of timers.
     pub fn census(&self) -> Census {
         Census {
-            clients: self.down.clients_len(),
-            sessions: self.down.session_keys().len(),
+            clients: self.clients.conns_len(),
+            sessions: self.clients.sessions_len(),
             calls: self.servers.calls().len(),
-            questions: self.questions.len(),
+            questions: self.bridge.questions_len(),
             upstreams: self.servers.iter().count(),
             timers: self.fx.timers.iter().count(),
             bytes: self.fx.ledger.held(),
@@ -43,7 +43,7 @@ impl Proxy {
     /// Bytes held for peers, counted by looking at each holder: must be what the running sum says. Takes time in
     /// proportion to everything there is; for tests.
     pub fn recount(&self) -> usize {
-        [self.fx.recount(), self.down.recount(), self.servers.recount(), self.questions.recount()]
+        [self.fx.recount(), self.clients.recount(), self.servers.recount(), self.bridge.recount()]
             .into_iter()
             .fold(0, usize::saturating_add)
     }

@@ -8,8 +8,8 @@
 //! name must be good, the one that was looked at is the one that is dialled (T-25), no redirect is followed, nothing of
 //! an answer is told to whoever asked, and everything together takes 5 s at most.
 
-use super::Proxy;
-use crate::event::Output;
+use crate::effects::Effects;
+use crate::event::{Input, Output};
 use crate::http::{self, ClientEvent, Method, encode_request_head};
 use crate::id::ConnId;
 use crate::log::Level;
@@ -22,7 +22,11 @@ use std::net::SocketAddr;
 
 /// All fetches that are under way. There are never more than visitors who wait for them.
 #[derive(Debug, Default)]
-pub(super) struct Fetches(BTreeMap<ConnId, Fetch>);
+pub(super) struct Documents {
+    fetches: BTreeMap<ConnId, Fetch>,
+    /// Those that are over: what for, and what came of it.
+    results: VecDeque<(u64, Result<Fetched, String>)>,
+}
 
 #[derive(Debug)]
 struct Fetch {
@@ -34,117 +38,148 @@ struct Fetch {
     timer: Timer,
 }
 
-impl Proxy {
-    pub(super) fn fetch_document(&mut self, job: u64, url: Url) {
-        let conn = self.fx.mint();
-        let timer = self.fx.after(FETCH_MS, TimerKind::Document, conn.0);
-        let limits =
-            http::Limits { head_bytes_max: self.fx.limits.head_bytes_max, ..http::Limits::default() };
-        self.fx.output(Output::Resolve { conn, name: url.host().into(), port: url.port() });
+impl Documents {
+    /// Begins to fetch one; `job` comes back with what comes of it.
+    pub(super) fn fetch(&mut self, fx: &mut Effects, job: u64, url: Url) {
+        let conn = fx.mint();
+        let timer = fx.after(FETCH_MS, TimerKind::Document, conn.0);
+        let limits = http::Limits { head_bytes_max: fx.limits.head_bytes_max, ..http::Limits::default() };
+        fx.output(Output::Resolve { conn, name: url.host().into(), port: url.port() });
         let fetched =
             Fetched { status: 0, media_type: String::new(), cache_control: String::new(), body: Vec::new() };
         let http = http::Client::new(limits);
-        self.fetches.0.insert(conn, Fetch { job, url, addrs: VecDeque::new(), http, fetched, timer });
+        self.fetches.insert(conn, Fetch { job, url, addrs: VecDeque::new(), http, fetched, timer });
+    }
+
+    /// What came of a fetch.
+    pub(super) fn poll_event(&mut self) -> Option<(u64, Result<Fetched, String>)> {
+        self.results.pop_front()
+    }
+
+    /// Something happened to the connection of a fetch.
+    pub(super) fn handle(&mut self, fx: &mut Effects, conn: ConnId, input: Input<'_>) {
+        match input {
+            Input::Received { bytes, .. } => self.on_bytes(fx, conn, bytes),
+            Input::Eof { .. } => self.on_eof(fx, conn),
+            Input::Closed { .. } => {
+                fx.mark_gone(conn);
+                self.on_eof(fx, conn);
+            }
+            Input::Resolved { result, .. } => self.on_resolved(fx, conn, result),
+            Input::Connected { .. } => self.on_connected(fx, conn),
+            Input::Failed { reason, .. } => self.on_failed(fx, conn, reason),
+            Input::Stderr { .. }
+            | Input::Spawned { .. }
+            | Input::Exited { .. }
+            | Input::Listening { .. }
+            | Input::Accepted { .. }
+            | Input::Sent { .. }
+            | Input::Loaded { .. }
+            | Input::Saved { .. }
+            | Input::SetAside { .. }
+            | Input::Derived { .. }
+            | Input::Command(_)
+            | Input::Timeout => debug_assert!(false, "a document comes over a socket"),
+        }
     }
 
     /// Whether a connection carries a document.
-    pub(super) fn is_fetch(&self, conn: ConnId) -> bool {
-        !self.fetches.0.is_empty() && self.fetches.0.contains_key(&conn)
+    pub(super) fn has(&self, conn: ConnId) -> bool {
+        !self.fetches.is_empty() && self.fetches.contains_key(&conn)
     }
 
-    pub(super) fn on_fetch_resolved(&mut self, conn: ConnId, result: Result<&[SocketAddr], &str>) {
-        let Some(fetch) = self.fetches.0.get_mut(&conn) else { return };
+    fn on_resolved(&mut self, fx: &mut Effects, conn: ConnId, result: Result<&[SocketAddr], &str>) {
+        let Some(fetch) = self.fetches.get_mut(&conn) else { return };
         match result {
             Err(reason) => {
                 let reason = format!("its name cannot be resolved: {reason}");
-                self.end_fetch(conn, Err(reason));
+                self.end(fx, conn, Err(reason));
             }
             Ok(addrs) if addrs.is_empty() || !addrs.iter().all(|addr| is_global(addr.ip())) => {
-                self.end_fetch(
+                self.end(
+                    fx,
                     conn,
                     Err("its name leads to an address that is not of the whole world".to_owned()),
                 );
             }
             Ok(addrs) => {
                 fetch.addrs = addrs.iter().copied().collect();
-                self.dial_fetch(conn);
+                self.dial(fx, conn);
             }
         }
     }
 
-    fn dial_fetch(&mut self, conn: ConnId) {
-        let Some(fetch) = self.fetches.0.get_mut(&conn) else { return };
+    fn dial(&mut self, fx: &mut Effects, conn: ConnId) {
+        let Some(fetch) = self.fetches.get_mut(&conn) else { return };
         match fetch.addrs.pop_front() {
             Some(addr) => {
                 let tls = Some(fetch.url.host().into());
-                self.fx.output(Output::Connect { conn, addr, tls });
+                fx.output(Output::Connect { conn, addr, tls });
             }
-            None => self.end_fetch(conn, Err("nothing answers at its address".to_owned())),
+            None => self.end(fx, conn, Err("nothing answers at its address".to_owned())),
         }
     }
 
-    pub(super) fn on_fetch_failed(&mut self, conn: ConnId, reason: &str) {
-        self.fx.log(Level::Debug, None, format!("a client metadata document: {reason}"));
-        self.dial_fetch(conn);
+    fn on_failed(&mut self, fx: &mut Effects, conn: ConnId, reason: &str) {
+        fx.log(Level::Debug, None, format!("a client metadata document: {reason}"));
+        self.dial(fx, conn);
     }
 
-    pub(super) fn on_fetch_connected(&mut self, conn: ConnId) {
-        let Some(fetch) = self.fetches.0.get_mut(&conn) else { return };
+    fn on_connected(&mut self, fx: &mut Effects, conn: ConnId) {
+        let Some(fetch) = self.fetches.get_mut(&conn) else { return };
         fetch.http.begin(Method::Get);
         let (target, host) = (fetch.url.target(), fetch.url.authority());
         let agent = concat!("mcp-proxy/", env!("CARGO_PKG_VERSION"));
         let headers =
             [("accept", "application/json"), ("accept-encoding", "identity"), ("user-agent", agent)];
-        self.fx.send(conn, 512, |out| encode_request_head(out, "GET", &target, &host, headers, None));
+        fx.send(conn, 512, |out| encode_request_head(out, "GET", &target, &host, headers, None));
     }
 
-    pub(super) fn on_fetch_bytes(&mut self, conn: ConnId, bytes: &[u8]) {
-        let Some(fetch) = self.fetches.0.get_mut(&conn) else { return };
+    fn on_bytes(&mut self, fx: &mut Effects, conn: ConnId, bytes: &[u8]) {
+        let Some(fetch) = self.fetches.get_mut(&conn) else { return };
         fetch.http.push(bytes);
-        self.read_fetch(conn);
+        self.read(fx, conn);
     }
 
-    pub(super) fn on_fetch_eof(&mut self, conn: ConnId) {
-        let Some(fetch) = self.fetches.0.get_mut(&conn) else { return };
+    fn on_eof(&mut self, fx: &mut Effects, conn: ConnId) {
+        let Some(fetch) = self.fetches.get_mut(&conn) else { return };
         fetch.http.close_read();
-        self.read_fetch(conn);
-        if self.is_fetch(conn) {
-            self.end_fetch(conn, Err("the connection was closed".to_owned()));
+        self.read(fx, conn);
+        if self.has(conn) {
+            self.end(fx, conn, Err("the connection was closed".to_owned()));
         }
     }
 
-    pub(super) fn on_fetch_timer(&mut self, conn: ConnId) {
-        self.end_fetch(conn, Err("it takes too long".to_owned()));
+    /// A fetch takes too long.
+    pub(super) fn on_timer(&mut self, fx: &mut Effects, conn: ConnId) {
+        self.end(fx, conn, Err("it takes too long".to_owned()));
     }
 
-    fn read_fetch(&mut self, conn: ConnId) {
-        let Some(fetch) = self.fetches.0.get_mut(&conn) else { return };
+    fn read(&mut self, fx: &mut Effects, conn: ConnId) {
+        let Some(fetch) = self.fetches.get_mut(&conn) else { return };
         match read(fetch) {
             Ok(false) => {}
             Ok(true) => {
                 let body = std::mem::take(&mut fetch.fetched.body);
                 let fetched = Fetched { body, ..fetch.fetched.clone() };
-                self.end_fetch(conn, Ok(fetched));
+                self.end(fx, conn, Ok(fetched));
             }
-            Err(reason) => self.end_fetch(conn, Err(reason)),
+            Err(reason) => self.end(fx, conn, Err(reason)),
         }
     }
 
-    pub(super) fn end_fetch(&mut self, conn: ConnId, result: Result<Fetched, String>) {
-        let Some(fetch) = self.fetches.0.remove(&conn) else { return };
-        self.fx.timers.cancel(fetch.timer);
-        self.fx.close(conn);
-        if let Some(oauth) = &mut self.oauth {
-            oauth.set_now(self.fx.now);
-            oauth.on_fetched(fetch.job, result);
-        }
+    fn end(&mut self, fx: &mut Effects, conn: ConnId, result: Result<Fetched, String>) {
+        let Some(fetch) = self.fetches.remove(&conn) else { return };
+        fx.timers.cancel(fetch.timer);
+        fx.close(conn);
+        self.results.push_back((fetch.job, result));
     }
 
     /// Nobody waits for a document any more.
-    pub(super) fn end_fetches(&mut self) {
-        let conns: Vec<ConnId> = self.fetches.0.keys().copied().collect();
+    pub(super) fn end_all(&mut self, fx: &mut Effects) {
+        let conns: Vec<ConnId> = self.fetches.keys().copied().collect();
         for conn in conns {
-            self.end_fetch(conn, Err("the proxy is shutting down".to_owned()));
+            self.end(fx, conn, Err("the proxy is shutting down".to_owned()));
         }
     }
 }

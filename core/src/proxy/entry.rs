@@ -1,34 +1,22 @@
 //! Who a request is from, and what they see: tokens of the configuration, and logins.
 //!
 //! A server that the authorization server guards takes either (SEED-150). What a login shows on the merged endpoint
-//! depends on its token and its user; those who see the same servers share a view, which is made when it is first needed.
+//! depends on its token and its user.
 //!
 //! Invariants: a credential is looked at before anything else of a request that is not in its head, for every method;
 //! whatever comes upstream, it does not come from there (`Authorization` is never handed on).
 
 use super::Proxy;
-use super::clients::Refusal;
+use crate::clients::{Exchange, Refusal};
 use crate::config::Config;
-use crate::downstream::client::Client;
 use crate::fault::{Code, Fault};
-use crate::http::RequestHead;
+use crate::http::{Method, RequestHead};
 use crate::id::UpstreamId;
 use crate::log::Level;
 use crate::oauth;
 use crate::policy::{Keyring, Principal};
-use crate::route::Place;
-use crate::servers::Connection;
-use crate::servers::Servers;
-use crate::view::View;
-
-/// The views of the merged endpoint.
-#[derive(Debug, Default)]
-pub(super) struct MergedViews {
-    /// Servers, and the index of the view of them.
-    sets: Vec<(Vec<UpstreamId>, usize)>,
-    /// Of principals that are known from the configuration.
-    fixed: Vec<(Principal, usize)>,
-}
+use crate::route::{Endpoint, Place, Route};
+use crate::servers::{Connection, Servers};
 
 /// Who asks.
 enum Who {
@@ -45,60 +33,73 @@ impl Who {
             Self::LoggedIn(login) => Principal::Login(login.principal),
         }
     }
-}
 
-impl MergedViews {
-    /// What each principal of the configuration sees.
-    pub(super) fn new(config: &Config, servers: &Servers, keyring: &Keyring, views: &mut Vec<View>) -> Self {
-        let mut merged = Self::default();
-        for principal in keyring.principals().filter(|_| config.merged.enabled) {
-            let opens = |place| keyring.opens(principal, place);
-            let index = merged.find(opens, config, servers, views, usize::MAX);
-            merged.fixed.extend(index.map(|index| (principal, index)));
+    fn token(&self) -> Option<oauth::Hash> {
+        match self {
+            Self::Known(_) => None,
+            Self::LoggedIn(login) => Some(login.token),
         }
-        merged
-    }
-
-    /// The view of the servers that are open; `None` if it had to be made and there are `max` already.
-    fn find(
-        &mut self,
-        opens: impl Fn(usize) -> bool,
-        config: &Config,
-        servers: &Servers,
-        views: &mut Vec<View>,
-        max: usize,
-    ) -> Option<usize> {
-        let shared = || servers.shared().enumerate();
-        let ids: Vec<UpstreamId> =
-            shared().filter(|(place, _)| opens(*place)).map(|(_, server)| server.id()).collect();
-        if let Some((_, index)) = self.sets.iter().find(|(same, _)| *same == ids) {
-            return Some(*index);
-        }
-        if self.sets.len() >= max {
-            return None;
-        }
-        let servers = shared().map(|(_, server)| (server.id(), server.config().clone()));
-        let servers: Vec<_> = servers.filter(|(id, _)| ids.contains(id)).collect();
-        views.push(View::merged(&servers, &config.merged));
-        self.sets.push((ids, views.len() - 1));
-        Some(views.len() - 1)
     }
 }
 
 impl Proxy {
-    /// Who this is, and what they see.
-    pub(super) fn enter(&mut self, client: &mut Client, place: Place) -> Result<(usize, Principal), Refusal> {
-        let who = self.identify(client.http.head(), place)?;
-        if let Who::LoggedIn(login) = &who {
-            client.login = Some(login.token);
+    /// The head of a request at an endpoint of MCP: may it in, and to what?
+    pub(super) fn on_entry(&mut self, exchange: Exchange, route: Route) {
+        self.log_request(route, exchange.head());
+        if exchange.head().method() == Method::Options {
+            return self.clients.answer_preflight(&mut self.fx, exchange);
         }
-        Ok(match (place, who) {
-            (Place::Server(index), who) => (index, who.principal()),
-            (Place::Merged, Who::Known(principal)) => self.merged_of(principal)?,
-            (Place::Merged, Who::LoggedIn(login)) => {
-                (self.merged_of_login(&login.servers)?, Principal::Login(login.principal))
+        match self.enter(exchange.head(), route.place) {
+            Ok((seen, login)) => {
+                self.clients.admit(&mut self.fx, exchange, route.endpoint, seen, login);
             }
-        })
+            Err(refusal) => self.clients.refuse(&mut self.fx, exchange, refusal),
+        }
+    }
+
+    /// What who sends this sees, who it is, and the token that they logged in with.
+    fn enter(
+        &mut self,
+        head: &RequestHead,
+        place: Place,
+    ) -> Result<((usize, Principal), Option<oauth::Hash>), Refusal> {
+        let who = self.identify(head, place)?;
+        let view = match (place, &who) {
+            (Place::Server(index), _) => index,
+            (Place::Merged, Who::Known(principal)) => self.bridge.views().merged_of(*principal)?,
+            (Place::Merged, Who::LoggedIn(login)) => {
+                let Self { bridge, keyring, config, servers, fx, .. } = self;
+                let max = fx.limits.views_max;
+                bridge.views_mut().merged_of_login(&login.servers, keyring, config, servers, max)?
+            }
+        };
+        Ok(((view, who.principal()), who.token()))
+    }
+
+    /// SEED-028: server, method and path of each request.
+    fn log_request(&mut self, route: Route, head: &RequestHead) {
+        if !self.fx.logs(Level::Info) {
+            return;
+        }
+        let server = match route.place {
+            Place::Server(index) => self.servers.get(UpstreamId(index as u64)),
+            Place::Merged => None,
+        };
+        let on = |server: &Connection| server.config().options.log_enabled;
+        if !server.map_or_else(|| self.servers.iter().any(on), on) {
+            return;
+        }
+        let label = server.map(|server| server.label().clone());
+        // Not the path of the request, which may hold a secret in any spelling.
+        let suffix = match route.endpoint {
+            Endpoint::Mcp => "mcp",
+            Endpoint::Sse => "sse",
+            Endpoint::Message => "message",
+        };
+        let (base, slash) = (&self.config.base_path, if label.is_some() { "/" } else { "" });
+        let shown = label.as_deref().unwrap_or_default();
+        let line = format!("{} {base}/{shown}{slash}{suffix}", head.method_str());
+        self.fx.log(Level::Info, label.as_ref(), line);
     }
 
     /// The servers that are open to whoever asks for all, by their places. Without a credential a web page under a
@@ -106,7 +107,7 @@ impl Proxy {
     pub(super) fn open_servers(&mut self, head: &RequestHead) -> Result<Vec<usize>, Refusal> {
         let who = self.identify(head, Place::Merged)?;
         if matches!(who, Who::Known(Principal::Anonymous)) {
-            self.gate.check_reader(head.host())?;
+            self.clients.gate().check_reader(head.host())?;
         }
         let opens = |place: &usize| match &who {
             Who::Known(principal) => self.keyring.opens(*principal, *place),
@@ -169,28 +170,10 @@ impl Proxy {
         }
     }
 
-    fn merged_of(&self, principal: Principal) -> Result<(usize, Principal), Fault> {
-        let view = self.merged.fixed.iter().find(|(known, _)| *known == principal);
-        let nothing = || Fault::peer(Code::UnknownRoute, "there is nothing at this path");
-        Ok((view.ok_or_else(nothing)?.1, principal))
-    }
-
-    /// The view of what a login opens, and of what is open to everybody.
-    fn merged_of_login(&mut self, opened: &[usize]) -> Result<usize, Fault> {
-        let Self { merged, keyring, config, servers, views, fx, .. } = self;
-        let opens = |place: usize| opened.contains(&place) || keyring.opens(Principal::Anonymous, place);
-        let full = || Fault::local(Code::Overloaded, "there are too many selections of servers");
-        merged.find(opens, config, servers, views, fx.limits.views_max).ok_or_else(full)
-    }
-
     /// Event streams end with the token they were opened with (T-56).
     pub(super) fn end_streams_of_the_past(&mut self) {
-        for (conn, token) in self.down.streams_of_logins() {
-            if self.oauth.as_ref().is_some_and(|oauth| !oauth.holds(&token)) {
-                self.fx.log(Level::Debug, None, format!("oauth event=stream_ended token={token}"));
-                self.drop_client(conn);
-            }
-        }
+        let Self { clients, oauth, fx, .. } = self;
+        clients.end_streams(fx, |token| oauth.as_ref().is_none_or(|oauth| oauth.holds(token)));
     }
 }
 
@@ -207,28 +190,4 @@ pub(super) fn keyring(config: &Config, servers: &Servers) -> Keyring {
         let tokens = if *closed { &[] } else { server.options.auth_tokens.as_slice() };
         (tokens, *login)
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{self, Source};
-    use crate::limits::Limits;
-    use std::sync::Arc;
-
-    #[test]
-    fn there_are_as_many_selections_of_servers_as_the_limit() {
-        // limit: views_max
-        let text =
-            r#"{"mcpProxy":{},"mcpServers":{"a":{"command":"x"},"b":{"command":"x"},"c":{"command":"x"}}}"#;
-        let source = Source { text, name: "test.json", strict: true, env: None };
-        let config = config::parse(&source).unwrap().config;
-        let servers = Servers::new(Arc::new(config.clone()), &Limits::default());
-        let (mut merged, mut views) = (MergedViews::default(), Vec::new());
-        let mut find =
-            |open: &[usize]| merged.find(|place| open.contains(&place), &config, &servers, &mut views, 2);
-        assert_eq!((find(&[0]), find(&[0, 1])), (Some(0), Some(1)));
-        assert_eq!(find(&[2]), None);
-        assert_eq!((find(&[0]), find(&[1, 0])), (Some(0), Some(1)), "those that are there serve on");
-    }
 }

@@ -1,13 +1,11 @@
 //! Answers the questions about the engine's own health. See [`crate::health`].
 
-use super::clients::Refusal;
 use super::{Proxy, Stage};
-use crate::downstream::client::Client;
+use crate::clients::{Exchange, Refusal};
 use crate::fault::{Code, Fault};
 use crate::health::{LastError, Page, Report, ServerReport, Standing, Status};
-use crate::http::Method;
+use crate::http::{Method, RequestHead};
 use crate::id::UpstreamId;
-use crate::json::Pieces;
 use crate::servers::health::Trouble;
 use crate::servers::{Connection, Phase};
 use std::collections::BTreeMap;
@@ -20,31 +18,37 @@ impl Proxy {
     }
 
     /// A request for one of the pages; answered from its head alone.
-    pub(super) fn on_health(&mut self, client: &mut Client, page: Page) -> Result<(), Refusal> {
+    pub(super) fn on_health(&mut self, exchange: Exchange, page: Page) {
         if page == Page::Front {
-            return self.on_probe(client);
+            return self.on_probe(exchange);
         }
-        if !matches!(client.http.head().method(), Method::Get | Method::Head) {
+        match self.page(exchange.head(), page) {
+            Ok((status, body)) => {
+                let headers = [("content-type", "application/json"), ("cache-control", "no-store")];
+                self.clients.respond(&mut self.fx, exchange, status, &headers, body.as_bytes());
+            }
+            Err(refusal) => self.clients.refuse(&mut self.fx, exchange, refusal),
+        }
+    }
+
+    fn page(&mut self, head: &RequestHead, page: Page) -> Result<(u16, String), Refusal> {
+        if !matches!(head.method(), Method::Get | Method::Head) {
             let fault = Fault::peer(Code::BadMethod, "this method is not allowed here");
             return Err(Refusal::Fault { fault, header: Some(("allow", "GET, HEAD")) });
         }
-        let (code, body) = match page {
-            Page::Front => return Ok(()),
-            Page::Live => (200, "{\"status\":\"live\"}".to_owned()),
+        Ok(match page {
+            Page::Live | Page::Front => (200, "{\"status\":\"live\"}".to_owned()),
             Page::Ready => {
                 let status = self.status();
                 let code = if status == Status::Ready { 200 } else { 503 };
                 (code, serde_json::json!({ "status": status }).to_string())
             }
             Page::Servers => {
-                let open = self.open_servers(client.http.head())?;
+                let open = self.open_servers(head)?;
                 let report = self.report(|place| open.contains(&place));
                 (200, serde_json::to_string(&report).unwrap_or_default())
             }
-        };
-        let headers = [("content-type", "application/json"), ("cache-control", "no-store")];
-        client.respond(&mut self.fx, code, &headers, &Pieces::of(&[body.as_bytes()]));
-        Ok(())
+        })
     }
 
     fn status(&self) -> Status {
@@ -65,7 +69,7 @@ impl Proxy {
 
     fn report(&self, shows: impl Fn(usize) -> bool) -> Report {
         let census = self.census();
-        let (load, sessions) = (self.load(), self.sessions_of_views());
+        let (load, sessions) = (self.load(), self.bridge.sessions_of_views());
         let shown = self.servers.shared().enumerate().filter(|(place, _)| shows(*place));
         Report {
             status: self.status(),
@@ -89,15 +93,6 @@ impl Proxy {
         load
     }
 
-    /// Number of sessions of each view that has some.
-    fn sessions_of_views(&self) -> BTreeMap<usize, usize> {
-        let mut sessions: BTreeMap<usize, usize> = BTreeMap::new();
-        for view in self.down.views() {
-            *sessions.entry(view).or_default() += 1;
-        }
-        sessions
-    }
-
     fn server_report(
         &self,
         home: &Connection,
@@ -106,7 +101,7 @@ impl Proxy {
     ) -> ServerReport {
         let lanes = home.lanes().iter().filter_map(|id| self.servers.get(*id));
         let all: Vec<&Connection> = std::iter::once(home).chain(lanes).collect();
-        let shows = |view: &usize| self.views.get(*view).is_some_and(|view| view.has(home.id()));
+        let shows = |view: &usize| self.bridge.views().get(*view).is_some_and(|view| view.has(home.id()));
         let calls = || all.iter().filter_map(|one| load.get(&one.id()));
         let (state, since) = home.health().standing();
         let trouble = all.iter().filter_map(|one| one.health().trouble()).max_by_key(|trouble| trouble.at);

@@ -1,14 +1,14 @@
 //! Carries out what the authorization server wants, and brings it what comes of it.
 
-use super::clients::Refusal;
 use super::{LISTENER, Proxy, Stage};
+use crate::clients::{Exchange, Refusal, as_oauth_error};
 use crate::config::Host;
-use crate::downstream::client::{Admission, Client};
 use crate::event::{Content, ListenAddr, Output, StoreKey};
 use crate::fault::{Code, Fault};
+use crate::health::Page;
 use crate::id::ConnId;
 use crate::log::Level;
-use crate::oauth::{Effect, Reply, Request, Start, endpoint};
+use crate::oauth::{Effect, Fetched, Reply, Request, Start, endpoint};
 use crate::timer::TimerKind;
 use std::sync::Arc;
 
@@ -40,26 +40,56 @@ impl Proxy {
         endpoint::find(&self.config.base_path, false, path).is_some()
     }
 
-    /// Looks at the head of a request at such a path.
-    pub(super) fn admit_oauth(&mut self, client: &mut Client) -> Result<Option<Admission>, Refusal> {
+    /// The head of a request that leads to no server: for the authorization server, or for a page about the proxy.
+    pub(super) fn on_unrouted(&mut self, mut exchange: Exchange) {
+        if self.is_oauth_path(exchange.head().path()) {
+            return self.on_oauth_head(exchange);
+        }
+        if let Err(fault) = self.clients.check_origin(&mut exchange) {
+            return self.clients.refuse(&mut self.fx, exchange, fault);
+        }
+        match Page::find(&self.config.base_path, exchange.head().path()) {
+            Some(page) => self.on_health(exchange, page),
+            None => {
+                let fault = Fault::peer(Code::UnknownRoute, "there is nothing at this path");
+                self.clients.refuse(&mut self.fx, exchange, fault);
+            }
+        }
+    }
+
+    fn on_oauth_head(&mut self, exchange: Exchange) {
+        match self.admit_oauth(&exchange) {
+            Ok(body_max) => self.clients.admit_oauth(&mut self.fx, exchange, body_max),
+            Err(refusal) => self.clients.refuse(&mut self.fx, exchange, refusal),
+        }
+    }
+
+    /// How many bytes the body of a request for the authorization server may have.
+    fn admit_oauth(&mut self, exchange: &Exchange) -> Result<usize, Refusal> {
+        let head = exchange.head();
+        head.credential().and_then(|_| head.origin()).map_err(|fault| as_oauth_error(&fault))?;
         let Some(oauth) = &mut self.oauth else { return Err(Reply::not_found().open().into()) };
         oauth.set_now(self.fx.now);
-        let peer = client.peer().ip();
-        let max = oauth.admit(client.http.head(), peer).map_err(Refusal::from)?;
-        let too_large =
-            |fault: Fault| Refusal::from(Reply::error(fault.code.status(), "invalid_request", &fault.detail));
-        client.http.limit_body(max).map_err(too_large)?;
-        Ok(Some(Admission::OAuth))
+        Ok(oauth.admit(head, exchange.peer().ip())?)
     }
 
     /// A request for the authorization server is complete. The answer comes as an effect.
-    pub(super) fn on_oauth_request(&mut self, client: &mut Client) {
-        let Some(oauth) = &mut self.oauth else { return };
-        oauth.set_now(self.fx.now);
-        let peer = client.peer().ip();
-        let request = Request { head: client.http.head(), body: client.http.body(), peer };
-        oauth.handle(client.conn.0, &request);
-        client.decide();
+    pub(super) fn on_oauth_request(&mut self, exchange: Exchange) {
+        if let Some(oauth) = &mut self.oauth {
+            oauth.set_now(self.fx.now);
+            let peer = exchange.peer().ip();
+            let request = Request { head: exchange.head(), body: exchange.body(), peer };
+            oauth.handle(exchange.conn().0, &request);
+        }
+        self.clients.await_reply(exchange);
+    }
+
+    /// A document of a client was fetched, or not.
+    pub(super) fn on_fetched(&mut self, job: u64, result: Result<Fetched, String>) {
+        if let Some(oauth) = &mut self.oauth {
+            oauth.set_now(self.fx.now);
+            oauth.on_fetched(job, result);
+        }
     }
 
     pub(super) fn on_loaded(&mut self, key: StoreKey, result: Result<Content<'_>, &str>) {
@@ -114,12 +144,7 @@ impl Proxy {
         };
         match effect {
             Effect::Reply { request, reply } => {
-                let conn = ConnId(request);
-                if let Some(mut client) = self.down.take(conn) {
-                    client.answer_reply(&mut self.fx, &reply);
-                    self.down.put(&self.fx, client);
-                    self.down.set_ready(conn);
-                }
+                self.clients.reply(&mut self.fx, ConnId(request), &reply);
             }
             Effect::Load(key) => self.fx.output(Output::Load { key }),
             Effect::Save { ticket, bytes } => {
@@ -127,7 +152,7 @@ impl Proxy {
             }
             Effect::SetAside => self.fx.output(Output::SetAside { key: StoreKey::OAuth }),
             Effect::Derive { job, candidate } => self.fx.output(Output::Derive { job, candidate }),
-            Effect::Fetch { job, url } => self.fetch_document(job, url),
+            Effect::Fetch { job, url } => self.documents.fetch(&mut self.fx, job, url),
             Effect::Log(level, line) => self.fx.log(level, None, line),
         }
         true
@@ -167,16 +192,4 @@ impl Proxy {
             self.fx.log(level, Some(&label), text);
         }
     }
-}
-
-impl From<Reply> for Refusal {
-    fn from(reply: Reply) -> Self {
-        Self::Reply(Box::new(reply))
-    }
-}
-
-/// A body that was too long after all, and other faults of HTTP, at an endpoint of OAuth.
-pub(super) fn as_oauth_error(fault: &Fault) -> Reply {
-    let status = if fault.code == Code::BodyTooLarge { 413 } else { fault.code.status() };
-    Reply::error(status, "invalid_request", &fault.detail).open()
 }

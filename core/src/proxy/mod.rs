@@ -1,84 +1,44 @@
-//! The engine: owns every layer and moves what happens from one to the next.
+//! The engine: owns the machines, brings each input to the one that it concerns, and moves what happens in one to the
+//! others until nothing happens any more.
 //!
 //! | module | what it decides |
 //! |---|---|
-//! | `clients` | what a client's HTTP request is: which endpoint, may it in, which session |
 //! | `entry` | who a request is from, and what they see |
 //! | `logins` | what the authorization server wants |
 //! | `documents` | descriptions of its clients, fetched from the world |
-//! | `sessions` | which session a request belongs to, its beginning and end |
-//! | `greetings` | `initialize` that waits for the first start of a server |
-//! | `requests` | what a client's JSON-RPC message is: answered here, or a call |
-//! | `batches` | arrays of messages |
-//! | `shown` | what a session is shown: greeting and lists |
-//! | `targets` | which server a name or URI belongs to |
-//! | `connections` | which connection serves a session at a server |
-//! | `calls` | calls that their clients want no more |
-//! | `answers` | what who asked is told when a call ends |
-//! | `server_events` | what follows from what happens at servers (the machine `servers`) |
-//! | `questions` | what a server asks a client, and the answer |
-//! | `notices` | log messages, updates and other news, each to whom it concerns |
-//! | `watches` | watched resources |
-//! | `listing` | lists that clients ask for: answered, awaited or refused |
-//! | `offers` | what views are made of |
-//! | `pressure` | what is given up when memory or seats are short |
+//! | `health`, `probe` | pages about the proxy itself |
 //! | `stop` | the end of everything |
-//! | `health` | what is said of the health of all this |
 //! | `census` | how much there is of everything |
 //!
 //! Invariants: [`Proxy::handle`] is the only way in and cannot fail; a fault concerns one connection, call or
 //! server; nothing here reads a clock, a file, a socket or the environment.
 
-mod answers;
-mod batches;
-mod calls;
 mod census;
-mod clients;
-mod connections;
 mod documents;
 mod entry;
-mod greetings;
 mod health;
-mod listing;
 mod logins;
-mod notices;
-mod offers;
-mod pressure;
 mod probe;
-mod questions;
-mod requests;
-mod server_events;
-mod sessions;
-mod shown;
 mod stop;
-mod targets;
-mod transports;
-mod watches;
 
 pub use census::Census;
 
+use crate::bridge::{Bridge, BridgeMut};
+use crate::clients::{ClientEvent, Clients};
 use crate::config::{Config, Serve};
-use crate::downstream::{Downstream, Role};
 use crate::effects::Effects;
 use crate::event::{Command, Input, Output};
 use crate::id::{ConnId, Key, ListenerId, UpstreamId};
-use crate::json::Pieces;
 use crate::limits::Limits;
 use crate::log::Level;
 use crate::oauth;
 use crate::oauth::throttle::Bucket;
 use crate::policy::{Gate, Keyring};
-use crate::route::{Routes, merged_paths};
+use crate::route::merged_paths;
 use crate::servers::{Servers, ServersMut};
 use crate::time::Now;
 use crate::timer::{Deadline, Timer, TimerKind};
-use crate::view::View;
-use documents::Fetches;
-use entry::MergedViews;
-use offers::Offers;
-use pressure::Pressure;
-use questions::Questions;
-use std::collections::VecDeque;
+use documents::Documents;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -102,29 +62,17 @@ impl Default for Options {
 pub struct Proxy {
     config: Arc<Config>,
     fx: Effects,
-    gate: Gate,
     keyring: Keyring,
-    routes: Routes,
-    /// Those of the servers in order, then the merged ones.
-    views: Vec<View>,
-    merged: MergedViews,
     oauth: Option<oauth::Server>,
-    fetches: Fetches,
+    documents: Documents,
     /// The listener was asked for.
     door_is_open: bool,
     servers: Servers,
-    /// What views are made of.
-    offers: Offers,
-    down: Downstream,
-    questions: Questions,
+    clients: Clients,
+    bridge: Bridge,
     stage: Stage,
     bound: Option<SocketAddr>,
     exit_code: u8,
-    /// Messages for clients whose connection is being worked on right now.
-    deferred: VecDeque<(Key, u32, Vec<u8>)>,
-    /// Sessions that may have something to be told.
-    changed: VecDeque<Key>,
-    pressure: Pressure,
     /// How often what stands in front may be looked at.
     probes: Bucket,
 }
@@ -160,33 +108,22 @@ impl Proxy {
         let limits = config.limits.apply(options.limits);
         let servers = Servers::new(config.clone(), &limits);
         let keyring = entry::keyring(&config, &servers);
-        let mut views: Vec<View> =
-            servers.shared().map(|server| View::single(server.id(), server.config().clone())).collect();
-        let merged = MergedViews::new(&config, &servers, &keyring, &mut views);
         let mut fx = Effects::new(limits.clone(), seed, options.log_level);
         let mut oauth_seed = [0; 32];
         fx.rng.fill(&mut oauth_seed);
         let oauth = oauth::Settings::of(&config).map(|settings| oauth::Server::new(settings, oauth_seed));
         Self {
-            gate: gate(&config),
-            routes: Routes::new(&config),
+            bridge: Bridge::new(config.clone(), &servers, &keyring, &limits),
+            clients: Clients::new(&config, gate(&config), limits.sessions_max),
             keyring,
-            views,
-            merged,
             oauth,
-            fetches: Fetches::default(),
+            documents: Documents::default(),
             door_is_open: false,
-            offers: Offers::default(),
-            down: Downstream::new(limits.sessions_max),
-            questions: Questions::new(&limits),
             servers,
             fx,
             stage: Stage::Serving,
             bound: None,
             exit_code: 0,
-            deferred: VecDeque::new(),
-            changed: VecDeque::new(),
-            pressure: Pressure::default(),
             probes: Bucket::default(),
             config,
         }
@@ -210,7 +147,7 @@ impl Proxy {
         if self.servers.shared().next().is_none() {
             self.fx.log(Level::Warn, None, "no server is configured");
         }
-        self.settle();
+        self.pump();
     }
 
     /// Takes one input. Cannot fail: what goes wrong concerns one connection, call or server, and becomes
@@ -220,7 +157,10 @@ impl Proxy {
         self.fx.now = Now { mono: now.mono.max(self.fx.now.mono), unix: now.unix };
         match input {
             Input::Listening { listener: _, result } => self.on_listening(result),
-            Input::Accepted { conn, listener: _, peer } => self.on_accepted(conn, peer),
+            Input::Accepted { conn, listener: _, peer } => {
+                let welcome = self.stage == Stage::Serving;
+                self.clients.accept(&mut self.fx, conn, peer, welcome);
+            }
             Input::Command(Command::Stop) => self.on_stop(),
             Input::Command(Command::Hangup) => self.on_hangup(),
             Input::Timeout => self.on_timeout(),
@@ -239,11 +179,11 @@ impl Proxy {
             | Input::Spawned { conn, .. }
             | Input::Exited { conn, .. } => match self.whose(conn) {
                 Owner::Server(id) => self.servers().handle(id, input),
-                Owner::Document => self.on_fetch_input(conn, input),
-                Owner::Client => self.on_client_input(conn, input),
+                Owner::Document => self.documents.handle(&mut self.fx, conn, input),
+                Owner::Client => self.clients.handle(&mut self.fx, conn, input),
             },
         }
-        self.settle();
+        self.pump();
         self.check_ended();
     }
 
@@ -251,63 +191,8 @@ impl Proxy {
     fn whose(&self, conn: ConnId) -> Owner {
         match self.fx.owner(conn) {
             Some(id) => Owner::Server(id),
-            None if self.is_fetch(conn) => Owner::Document,
+            None if self.documents.has(conn) => Owner::Document,
             None => Owner::Client,
-        }
-    }
-
-    fn on_fetch_input(&mut self, conn: ConnId, input: Input<'_>) {
-        match input {
-            Input::Received { bytes, .. } => self.on_fetch_bytes(conn, bytes),
-            Input::Eof { .. } => self.on_fetch_eof(conn),
-            Input::Closed { .. } => {
-                self.fx.mark_gone(conn);
-                self.on_fetch_eof(conn);
-            }
-            Input::Resolved { result, .. } => self.on_fetch_resolved(conn, result),
-            Input::Connected { .. } => self.on_fetch_connected(conn),
-            Input::Failed { reason, .. } => self.on_fetch_failed(conn, reason),
-            Input::Stderr { .. }
-            | Input::Spawned { .. }
-            | Input::Exited { .. }
-            | Input::Listening { .. }
-            | Input::Accepted { .. }
-            | Input::Sent { .. }
-            | Input::Loaded { .. }
-            | Input::Saved { .. }
-            | Input::SetAside { .. }
-            | Input::Derived { .. }
-            | Input::Command(_)
-            | Input::Timeout => debug_assert!(false, "a document comes over a socket"),
-        }
-    }
-
-    fn on_client_input(&mut self, conn: ConnId, input: Input<'_>) {
-        match input {
-            Input::Received { bytes, .. } => self.on_client_bytes(conn, bytes),
-            Input::Eof { .. } => self.on_client_eof(conn),
-            Input::Closed { .. } => {
-                self.fx.mark_gone(conn);
-                self.drop_client(conn);
-            }
-            // They crossed the end of a connection to a server.
-            Input::Stderr { .. }
-            | Input::Spawned { .. }
-            | Input::Exited { .. }
-            | Input::Resolved { .. }
-            | Input::Connected { .. }
-            | Input::Failed { .. } => {}
-            Input::Listening { .. }
-            | Input::Accepted { .. }
-            | Input::Sent { .. }
-            | Input::Loaded { .. }
-            | Input::Saved { .. }
-            | Input::SetAside { .. }
-            | Input::Derived { .. }
-            | Input::Command(_)
-            | Input::Timeout => {
-                debug_assert!(false, "this is not about a connection");
-            }
         }
     }
 
@@ -334,7 +219,7 @@ impl Proxy {
     /// Whether new connections are welcome now. Look again after each turn in which a connection closed.
     pub fn wants_accept(&self, _listener: ListenerId) -> bool {
         self.stage == Stage::Serving
-            && self.down.clients_len() < self.fx.limits.downstream_conns_max
+            && self.clients.conns_len() < self.fx.limits.downstream_conns_max
             && !self.fx.ledger.is_full()
     }
 
@@ -348,31 +233,47 @@ impl Proxy {
         self.servers.with(&mut self.fx)
     }
 
-    /// What an input left to be done: deliveries that had to wait for their connection, connections to give up,
-    /// pipelined requests to look at.
-    fn settle(&mut self) {
+    /// The bridge, with both sides.
+    fn bridge(&mut self) -> BridgeMut<'_> {
+        self.bridge.with(&mut self.fx, &mut self.clients, &mut self.servers)
+    }
+
+    /// Moves events from machine to machine until none has any, and gives back what is short.
+    fn pump(&mut self) {
         loop {
-            if let Some(event) = self.servers().poll_event() {
-                self.on_server_event(event);
-            } else if let Some((session, stream, text)) = self.deferred.pop_front() {
-                self.down.deliver(&mut self.fx, session, stream, &Pieces::of(&[&text]), Role::Answer);
-            } else if let Some(conn) = self.down.next_stalled() {
-                self.fx.log(Level::Debug, None, format!("client {conn:?} does not read, closing"));
-                self.drop_client(conn);
-            } else if self.serve_oauth() {
+            if let Some(event) = self.clients.poll_event(&mut self.fx) {
+                self.on_client_event(event);
+            } else if let Some(event) = self.servers().poll_event() {
+                self.bridge().on_server_event(event);
+            } else if let Some((job, result)) = self.documents.poll_event() {
+                self.on_fetched(job, result);
+            } else if self.serve_oauth() || self.bridge().tell_next() || self.clients.relieve(&mut self.fx) {
                 // There may be more.
-            } else if let Some(session) = self.changed.pop_front() {
-                self.down.flush_changes(&mut self.fx, session);
-                self.send_held_questions(session);
-            } else if let Some(conn) = self.down.next_ready() {
-                self.look_again(conn);
-            } else if self.relieve() {
-                // There may be more to give back.
-            } else if self.end_if_due() {
-                // What it left.
-            } else {
+            } else if !self.end_if_due() {
                 return;
             }
+        }
+    }
+
+    /// A client wants something: those who know credentials say whether it may.
+    fn on_client_event(&mut self, event: ClientEvent) {
+        match event {
+            ClientEvent::Entry { exchange, route } => self.on_entry(exchange, route),
+            ClientEvent::Unrouted { exchange } => self.on_unrouted(exchange),
+            ClientEvent::Login { exchange } => self.on_oauth_request(exchange),
+            ClientEvent::Sessionless { .. }
+            | ClientEvent::Connect { .. }
+            | ClientEvent::Request { .. }
+            | ClientEvent::Answer { .. }
+            | ClientEvent::Initialized { .. }
+            | ClientEvent::Cancel { .. }
+            | ClientEvent::Progress { .. }
+            | ClientEvent::RootsChanged { .. }
+            | ClientEvent::Foreign { .. }
+            | ClientEvent::Idle { .. }
+            | ClientEvent::Reachable { .. }
+            | ClientEvent::StreamLost { .. }
+            | ClientEvent::Ended { .. } => self.bridge().on_client_event(event),
         }
     }
 
@@ -383,7 +284,7 @@ impl Proxy {
                 if self.stage != Stage::Serving {
                     return self.unlisten();
                 }
-                self.gate.loopback_only = addr.ip().is_loopback();
+                self.clients.set_loopback_only(addr.ip().is_loopback());
                 let kind = served(&self.config);
                 self.fx.log(Level::Info, None, format!("{kind} server listening on {addr}"));
                 self.tell_access(addr);
@@ -422,38 +323,26 @@ impl Proxy {
         if self.stage == Stage::Ending {
             self.check_ended();
         }
-        if before > high
-            && let Some(session) = self.down.session_of(conn)
-        {
-            // What was not told because the client was slow is told now.
-            self.changed.push_back(session);
-        }
-        // A client that was not read because it did not read is looked at again.
-        if before > high && before - len.min(before) <= high && self.fx.owner(conn).is_none() {
-            self.look_again(conn);
+        if before > high && self.fx.owner(conn).is_none() {
+            self.clients.on_drained(conn, before - len.min(before) <= high);
         }
     }
 
     fn on_timeout(&mut self) {
         let now = self.fx.mono();
         while let Some(Timer { kind, owner, .. }) = self.fx.timers.pop_due(now) {
-            let conn = ConnId(owner);
             match kind {
-                TimerKind::DownstreamConn => self.on_client_timer(conn),
-                TimerKind::KeepAlive => {
-                    if let Some(client) = self.down.client(conn) {
-                        client.on_keep_alive(&mut self.fx);
-                    }
-                }
-                TimerKind::Probe => self.on_probe_timer(conn),
-                TimerKind::SessionIdle => self.with_key(owner, Self::on_session_timer),
-                TimerKind::Question => self.with_key(owner, Self::on_question_timer),
-                TimerKind::Lists => self.with_key(owner, |proxy, key| proxy.answer_lists(key, true)),
-                TimerKind::Greeting => self.with_key(owner, Self::on_greeting_timer),
+                TimerKind::DownstreamConn
+                | TimerKind::KeepAlive
+                | TimerKind::Probe
+                | TimerKind::SessionIdle
+                | TimerKind::Seats => self.clients.on_timer(&mut self.fx, kind, owner),
+                TimerKind::Question => self.bridge_at(owner, |bridge, key| bridge.on_question_timer(key)),
+                TimerKind::Lists => self.bridge_at(owner, |bridge, key| bridge.answer_lists(key, true)),
+                TimerKind::Greeting => self.bridge_at(owner, |bridge, key| bridge.on_greeting_timer(key)),
                 TimerKind::Upkeep => self.on_upkeep_timer(),
-                TimerKind::Document => self.on_fetch_timer(conn),
+                TimerKind::Document => self.documents.on_timer(&mut self.fx, ConnId(owner)),
                 TimerKind::Stall => self.on_stall_timer(),
-                TimerKind::Seats => self.on_seats_timer(),
                 TimerKind::Shutdown => self.on_shutdown_timer(),
                 TimerKind::Call
                 | TimerKind::Resume
@@ -469,13 +358,13 @@ impl Proxy {
                 | TimerKind::Away
                 | TimerKind::ChildStop => self.servers().on_timer(kind, owner),
             }
-            self.settle();
+            self.pump();
         }
     }
 
-    fn with_key(&mut self, wire: u64, act: impl FnOnce(&mut Self, Key)) {
+    fn bridge_at(&mut self, wire: u64, act: impl FnOnce(&mut BridgeMut<'_>, Key)) {
         if let Some(key) = Key::from_u64(wire) {
-            act(self, key);
+            act(&mut self.bridge(), key);
         }
     }
 
@@ -485,11 +374,8 @@ impl Proxy {
         for conn in self.fx.on_stall_timer() {
             match self.fx.owner(conn) {
                 Some(owner) => self.servers().on_stalled(owner, conn),
-                None if self.is_fetch(conn) => {}
-                None => {
-                    self.fx.log(Level::Debug, None, format!("client {conn:?} does not read, closing"));
-                    self.drop_client(conn);
-                }
+                None if self.documents.has(conn) => {}
+                None => self.clients.on_stalled(&mut self.fx, conn),
             }
         }
     }

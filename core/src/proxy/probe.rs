@@ -6,11 +6,9 @@
 //! Deliberately absent: judging what is seen; the doctor does.
 
 use super::Proxy;
-use super::clients::Refusal;
-use crate::downstream::client::Client;
+use crate::clients::{Exchange, Refusal};
 use crate::fault::{Code, Fault};
 use crate::http::{Method, RequestHead};
-use crate::id::ConnId;
 use crate::oauth;
 use crate::oauth::address::Trust;
 use crate::oauth::throttle::Rate;
@@ -34,8 +32,17 @@ const FIELDS: [&str; 8] = [
 
 impl Proxy {
     /// Begins the answer: what arrived, then a part each second, one unless `seconds` says how many.
-    pub(super) fn on_probe(&mut self, client: &mut Client) -> Result<(), Refusal> {
-        let head = client.http.head();
+    pub(super) fn on_probe(&mut self, exchange: Exchange) {
+        if let Err(refusal) = self.admit_probe(exchange.head()) {
+            return self.clients.refuse(&mut self.fx, exchange, refusal);
+        }
+        let seconds = exchange.head().query().and_then(|query| query.strip_prefix("seconds="));
+        let seconds = seconds.and_then(|text| text.parse().ok()).unwrap_or(1).min(SECONDS_MAX);
+        let seen = self.seen(exchange.head(), exchange.peer().ip());
+        self.clients.begin_probe(&mut self.fx, exchange, seconds, &seen);
+    }
+
+    fn admit_probe(&mut self, head: &RequestHead) -> Result<(), Refusal> {
         if head.method() != Method::Get {
             let fault = Fault::peer(Code::BadMethod, "this method is not allowed here");
             return Err(Refusal::Fault { fault, header: Some(("allow", "GET")) });
@@ -46,10 +53,6 @@ impl Proxy {
                 Fault::local(Code::Overloaded, "this page was asked for too often in the last minute");
             return Err(Refusal::Fault { fault, header: Some(("retry-after", "60")) });
         }
-        let seconds = head.query().and_then(|query| query.strip_prefix("seconds="));
-        let seconds = seconds.and_then(|text| text.parse().ok()).unwrap_or(1).min(SECONDS_MAX);
-        let seen = self.seen(head, client.peer().ip());
-        client.begin_probe(&mut self.fx, seconds, &seen);
         Ok(())
     }
 
@@ -73,12 +76,5 @@ impl Proxy {
             "fields": fields,
         })
         .to_string()
-    }
-
-    pub(super) fn on_probe_timer(&mut self, conn: ConnId) {
-        let Some(mut client) = self.down.take(conn) else { return };
-        client.go_on_probing(&mut self.fx);
-        self.down.put(&self.fx, client);
-        self.down.set_ready(conn);
     }
 }

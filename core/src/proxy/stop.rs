@@ -11,7 +11,6 @@
 
 use super::{LISTENER, Proxy, Stage, stopped};
 use crate::event::Output;
-use crate::fault::{Code, Fault};
 use crate::id::UpstreamId;
 use crate::log::Level;
 use crate::servers::Phase;
@@ -26,7 +25,7 @@ impl Proxy {
                 self.stage = Stage::Draining;
                 self.servers().stop_starting();
                 self.unlisten();
-                self.refuse_waiting();
+                self.bridge().refuse_waiting();
                 self.fx.after(self.fx.limits.shutdown_ms, TimerKind::Shutdown, 0);
                 self.tell_calls();
             }
@@ -103,7 +102,7 @@ impl Proxy {
         self.servers().abandon_sockets();
         for conn in self.fx.open_conns() {
             if self.fx.owner(conn).is_none() {
-                self.drop_client(conn);
+                self.clients.drop_conn(&mut self.fx, conn);
             }
         }
         self.check_ended();
@@ -111,6 +110,9 @@ impl Proxy {
 
     /// Goes on when there is nothing to wait for. Returns whether it did.
     pub(super) fn end_if_due(&mut self) -> bool {
+        if self.bridge.has_failed() {
+            self.give_up();
+        }
         let is_due = match self.stage {
             Stage::Draining => self.servers.calls().is_quiet(),
             Stage::GivingUp => true,
@@ -142,18 +144,9 @@ impl Proxy {
     fn end_everything(&mut self) {
         self.stage = Stage::Ending;
         self.unlisten();
-        for key in self.down.session_keys() {
-            self.answer_lists(key, true);
-        }
-        let fault = Fault::local(Code::UpstreamLost, "the proxy is shutting down");
-        for call in self.servers.calls().client_calls() {
-            self.give_up_call(call, &fault);
-        }
-        for key in self.down.session_keys() {
-            self.end_session(key);
-        }
-        self.end_fetches();
-        self.settle();
+        self.bridge().end_everything();
+        self.documents.end_all(&mut self.fx);
+        self.pump();
         self.fx.after(self.fx.limits.shutdown_ms, TimerKind::Shutdown, 1);
         for id in self.servers.iter().map(|server| server.id()).collect::<Vec<_>>() {
             self.servers().stop(id);

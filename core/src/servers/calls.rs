@@ -7,7 +7,7 @@
 //!
 //! Invariants: each call ends once; each has a timer, but for those of the proxy that end with their connection.
 
-use crate::id::{IdMap, Key, Table, UpstreamId};
+use crate::id::{IdMap, Key, Requester, Table, UpstreamId};
 use crate::json::{self, Raw, Span};
 use crate::ledger::{Charge, Ledger};
 use crate::limits::Limits;
@@ -97,6 +97,13 @@ pub(crate) struct ClientOrigin {
     pub(crate) id: Raw,
     /// Raw JSON progress token.
     pub(crate) token: Option<Raw>,
+}
+
+impl ClientOrigin {
+    /// Who waits for it.
+    pub(crate) fn requester(&self) -> Requester {
+        Requester { session: self.session, stream: self.stream }
+    }
 }
 
 /// What the proxy asks on its own behalf.

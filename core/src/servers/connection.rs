@@ -6,7 +6,7 @@
 
 use super::exchange::Job;
 use super::health::Health;
-use super::link::{Link, NO_MEMORY};
+use super::link::Link;
 use super::noise::Noise;
 use super::peer::Peer;
 use super::pulse::Pulse;
@@ -21,6 +21,7 @@ use crate::health::Standing;
 use crate::id::{Key, UpstreamId};
 use crate::json::Pieces;
 use crate::ledger::Held;
+use crate::ledger::NO_MEMORY;
 use crate::limits::Limits;
 use crate::log::Level;
 use crate::mcp::ListKind;

@@ -22,12 +22,9 @@ use crate::config::HttpKind;
 use crate::fault::{Code, Fault};
 use crate::http::ClientEvent;
 use crate::id::{ConnId, Key, UpstreamId};
+use crate::ledger::NO_MEMORY_FOR_ANSWER;
 use crate::sse;
 use std::net::SocketAddr;
-
-/// What a call is told whose answer found no memory.
-pub(crate) const NO_MEMORY_FOR_ANSWER: &str =
-    "the proxy holds too much for others to take an answer of this size";
 
 /// What was read of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

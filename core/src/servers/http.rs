@@ -7,7 +7,6 @@
 
 use super::cookies::Jar;
 use super::exchange::{Exchange, Job, Origin};
-use super::link::NO_MEMORY;
 use super::redirect::Place;
 use crate::config::HttpKind;
 use crate::effects::Effects;
@@ -16,6 +15,7 @@ use crate::http::{Method, encode_request_head};
 use crate::id::{ConnId, Key, UpstreamId};
 use crate::json::Pieces;
 use crate::ledger::Held;
+use crate::ledger::NO_MEMORY;
 use crate::mcp::Revision;
 use crate::redacted::Redacted;
 use crate::time::Mono;
@@ -412,7 +412,7 @@ impl HttpLink {
                 ("GET", "text/event-stream")
             }
         };
-        let version = self.revision.filter(|revision| *revision >= Revision::V2025_03_26);
+        let version = self.revision.filter(|revision| revision.is_named_in_header());
         let is_cookie = |name: &str| name.eq_ignore_ascii_case("cookie");
         let configured = self.headers.iter().find(|(name, _)| is_cookie(name));
         let configured = configured.map(|(_, value)| value.expose().as_str());

@@ -13,12 +13,9 @@ use crate::event::ChildSpec;
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::json::Pieces;
-use crate::ledger::Charge;
+use crate::ledger::{Charge, NO_MEMORY};
 use crate::line::LineDecoder;
 use std::sync::Arc;
-
-/// What a call is told for which there is no memory.
-pub(crate) const NO_MEMORY: &str = "the proxy holds too much for others to take a message of this size";
 
 /// One of the two.
 #[derive(Debug)]

@@ -78,8 +78,6 @@ pub(crate) use attribution::Cause;
 pub(crate) use call::{Forwarded, Purpose};
 pub(crate) use connection::{Connection, Phase};
 pub(crate) use event::{Outcome, Said, ServerEvent};
-pub(crate) use exchanges::NO_MEMORY_FOR_ANSWER;
-pub(crate) use link::NO_MEMORY;
 pub(crate) use tasks::task_mark;
 
 use crate::config::Config;

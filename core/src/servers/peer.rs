@@ -118,7 +118,7 @@ impl Peer {
 
     /// Whether it may be asked to complete an argument. The first revision has the method but no capability for it.
     pub(crate) fn may_complete(&self) -> bool {
-        self.completions || self.revision == Revision::V2024_11_05
+        self.completions || !self.revision.declares_completions()
     }
 
     fn offer(&self, kind: ListKind) -> Offer {

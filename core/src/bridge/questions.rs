@@ -11,10 +11,10 @@
 //! session, and only that session can answer it; each request of a server is answered once, unless the server takes
 //! it back.
 
-use super::Proxy;
-use crate::downstream::Role;
-use crate::id::{Key, Table, UpstreamId};
-use crate::json::{self, Decimal, Envelope, Kind, Pieces, Raw, quote};
+use super::BridgeMut;
+use crate::clients::{Message, Role};
+use crate::id::{Key, Requester, Table, UpstreamId};
+use crate::json::{self, Decimal, Kind, Pieces, Raw, quote};
 use crate::ledger::Held;
 use crate::limits::Limits;
 use crate::log::Level;
@@ -111,7 +111,7 @@ struct Question {
     timer: Option<Timer>,
 }
 
-impl Proxy {
+impl BridgeMut<'_> {
     /// Whom something concerns that a server said. Where its session is known and everything comes on one channel, its
     /// newest call is the likeliest.
     pub(super) fn cause(&mut self, said: &Said) -> Option<Cause> {
@@ -126,7 +126,7 @@ impl Proxy {
 
     /// The newest call of a session on a connection that may lead to questions.
     fn latest_call(&mut self, session: Key, id: UpstreamId) -> Option<(Key, u32)> {
-        let calls = &self.down.session(session)?.calls;
+        let calls = &self.sessions.get_mut(session)?.calls;
         let running = calls.iter().filter_map(|key| self.servers.call(*key).map(|call| (*key, call)));
         let running = running.filter(|(_, call)| call.upstream == id && call.method.may_ask());
         let (key, call) = running.max_by_key(|(_, call)| call.started)?;
@@ -153,7 +153,7 @@ impl Proxy {
         if long || asked >= self.fx.limits.questions_max {
             return Err(ask::too_many());
         }
-        let session = self.down.session(cause.session).ok_or_else(gone)?;
+        let session = self.sessions.get_mut(cause.session).ok_or_else(gone)?;
         let (revision, profile) = (session.revision, session.profile);
         if ask == Ask::Other && self.views.get(session.view).is_none_or(View::is_merged) {
             return Err(ask::unknown());
@@ -175,7 +175,7 @@ impl Proxy {
             timer: None,
         };
         let key = self.questions.insert(question).ok_or_else(ask::too_many)?;
-        let wire = self.down.session(cause.session).and_then(|session| session.question_ids.give(key));
+        let wire = self.sessions.get_mut(cause.session).and_then(|session| session.question_ids.give(key));
         let (Some(wire), Some(question)) = (wire, self.questions.get_mut(key)) else {
             self.questions.remove(key);
             return Err(ask::too_many());
@@ -188,7 +188,7 @@ impl Proxy {
             Ok(params) => params,
             Err(refusal) => {
                 self.questions.remove(key);
-                if let Some(session) = self.down.session(cause.session) {
+                if let Some(session) = self.sessions.get_mut(cause.session) {
                     session.question_ids.free(number);
                 }
                 return Err(refusal);
@@ -220,7 +220,7 @@ impl Proxy {
         if let Some(url) = url {
             self.servers().sent_away(id, url, cause.session);
         }
-        if let Some(session) = self.down.session(cause.session) {
+        if let Some(session) = self.sessions.get_mut(cause.session) {
             session.questions.push(key);
         }
     }
@@ -231,25 +231,26 @@ impl Proxy {
             return;
         };
         let (session, call) = (question.session, question.call);
-        if self.down.session(session).is_none_or(|session| !session.ready) {
+        if self.sessions.get_mut(session).is_none_or(|session| !session.ready) {
             return;
         }
         let wanted =
             call.and_then(|call| self.servers.call(call)?.origin.client().map(|origin| origin.stream));
-        let Some(stream) = self.down.stream_for(session, wanted) else { return };
+        let Some(requester) = self.clients.stream_for(session, wanted) else { return };
         let Some(question) = self.questions.get_mut(key) else { return };
         let text = question.text.take().map(Held::into_bytes).unwrap_or_default();
-        question.stream = Some(stream);
+        question.stream = Some(requester.stream);
         if let Some(before) = question.timer.take() {
             self.fx.timers.cancel(before);
         }
         question.timer = Some(self.fx.after(self.fx.limits.input_ms, TimerKind::Question, key.to_u64()));
-        self.down.deliver(&mut self.fx, session, stream, &Pieces::of(&[&text]), Role::Question);
+        self.clients.deliver(self.fx, requester, &Pieces::of(&[&text]), Role::Question);
     }
 
     /// A session may have a stream that it had not before.
     pub(super) fn send_held_questions(&mut self, session: Key) {
-        let Some(known) = self.down.session(session).filter(|session| !session.questions.is_empty()) else {
+        let Some(known) = self.sessions.get_mut(session).filter(|session| !session.questions.is_empty())
+        else {
             return;
         };
         for key in known.questions.clone() {
@@ -259,15 +260,16 @@ impl Proxy {
 
     /// The question that a client means by this raw id or progress token.
     fn question_named(&mut self, session: Key, raw: &[u8]) -> Option<Key> {
-        self.down.session(session)?.question_ids.find(number(raw)?)
+        self.sessions.get_mut(session)?.question_ids.find(number(raw)?)
     }
 
     /// A client's answer. Whatever answers no question of this session means nothing (DL-26).
-    pub(super) fn on_client_answer(&mut self, session: Key, envelope: &Envelope, text: &[u8]) {
+    pub(super) fn on_client_answer(&mut self, message: &Message) {
+        let (session, envelope, text) = (message.session(), message.envelope(), message.text());
         let raw = envelope.id.map_or(b"null".as_slice(), |span| span.of(text));
         let Some(key) = self.question_named(session, raw) else {
             let number = number(raw);
-            if let (Some(number), Some(session)) = (number, self.down.session(session)) {
+            if let (Some(number), Some(session)) = (number, self.sessions.get_mut(session)) {
                 session.question_ids.on_late(number);
             }
             return;
@@ -295,14 +297,15 @@ impl Proxy {
     }
 
     /// A client tells how its answer is coming along.
-    pub(super) fn on_client_progress(&mut self, session: Key, envelope: &Envelope, text: &[u8]) {
+    pub(super) fn on_client_progress(&mut self, message: &Message) {
+        let (session, envelope, text) = (message.session(), message.envelope(), message.text());
         let Some(params) = envelope.params else { return };
         let Ok(Some(token)) = json::member(text, params, "progressToken") else { return };
         let Some(key) = self.question_named(session, token.of(text)) else { return };
         let Some(question) = self.questions.get(key) else { return };
         let Some(theirs) = &question.token else { return };
         let message = Pieces::splice(text, envelope.newlines, &[(token, theirs.as_bytes())]);
-        self.servers.with(&mut self.fx).notify(question.upstream, &message);
+        self.servers.with(self.fx).notify(question.upstream, &message);
     }
 
     /// A server takes a question back.
@@ -323,13 +326,14 @@ impl Proxy {
         let question = self.close_question(key, false)?;
         // Who cancelled a call may have stopped listening to what belongs to it; who left its stream finds both there.
         let is_over = question.call.is_some_and(|call| self.servers.call(call).is_none());
-        let elsewhere = is_over && self.down.is_attached(question.session, question.stream);
-        let wanted = question.stream.filter(|_| !elsewhere);
-        let stream = self.down.stream_for(question.session, wanted);
-        if let Some(stream) = stream.filter(|_| question.text.is_none()) {
+        let session = question.session;
+        let attached = |stream| self.clients.is_attached(Requester { session, stream });
+        let wanted = question.stream.filter(|stream| !(is_over && attached(*stream)));
+        let requester = self.clients.stream_for(session, wanted);
+        if let Some(requester) = requester.filter(|_| question.text.is_none()) {
             let text = cancelled(question.wire, reason);
             let message = Pieces::of(&[text.as_bytes()]);
-            self.down.deliver(&mut self.fx, question.session, stream, &message, Role::Question);
+            self.clients.deliver(self.fx, requester, &message, Role::Question);
         }
         Some(question)
     }
@@ -343,7 +347,7 @@ impl Proxy {
 
     /// The call that led to a question was cancelled. The server is told that first, and given a moment to stop, so
     /// that it does not take what it is told instead of an answer for one and go on; the client need not answer.
-    fn orphan_question(&mut self, key: Key) {
+    pub(super) fn orphan_question(&mut self, key: Key) {
         let Some(question) = self.withdraw_question(key, None) else { return };
         let Some(orphan) =
             self.questions.insert(Question { session: Key::NONE, call: None, text: None, ..question })
@@ -357,7 +361,8 @@ impl Proxy {
         self.servers().open_question(id, None);
     }
 
-    pub(super) fn on_question_timer(&mut self, key: Key) {
+    /// Nobody has answered in time.
+    pub(crate) fn on_question_timer(&mut self, key: Key) {
         let Some(question) = self.questions.get(key) else { return };
         if question.session == Key::NONE {
             return self.give_up_question(key);
@@ -385,7 +390,7 @@ impl Proxy {
 
     /// A call was cancelled: what the server asked because of it need not be answered.
     pub(super) fn drop_questions_of_call(&mut self, session: Key, call: Key) {
-        let Some(known) = self.down.session(session) else { return };
+        let Some(known) = self.sessions.get_mut(session) else { return };
         let of_call =
             |key: &Key| self.questions.get(*key).is_some_and(|question| question.call == Some(call));
         let questions: Vec<Key> = known.questions.iter().copied().filter(of_call).collect();
@@ -399,14 +404,14 @@ impl Proxy {
             self.fx.timers.cancel(timer);
         }
         self.servers().close_question(question.upstream, question.call);
-        if let Some(session) = self.down.session(question.session) {
+        if let Some(session) = self.sessions.get_mut(question.session) {
             session.questions.retain(|known| *known != key);
             // One that was never sent has no answer to come.
             match answered || question.text.is_some() {
                 true => session.question_ids.free(question.wire),
                 false => session.question_ids.owe(question.wire, question.upstream),
             }
-            session.last_used = self.fx.now.mono;
+            self.clients.touch(self.fx, question.session);
         }
         Some(question)
     }

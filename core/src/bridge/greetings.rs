@@ -7,13 +7,11 @@
 //!
 //! Invariant: who waits is told once; a server that was tried is waited for by nobody.
 
-use super::Proxy;
-use super::requests::Served;
-use crate::downstream::Role;
-use crate::downstream::client::Admitted;
-use crate::downstream::session::{Greeting, Transport};
+use super::BridgeMut;
+use super::client::Greeting;
+use crate::clients::{Role, Transport};
 use crate::fault::{Code, Fault};
-use crate::id::{Key, UpstreamId};
+use crate::id::{Key, Requester, UpstreamId};
 use crate::json::Pieces;
 use crate::servers::{Connection, Phase};
 use crate::timer::TimerKind;
@@ -28,13 +26,13 @@ pub(super) enum Readiness {
     Starting(UpstreamId),
 }
 
-impl Proxy {
+impl BridgeMut<'_> {
     /// Whether a client can be greeted on this route. Wakes the servers behind it.
     ///
     /// # Errors
     /// [`Code::NotReady`] if no server of this route was ever connected, and none is in its first start.
-    pub(super) fn readiness(&mut self, entry: Admitted) -> Result<Readiness, Fault> {
-        let view = self.views.get(entry.view);
+    pub(super) fn readiness(&mut self, view: usize) -> Result<Readiness, Fault> {
+        let view = self.views.get(view);
         let homes: Vec<UpstreamId> =
             view.iter().flat_map(|view| view.members()).map(|member| member.home).collect();
         let servers: Vec<&Connection> = homes.iter().filter_map(|home| self.servers.get(*home)).collect();
@@ -56,14 +54,14 @@ impl Proxy {
         readiness
     }
 
-    /// Lets the greeting of a session wait for its server; the answer belongs on stream `number`.
-    pub(super) fn await_start(&mut self, key: Key, home: UpstreamId, number: u32, id: &[u8]) {
+    /// Lets the greeting of a session wait for its server.
+    pub(super) fn await_start(&mut self, requester: Requester, home: UpstreamId, id: &[u8]) {
+        let Requester { session, stream } = requester;
         let Some(server) = self.servers.get(home) else { return };
-        let ms = server.startup_ms(&self.fx).min(self.fx.limits.greeting_ms);
-        let timer = self.fx.after(ms, TimerKind::Greeting, key.to_u64());
-        let greeting = Greeting::new(&self.fx, home, number, id, timer);
-        if let Some(session) = self.down.session(key) {
-            session.greeting = Some(greeting);
+        let ms = server.startup_ms(self.fx).min(self.fx.limits.greeting_ms);
+        let timer = self.fx.after(ms, TimerKind::Greeting, session.to_u64());
+        if let Some(client) = self.sessions.get_mut(session) {
+            client.greeting = Some(Greeting::new(self.fx, home, stream, id, timer));
         }
     }
 
@@ -73,15 +71,15 @@ impl Proxy {
         let refusal = (!server.was_ready()).then(|| server.not_ready());
         for key in self.waiting_greetings() {
             let waits = |greeting: &Greeting| greeting.home == home;
-            if self.down.session(key).and_then(|session| session.greeting.as_ref()).is_some_and(waits) {
+            if self.sessions.get(key).and_then(|client| client.greeting.as_ref()).is_some_and(waits) {
                 self.end_wait(key, refusal.as_ref());
             }
         }
     }
 
     /// A client has waited for long enough.
-    pub(super) fn on_greeting_timer(&mut self, key: Key) {
-        let greeting = self.down.session(key).and_then(|session| session.greeting.as_ref());
+    pub(crate) fn on_greeting_timer(&mut self, key: Key) {
+        let greeting = self.sessions.get(key).and_then(|client| client.greeting.as_ref());
         let server = greeting.and_then(|greeting| self.servers.get(greeting.home));
         if let Some(fault) = server.map(Connection::not_ready) {
             self.end_wait(key, Some(&fault));
@@ -89,7 +87,7 @@ impl Proxy {
     }
 
     /// Nobody is greeted any more.
-    pub(super) fn refuse_waiting(&mut self) {
+    pub(crate) fn refuse_waiting(&mut self) {
         let fault = Fault::environment(Code::NotReady, "the proxy is about to end");
         for key in self.waiting_greetings() {
             self.end_wait(key, Some(&fault));
@@ -97,52 +95,39 @@ impl Proxy {
     }
 
     /// For rare events only.
-    fn waiting_greetings(&mut self) -> Vec<Key> {
-        let mut keys = self.down.session_keys();
-        keys.retain(|key| self.down.session(*key).is_some_and(|session| session.greeting.is_some()));
-        keys
+    fn waiting_greetings(&self) -> Vec<Key> {
+        self.sessions.iter().filter(|(_, client)| client.greeting.is_some()).map(|(key, _)| key).collect()
     }
 
     /// Answers a greeting that waited.
-    fn end_wait(&mut self, key: Key, refusal: Option<&Fault>) {
-        let Some(session) = self.down.session(key) else { return };
-        let Some(greeting) = session.greeting.take() else { return };
-        let (transport, view, revision) = (session.transport, session.view, session.revision);
+    fn end_wait(&mut self, session: Key, refusal: Option<&Fault>) {
+        let Some(client) = self.sessions.get_mut(session) else { return };
+        let Some(greeting) = client.greeting.take() else { return };
         self.fx.timers.cancel(greeting.timer);
-        let served = match refusal {
-            Some(fault) => Served::Refused(fault.clone()),
-            None => self.greet(view, revision),
-        };
-        match (refusal, transport) {
-            // It may try again on its stream.
-            (Some(_), Transport::Sse) => {
-                if let Some(session) = self.down.session(key) {
-                    session.opened = false;
-                }
+        let requester = Requester { session, stream: greeting.stream };
+        let is_event_session = self.clients.transport(session) == Some(Transport::Sse);
+        match refusal {
+            Some(fault) if is_event_session => {
+                // It may try again on its stream.
+                client.opened = false;
+                self.answer_fault(requester, greeting.id.as_bytes(), fault);
             }
-            (Some(fault), Transport::Streamable)
-                if self.down.refuse_plain(
-                    &mut self.fx,
-                    key,
-                    greeting.stream,
-                    greeting.id.as_bytes(),
-                    fault,
-                ) =>
-            {
-                return self.end_session(key);
+            Some(fault) => {
+                let id = greeting.id.as_bytes();
+                if !self.clients.refuse_plain(self.fx, requester, id, fault) {
+                    self.answer_fault(requester, id, fault);
+                }
+                self.clients.end_session(self.fx, session);
             }
             // Nobody knows its session.
-            (None, Transport::Streamable) if self.down.is_forsaken(key, greeting.stream) => {
-                return self.end_session(key);
+            None if !is_event_session && self.clients.is_abandoned(requester) => {
+                self.clients.end_session(self.fx, session);
             }
-            (Some(_) | None, Transport::Sse | Transport::Streamable) => {}
-        }
-        if let Some(text) = served.text(greeting.id.as_bytes()) {
-            let message = Pieces::of(&[&text]);
-            self.down.deliver(&mut self.fx, key, greeting.stream, &message, Role::Answer);
-        }
-        if refusal.is_some() && transport == Transport::Streamable {
-            self.end_session(key);
+            None => {
+                if let Some(text) = self.greet(session).text(greeting.id.as_bytes()) {
+                    self.clients.deliver(self.fx, requester, &Pieces::of(&[&text]), Role::Answer);
+                }
+            }
         }
     }
 }

@@ -12,14 +12,12 @@
 //! start, up to `listWait` after it was asked for. A merged list of which every part is left out is refused with the
 //! reasons, since an empty one would look as if nothing were there (`bridging` §9), but not while a server still starts.
 
-use super::Proxy;
-use super::requests::{Body, Served, result_pieces};
-use crate::downstream::Role;
-use crate::downstream::client::error_body;
-use crate::downstream::session::WaitingList;
+use super::BridgeMut;
+use super::client::{ClientState, WaitingList};
+use crate::clients::{Body, Message, Role, Served, result_pieces};
 use crate::fault::{Code, Fault};
-use crate::id::{Key, UpstreamId};
-use crate::json::{self, Envelope, Pieces};
+use crate::id::{Key, Requester, UpstreamId};
+use crate::json;
 use crate::mcp::ListKind;
 use crate::servers::Connection;
 use crate::time::Mono;
@@ -36,26 +34,21 @@ pub(super) enum Known {
     Nothing(Fault),
 }
 
-impl Proxy {
+impl BridgeMut<'_> {
     /// A list request of a session.
     ///
     /// # Errors
     /// [`Code::InvalidParams`] for a cursor, [`Code::MethodNotFound`] if the server has no such list, the reason if
     /// nothing is known of it.
-    pub(super) fn list(
-        &mut self,
-        key: Key,
-        number: u32,
-        kind: ListKind,
-        envelope: &Envelope,
-        text: &[u8],
-    ) -> Result<Served, Fault> {
+    pub(super) fn list(&mut self, message: &Message, kind: ListKind) -> Result<Served, Fault> {
+        let Requester { session: key, stream } = message.requester();
+        let (envelope, text) = (message.envelope(), message.text());
         if let Some(params) = envelope.params
             && json::member(text, params, "cursor")?.is_some_and(|cursor| cursor.of(text) != b"null")
         {
             return Err(Fault::peer(Code::InvalidParams, "this cursor was not given out here"));
         }
-        let index = self.down.session(key).map(|session| session.view).unwrap_or_default();
+        let index = self.sessions.get_mut(key).map(|session| session.view).unwrap_or_default();
         if !self.lists(index, kind) {
             let detail = format!("the server has no {}", kind.capability());
             return Err(Fault::peer(Code::MethodNotFound, detail));
@@ -63,21 +56,18 @@ impl Proxy {
         for home in self.homes(key) {
             // Too many connections: the list is made of what the shared one offers.
             let id = self.seat(key, home).unwrap_or(home);
-            if self.servers.get(id).is_some_and(|server| server.is_aged(&self.fx, kind)) {
+            if self.servers.get(id).is_some_and(|server| server.is_aged(self.fx, kind)) {
                 self.servers().refresh(id, kind);
             }
         }
         match self.list_deadline(key, kind) {
-            Some(until) => {
-                let id = envelope.id.map_or(b"".as_slice(), |span| span.of(text));
-                self.await_list(key, WaitingList::new(&self.fx, kind, number, id), until)
-            }
+            Some(until) => self.await_list(key, WaitingList::new(self.fx, kind, stream, message.id()), until),
             None => Ok(Served::Now(Body::Shared(self.listed(key, kind)?))),
         }
     }
 
     fn await_list(&mut self, key: Key, list: WaitingList, until: Mono) -> Result<Served, Fault> {
-        let Some(session) = self.down.session(key) else { return Ok(Served::Later) };
+        let Some(session) = self.sessions.get_mut(key) else { return Ok(Served::Later) };
         if session.waiting_lists.len() >= self.fx.limits.session_calls_max {
             return Err(Fault::local(Code::Overloaded, "too many lists of this session are asked for"));
         }
@@ -89,7 +79,7 @@ impl Proxy {
     /// Until when a list of a session waits for servers in their first start; `None` if it need not wait (any more).
     fn list_deadline(&mut self, key: Key, kind: ListKind) -> Option<Mono> {
         let now = self.fx.mono();
-        let session = self.down.session(key)?;
+        let session = self.sessions.get_mut(key)?;
         let since = *session.lists_since.get_or_insert(now);
         let view = self.views.get(session.view)?;
         let default = self.fx.limits.lists_ms;
@@ -104,7 +94,7 @@ impl Proxy {
     /// # Errors
     /// Why nothing is known of it.
     fn listed(&mut self, key: Key, kind: ListKind) -> Result<Arc<[u8]>, Fault> {
-        let view = self.down.session(key).and_then(|session| self.views.get(session.view));
+        let view = self.sessions.get(key).and_then(|session| self.views.get(session.view));
         let (members, merged) = view.map_or((&[][..], false), |view| (view.members(), view.is_merged()));
         let servers = members.iter().filter_map(|member| self.servers.get(member.home));
         let (mut any, mut coming, mut reasons) = (members.is_empty(), None, Vec::new());
@@ -126,60 +116,46 @@ impl Proxy {
     }
 
     /// Answers the lists of a session that need not wait any more, or all of them `anyway`.
-    pub(super) fn answer_lists(&mut self, key: Key, anyway: bool) {
-        let Some(session) = self.down.session(key) else { return };
+    pub(crate) fn answer_lists(&mut self, key: Key, anyway: bool) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
         for list in std::mem::take(&mut session.waiting_lists) {
             if !anyway && self.list_deadline(key, list.kind).is_some() {
-                if let Some(session) = self.down.session(key) {
+                if let Some(session) = self.sessions.get_mut(key) {
                     session.waiting_lists.push(list);
                 }
                 continue;
             }
+            let requester = Requester { session: key, stream: list.stream };
             let id = list.id.as_bytes();
             match self.listed(key, list.kind) {
                 Ok(shown) => {
-                    self.down.deliver(
-                        &mut self.fx,
-                        key,
-                        list.stream,
-                        &result_pieces(id, &shown),
-                        Role::Answer,
-                    );
+                    self.clients.deliver(self.fx, requester, &result_pieces(id, &shown), Role::Answer);
                 }
-                Err(fault) => {
-                    let body = error_body(id, &fault);
-                    self.down.deliver(
-                        &mut self.fx,
-                        key,
-                        list.stream,
-                        &Pieces::of(&[body.as_bytes()]),
-                        Role::Answer,
-                    );
-                }
+                Err(fault) => self.answer_fault(requester, id, &fault),
             }
         }
     }
 
     /// Something is known now that lists may have waited for.
     pub(super) fn answer_waiting_lists(&mut self) {
-        let mut sessions = self.down.session_keys();
-        sessions
-            .retain(|key| self.down.session(*key).is_some_and(|session| !session.waiting_lists.is_empty()));
+        let waits = |client: &ClientState| !client.waiting_lists.is_empty();
+        let sessions: Vec<Key> =
+            self.sessions.iter().filter(|(_, client)| waits(client)).map(|(key, _)| key).collect();
         for key in sessions {
             self.answer_lists(key, false);
         }
     }
 
-    /// A list request is not wanted any more. Returns its stream.
-    pub(super) fn forget_list(&mut self, key: Key, id: &[u8]) -> Option<u32> {
-        let session = self.down.session(key)?;
-        let place = session.waiting_lists.iter().position(|list| list.id.as_bytes() == id)?;
-        Some(session.waiting_lists.remove(place).stream)
+    /// A list request is not wanted any more. Returns who waited for it.
+    pub(super) fn forget_list(&mut self, session: Key, id: &[u8]) -> Option<Requester> {
+        let client = self.sessions.get_mut(session)?;
+        let place = client.waiting_lists.iter().position(|list| list.id.as_bytes() == id)?;
+        Some(Requester { session, stream: client.waiting_lists.remove(place).stream })
     }
 
     /// The servers a session sees.
-    pub(super) fn homes(&mut self, key: Key) -> Vec<UpstreamId> {
-        let view = self.down.session(key).and_then(|session| self.views.get(session.view));
+    pub(super) fn homes(&self, key: Key) -> Vec<UpstreamId> {
+        let view = self.sessions.get(key).and_then(|session| self.views.get(session.view));
         view.map(|view| view.members().iter().map(|member| member.home).collect()).unwrap_or_default()
     }
 }

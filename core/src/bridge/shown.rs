@@ -5,7 +5,7 @@
 //! shared one offers, so that no client waits for a child that may not be needed. Invariant: a session is told of a change if and only if the list that it would get differs from the one it
 //! got, or would have got before if it has not asked for it (BR-51).
 
-use super::Proxy;
+use super::BridgeMut;
 use crate::id::{Key, UpstreamId};
 use crate::json::{self, quote};
 use crate::log::Level;
@@ -15,7 +15,7 @@ use crate::servers::peer::Peer;
 use crate::view::View;
 use std::sync::Arc;
 
-impl Proxy {
+impl BridgeMut<'_> {
     /// The `result` of `initialize`: what the servers of a view can do. On the merged endpoint servers come and go, so
     /// there is every kind of list.
     pub(super) fn greeting(&self, index: usize, revision: Revision) -> Option<String> {
@@ -28,7 +28,7 @@ impl Proxy {
                 capabilities.push(format!("\"{}\":{{\"listChanged\":true{subscribe}}}", kind.capability()));
             }
         }
-        if self.offers(index, |peer| peer.completions) && revision >= Revision::V2025_03_26 {
+        if self.offers(index, |peer| peer.completions) && revision.declares_completions() {
             capabilities.push("\"completions\":{}".to_owned());
         }
         if self.offers(index, |peer| peer.logging) {
@@ -97,13 +97,13 @@ impl Proxy {
 
     /// The list a session is shown, made of what its connections offer.
     pub(super) fn shown(&mut self, key: Key, kind: ListKind) -> Option<Arc<Published>> {
-        let session = self.down.session(key)?;
+        let session = self.sessions.get_mut(key)?;
         if let Some(shown) = session.shown.get(kind.index())?.clone() {
             return Some(shown);
         }
         let view = self.views.get_mut(session.view)?;
         let merged = view.is_merged();
-        let offers = &self.offers;
+        let offers = &*self.offers;
         let catalogs = view.members().iter().map(|member| {
             let link = session.links.get(&member.home).copied().unwrap_or(member.home);
             (offers.of(link, member.home), offers.is_listed(member.home) || !merged)
@@ -133,8 +133,8 @@ impl Proxy {
         }
     }
 
-    pub(super) fn is_merged(&mut self, key: Key) -> bool {
-        let view = self.down.session(key).map(|session| session.view);
+    pub(super) fn is_merged(&self, key: Key) -> bool {
+        let view = self.sessions.get(key).map(|session| session.view);
         view.and_then(|view| self.views.get(view)).is_some_and(View::is_merged)
     }
 
@@ -146,7 +146,7 @@ impl Proxy {
     }
 
     fn remember_shown(&mut self, key: Key, kind: ListKind) {
-        let Some(session) = self.down.session(key) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         // Who waits for a list gets the new one, and so does who was not greeted yet.
         let greeted = session.opened && session.greeting.is_none();
         if greeted && !session.waiting_lists.iter().any(|list| list.kind == kind) {
@@ -171,10 +171,10 @@ impl Proxy {
     }
 
     /// The sessions that see a server among others.
-    fn sessions_merged(&mut self, home: UpstreamId) -> Vec<Key> {
-        let mut sessions = self.down.session_keys();
+    fn sessions_merged(&self, home: UpstreamId) -> Vec<Key> {
+        let mut sessions = self.session_keys();
         sessions.retain(|key| {
-            let view = self.down.session(*key).and_then(|session| self.views.get(session.view));
+            let view = self.sessions.get(*key).and_then(|session| self.views.get(session.view));
             view.is_some_and(|view| view.is_merged() && view.has(home))
         });
         sessions
@@ -185,7 +185,7 @@ impl Proxy {
         // Sessions of one view mostly go from the same list to the same other one.
         let mut last: Option<(Arc<Published>, Arc<Published>, bool)> = None;
         for key in sessions.iter().copied() {
-            let Some(session) = self.down.session(key) else { continue };
+            let Some(session) = self.sessions.get_mut(key) else { continue };
             let Some(old) = session.shown.get_mut(kind.index()).and_then(Option::take) else { continue };
             let Some(new) = self.shown(key, kind) else { continue };
             let changed = match &last {
@@ -193,7 +193,7 @@ impl Proxy {
                 Some(_) | None => old.encoded != new.encoded,
             };
             last = Some((old, new, changed));
-            if changed && let Some(session) = self.down.session(key) {
+            if changed && let Some(session) = self.sessions.get_mut(key) {
                 session.note_change(kind);
                 self.changed.push_back(key);
             }

@@ -10,8 +10,8 @@
 //! (2025-11-25 basic/transports § Resumability). What is kept for replay is bounded; from the oldest on, it is
 //! forgotten. On HTTP+SSE there are no ids and nothing is kept.
 
-use super::Role;
-use super::client::Client;
+use super::conn::ClientConn;
+use super::event::Role;
 use crate::effects::Effects;
 use crate::id::ConnId;
 use crate::json::Pieces;
@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 
 /// How the messages travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub(super) enum Mode {
     /// Nothing was sent yet; the answer will be a JSON body unless something has to come before it.
     Plain {
         /// Whether the client takes an event stream.
@@ -35,18 +35,18 @@ pub(crate) enum Mode {
 
 /// One stream.
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub(super) struct Stream {
     /// The connection it is attached to.
-    pub(crate) conn: Option<ConnId>,
-    pub(crate) mode: Mode,
+    pub(super) conn: Option<ConnId>,
+    pub(super) mode: Mode,
     /// Answers that are still to come. A standalone stream owes none and never finishes.
-    pub(crate) owed: u32,
+    pub(super) owed: u32,
     /// Whether it was opened by a GET.
-    pub(crate) standalone: bool,
+    pub(super) standalone: bool,
     /// Whether messages are numbered and kept (Streamable HTTP).
     resumable: bool,
     /// When it lost its connection or finished.
-    pub(crate) detached: Option<Mono>,
+    pub(super) detached: Option<Mono>,
     sequence: u32,
     kept: VecDeque<Vec<u8>>,
     kept_bytes: usize,
@@ -58,12 +58,12 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// The stream of a POST that owes `owed` answers.
-    pub(crate) fn for_request(fx: &Effects, may_stream: bool, owed: u32, batch: bool) -> Self {
+    pub(super) fn for_request(fx: &Effects, may_stream: bool, owed: u32, batch: bool) -> Self {
         Self { owed, batch, ..Self::blank(fx, Mode::Plain { may_stream }) }
     }
 
     /// The stream of a GET.
-    pub(crate) fn standalone(fx: &Effects, resumable: bool) -> Self {
+    pub(super) fn standalone(fx: &Effects, resumable: bool) -> Self {
         Self { standalone: true, resumable, ..Self::blank(fx, Mode::Plain { may_stream: true }) }
     }
 
@@ -85,21 +85,21 @@ impl Stream {
     }
 
     /// Everything owed has been sent.
-    pub(crate) fn is_finished(&self) -> bool {
+    pub(super) fn is_finished(&self) -> bool {
         !self.standalone && self.owed == 0
     }
 
-    pub(crate) fn detach(&mut self, fx: &Effects) {
+    pub(super) fn detach(&mut self, fx: &Effects) {
         self.conn = None;
         self.detached = Some(fx.mono());
     }
 
-    pub(crate) fn kept_bytes(&self) -> usize {
+    pub(super) fn kept_bytes(&self) -> usize {
         self.kept_bytes
     }
 
     /// Takes an answer for a plain body. Returns whether that was the last one owed.
-    pub(crate) fn gather(&mut self, message: &Pieces<'_>) -> bool {
+    pub(super) fn gather(&mut self, message: &Pieces<'_>) -> bool {
         self.owed = self.owed.saturating_sub(1);
         if self.batch {
             self.gathered.push(if self.gathered.is_empty() { b'[' } else { b',' });
@@ -109,27 +109,26 @@ impl Stream {
         self.owed == 0
     }
 
-    pub(crate) fn has_gathered(&self) -> bool {
+    pub(super) fn has_gathered(&self) -> bool {
         !self.gathered.is_empty()
     }
 
     /// The plain body of all answers gathered.
-    pub(crate) fn plain_body(&self) -> Pieces<'_> {
+    pub(super) fn plain_body(&self) -> Pieces<'_> {
         if self.batch { Pieces::of(&[&self.gathered, b"]"]) } else { Pieces::of(&[&self.gathered]) }
     }
 
     /// Starts the event stream on the connection. Returns whether an event is on it already.
-    pub(crate) fn start(
+    pub(super) fn start(
         &mut self,
         fx: &mut Effects,
-        client: &mut Client,
+        client: &mut ClientConn,
         revision: Revision,
         number: u32,
     ) -> bool {
         self.mode = Mode::Events;
         client.start_stream(fx);
-        // Older client code is known to choke on an event without data (DL-61, DL-62).
-        let is_primed = self.resumable && revision >= Revision::V2025_11_25;
+        let is_primed = self.resumable && revision.primes_streams();
         if is_primed {
             let retry = fx.limits.retry_ms;
             client.write_stream(fx, 32, |out| {
@@ -152,10 +151,10 @@ impl Stream {
 
     /// Starts the event stream for a client that may have to wait for its first event: fronts are known to hold a head
     /// back until something follows it. A stream of HTTP+SSE begins with an event that its transport writes.
-    pub(crate) fn start_to_wait(
+    pub(super) fn start_to_wait(
         &mut self,
         fx: &mut Effects,
-        client: &mut Client,
+        client: &mut ClientConn,
         revision: Revision,
         number: u32,
     ) {
@@ -165,10 +164,10 @@ impl Stream {
     }
 
     /// Sends one message as an event, and keeps it.
-    pub(crate) fn event(
+    pub(super) fn event(
         &mut self,
         fx: &mut Effects,
-        client: Option<&mut Client>,
+        client: Option<&mut ClientConn>,
         number: u32,
         message: &Pieces<'_>,
         role: Role,
@@ -191,7 +190,7 @@ impl Stream {
     fn write_event(
         &mut self,
         fx: &mut Effects,
-        client: Option<&mut Client>,
+        client: Option<&mut ClientConn>,
         number: u32,
         message: &Pieces<'_>,
     ) {
@@ -218,14 +217,14 @@ impl Stream {
     }
 
     /// Gives up what it keeps for a client that comes back: who does has to ask again.
-    pub(crate) fn forget_kept(&mut self) {
+    pub(super) fn forget_kept(&mut self) {
         self.kept = VecDeque::new();
         self.kept_bytes = 0;
         self.settle();
     }
 
     /// Whether something is kept.
-    pub(crate) fn keeps(&self) -> bool {
+    pub(super) fn keeps(&self) -> bool {
         !self.kept.is_empty()
     }
 
@@ -234,19 +233,19 @@ impl Stream {
     }
 
     /// Storage of what it keeps and gathers.
-    pub(crate) fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         let events = self.kept.capacity().saturating_mul(size_of::<Vec<u8>>());
         self.kept_bytes.saturating_add(events).saturating_add(self.gathered.capacity())
     }
 
     /// Whether every event after this one is still here.
-    pub(crate) fn can_replay_after(&self, sequence: u32) -> bool {
+    pub(super) fn can_replay_after(&self, sequence: u32) -> bool {
         let oldest = self.sequence.saturating_sub(self.kept.len() as u32);
         (oldest..=self.sequence).contains(&sequence)
     }
 
     /// Sends again what came after `after`.
-    pub(crate) fn replay(&mut self, fx: &mut Effects, client: &mut Client, number: u32, after: u32) {
+    pub(super) fn replay(&mut self, fx: &mut Effects, client: &mut ClientConn, number: u32, after: u32) {
         let oldest = self.sequence.saturating_sub(self.kept.len() as u32);
         let missed = (oldest + 1..).zip(&self.kept).filter(|(sequence, _)| *sequence > after);
         let mut is_empty = true;
@@ -264,7 +263,7 @@ impl Stream {
 
 /// The name of every event that carries a message, on either transport. Without it an event means the same (HTML
 /// Standard § 9.2), but there are clients that drop it.
-pub(crate) const MESSAGE: &str = "message";
+pub(super) const MESSAGE: &str = "message";
 
 /// What an event has beside its message, about.
 const EVENT_EXTRA: usize = 64;
@@ -274,7 +273,7 @@ fn encode(out: &mut Vec<u8>, number: u32, sequence: u32, text: &[u8]) {
 }
 
 /// Stream and sequence of an event id of ours.
-pub(crate) fn parse_event_id(id: &str) -> Option<(u32, u32)> {
+pub(super) fn parse_event_id(id: &str) -> Option<(u32, u32)> {
     let (stream, sequence) = id.split_once('-')?;
     Some((stream.parse().ok()?, sequence.parse().ok()?))
 }

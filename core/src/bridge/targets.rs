@@ -3,7 +3,7 @@
 //! Names and URIs are looked up in what the session was shown, never taken apart. On a view of one server without
 //! filters and other names nothing is looked up at all.
 
-use super::Proxy;
+use super::BridgeMut;
 use super::listing::{Known, known};
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
@@ -32,7 +32,7 @@ pub(super) struct Subject {
     pub(super) reference: Option<Span>,
 }
 
-impl Proxy {
+impl BridgeMut<'_> {
     /// Finds the server a request is for.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Proxy {
         params: Span,
         subject: Subject,
     ) -> Result<Target, Fault> {
-        let index = self.down.session(session).map(|session| session.view).unwrap_or_default();
+        let index = self.sessions.get(session).map(|session| session.view).unwrap_or_default();
         if method == Method::Other {
             let home = self.views.get(index).and_then(View::alone);
             let home = home.ok_or_else(|| Fault::peer(Code::MethodNotFound, "method not found"))?;
@@ -142,7 +142,7 @@ impl Proxy {
     /// No server that is there has a tool or prompt of this name. A server that is not there might.
     fn nothing_named(&mut self, session: Key, kind: ListKind, name: &str) -> Fault {
         let shown = Fault::quoted(name.as_bytes());
-        let view = self.down.session(session).and_then(|session| self.views.get(session.view));
+        let view = self.sessions.get(session).and_then(|session| self.views.get(session.view));
         let server = view.and_then(|view| self.servers.get(view.by_prefix(name)?));
         match server.map(|server| (server, known(server, kind, true))) {
             Some((_, Known::Nothing(fault))) => {
@@ -158,7 +158,7 @@ impl Proxy {
 
     /// Says which servers of the merged endpoint are not there.
     fn absent(&mut self, session: Key, kind: ListKind) -> String {
-        let view = self.down.session(session).and_then(|session| self.views.get(session.view));
+        let view = self.sessions.get(session).and_then(|session| self.views.get(session.view));
         let members = view.filter(|view| view.is_merged()).map_or(&[][..], View::members);
         let servers = members.iter().filter_map(|member| self.servers.get(member.home));
         let absent = servers.filter(|server| !matches!(known(server, kind, true), Known::All));
@@ -190,7 +190,7 @@ impl Proxy {
             let part = templates.find_matching(uri)?.part;
             proxy.member(session, part)
         };
-        let mentioned = |proxy: &mut Self| proxy.down.session(session)?.mentioned(uri);
+        let mentioned = |proxy: &mut Self| proxy.sessions.get(session)?.mentioned(uri);
         let (home, own) = match page.or_else(|| listed(self)) {
             Some(found) => found,
             None => {
@@ -237,7 +237,7 @@ impl Proxy {
     /// Looks a published name or URI up: the server and its own name for it.
     fn find(&mut self, session: Key, kind: ListKind, name: &str) -> Option<(UpstreamId, String)> {
         let published = self.shown(session, kind)?;
-        let view = self.down.session(session)?.view;
+        let view = self.sessions.get_mut(session)?.view;
         let members = self.views.get(view)?.members();
         let found = published.find(name, &*members.first()?.config).or_else(|| published.find_own(name))?;
         Some((members.get(found.part)?.home, found.own.to_owned()))
@@ -245,7 +245,7 @@ impl Proxy {
 
     /// The n-th server of a session's view.
     fn member(&mut self, session: Key, place: usize) -> Option<UpstreamId> {
-        let view = self.down.session(session)?.view;
+        let view = self.sessions.get_mut(session)?.view;
         Some(self.views.get(view)?.members().get(place)?.home)
     }
 
@@ -270,7 +270,7 @@ impl Proxy {
     pub(super) fn note_mentions(&mut self, session: Key, id: UpstreamId, envelope: &Envelope, text: &[u8]) {
         // Of links, and of pages of apps: their scheme, whatever is escaped behind it.
         const LINKS: [&[u8]; 2] = [b"resource_link", b"ui:"];
-        let Some(known) = self.down.session(session) else { return };
+        let Some(known) = self.sessions.get_mut(session) else { return };
         let merged = self.views.get(known.view).is_some_and(|view| view.is_merged());
         let says = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
         if !merged || envelope.kind != Kind::Result || !LINKS.into_iter().any(says) {

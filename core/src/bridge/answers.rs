@@ -2,25 +2,24 @@
 //!
 //! Invariant: whoever asked is told once, under the id that they chose.
 
-use super::Proxy;
-use crate::downstream::Role;
-use crate::downstream::client::error_body;
+use super::BridgeMut;
+use crate::clients::Role;
+use crate::clients::error_body;
 use crate::fault::{Code, Fault};
-use crate::id::UpstreamId;
+use crate::id::{Requester, UpstreamId};
 use crate::json::{Envelope, Kind, Pieces, Raw, Span};
+use crate::ledger::NO_MEMORY_FOR_ANSWER;
 use crate::mcp::{Method, url_required};
 use crate::servers::calls::{Call, ClientOrigin, Origin};
-use crate::servers::{NO_MEMORY_FOR_ANSWER, task_mark};
+use crate::servers::task_mark;
 
-impl Proxy {
+impl BridgeMut<'_> {
     /// Hands an answer to the client that waits for it, and notes what follows from it.
     pub(super) fn answer_client(&mut self, call: &Call, envelope: &Envelope, text: &[u8], of_task: bool) {
         let Origin::Client(origin) = &call.origin else { return };
-        if !self.down.has_room(&self.fx, origin.session, origin.stream, text.len()) {
+        if !self.clients.has_room(self.fx, origin.requester(), text.len()) {
             let fault = Fault::local(Code::Overloaded, NO_MEMORY_FOR_ANSWER);
-            let body = error_body(origin.id.as_bytes(), &fault);
-            let message = Pieces::of(&[body.as_bytes()]);
-            return self.down.deliver(&mut self.fx, origin.session, origin.stream, &message, Role::Answer);
+            return self.answer_fault(origin.requester(), origin.id.as_bytes(), &fault);
         }
         let outcome = envelope.outcome.unwrap_or_default();
         if envelope.kind == Kind::Error && url_required::is_url_required(text, outcome) {
@@ -41,7 +40,13 @@ impl Proxy {
         let mut cuts =
             [(envelope.id.unwrap_or_default(), origin.id.as_bytes()), (mark.unwrap_or(nothing), b"")];
         let message = Pieces::replace(text, envelope.newlines, &mut cuts);
-        self.down.deliver(&mut self.fx, origin.session, origin.stream, &message, Role::Answer);
+        self.clients.deliver(self.fx, origin.requester(), &message, Role::Answer);
+    }
+
+    /// Answers a request with an error.
+    pub(super) fn answer_fault(&mut self, requester: Requester, id: &[u8], fault: &Fault) {
+        let error = error_body(id, fault);
+        self.clients.deliver(self.fx, requester, &Pieces::of(&[error.as_bytes()]), Role::Answer);
     }
 
     /// -32042: the user has to do something at a URL first. Clients that know nothing of it are told in words
@@ -55,22 +60,16 @@ impl Proxy {
         text: &[u8],
     ) {
         let error = envelope.outcome.unwrap_or_default();
-        if !self.down.session(origin.session).is_some_and(|session| session.profile.url()) {
+        if !self.sessions.get(origin.session).is_some_and(|session| session.profile.url()) {
             let rest = url_required::for_client_without_url(text, error, is_tool);
             let parts = [b"{\"jsonrpc\":\"2.0\",\"id\":", origin.id.as_bytes(), b",", &rest, b"}"];
-            return self.down.deliver(
-                &mut self.fx,
-                origin.session,
-                origin.stream,
-                &Pieces::of(&parts),
-                Role::Answer,
-            );
+            return self.clients.deliver(self.fx, origin.requester(), &Pieces::of(&parts), Role::Answer);
         }
         for elicitation in url_required::elicitation_ids(text, error) {
             self.servers().sent_away(id, Raw::new(elicitation.of(text)), origin.session);
         }
         let cuts = [(envelope.id.unwrap_or_default(), origin.id.as_bytes())];
         let message = Pieces::splice(text, envelope.newlines, &cuts);
-        self.down.deliver(&mut self.fx, origin.session, origin.stream, &message, Role::Answer);
+        self.clients.deliver(self.fx, origin.requester(), &message, Role::Answer);
     }
 }

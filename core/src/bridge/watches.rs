@@ -4,13 +4,13 @@
 //! answered here. Invariant: what a session watches is known on both sides, in the session and at the connection,
 //! and let go of with the session.
 
-use super::Proxy;
+use super::BridgeMut;
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
+use crate::ledger::NO_MEMORY;
 use crate::mcp::Method;
-use crate::servers::NO_MEMORY;
 
-impl Proxy {
+impl BridgeMut<'_> {
     /// Whether a subscription can be answered here, because others hold the resource already or still.
     ///
     /// # Errors
@@ -27,7 +27,7 @@ impl Proxy {
         if !upstream.peer().subscribe {
             return Err(Fault::peer(Code::MethodNotFound, "the server has no subscriptions"));
         }
-        let Some(known) = self.down.session(session) else { return Ok(false) };
+        let Some(known) = self.sessions.get_mut(session) else { return Ok(false) };
         if method == Method::Unsubscribe {
             // Who does not watch it has nothing to let go of, and nothing to ask of the server.
             let held = known.unwatch(uri);
@@ -39,7 +39,7 @@ impl Proxy {
         if known.watches.len() >= self.fx.limits.watches_max {
             return Err(Fault::local(Code::Overloaded, "this session watches too many resources"));
         }
-        if !known.has_room(&self.fx, uri.len()) {
+        if !known.has_room(self.fx, uri.len()) {
             return Err(Fault::local(Code::Overloaded, NO_MEMORY));
         }
         let settled = upstream.tenants().is_watched(uri);
@@ -54,7 +54,7 @@ impl Proxy {
         if self.servers.get(id).is_none() {
             return;
         }
-        let Some(known) = self.down.session(session) else { return };
+        let Some(known) = self.sessions.get_mut(session) else { return };
         let before = known.watch(uri, id);
         self.servers().watch(id, uri, session);
         // On the merged endpoint a URI may have changed its owner.

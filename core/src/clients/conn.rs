@@ -4,6 +4,7 @@
 //! Invariants: a response is started once and ended once; a stream's body is chunked, or ends with the
 //! connection for HTTP/1.0 clients; after the last response our side is shut down and the rest is drained.
 
+use super::batches::Batch;
 use super::seats::{Seat, Wait};
 use super::stream::MESSAGE;
 use crate::effects::Effects;
@@ -22,18 +23,20 @@ use std::net::SocketAddr;
 
 /// One client connection.
 #[derive(Debug)]
-pub(crate) struct Client {
-    pub(crate) conn: ConnId,
-    pub(crate) http: http::Server,
-    pub(crate) task: Task,
+pub(crate) struct ClientConn {
+    pub(super) conn: ConnId,
+    pub(super) http: http::Server,
+    pub(super) state: ConnState,
     /// What was decided about the request in progress when its head came.
-    pub(crate) admitted: Option<Admission>,
+    pub(super) admitted: Option<Admission>,
     /// The token of the login that it was admitted with.
-    pub(crate) login: Option<oauth::Hash>,
+    pub(super) login: Option<oauth::Hash>,
     /// The session that the response opens, to be named in its head.
-    pub(crate) opens: Option<Box<str>>,
+    pub(super) opens: Option<Box<str>>,
     /// The browser origin to allow in the response.
-    pub(crate) cors: Option<Box<str>>,
+    pub(super) cors: Option<Box<str>>,
+    /// The array of messages that is being served.
+    pub(super) batch: Option<Box<Batch>>,
     peer: SocketAddr,
     deadline: Mono,
     timer: Timer,
@@ -48,7 +51,7 @@ pub(crate) struct Client {
 
 /// What the connection is busy with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Task {
+pub(super) enum ConnState {
     /// Nothing, or a request is coming in.
     Reading,
     /// The authorization server is thinking about the answer.
@@ -63,35 +66,36 @@ pub(crate) enum Task {
     Closing,
 }
 
-/// A request whose head was found acceptable.
+/// What a request was admitted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Admission {
-    /// It is for a server behind the proxy.
-    Mcp(Admitted),
-    /// It is for the authorization server.
+pub(super) enum Admission {
+    /// A server behind the proxy.
+    Mcp(Entry),
+    /// The authorization server.
     OAuth,
 }
 
-/// Where such a request leads, and whose it is.
+/// Where a request leads, and whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Admitted {
+pub(crate) struct Entry {
     /// Index of the view.
     pub(crate) view: usize,
     pub(crate) endpoint: Endpoint,
     pub(crate) principal: Principal,
 }
 
-impl Client {
-    pub(crate) fn new(fx: &mut Effects, conn: ConnId, peer: SocketAddr, limits: http::Limits) -> Self {
+impl ClientConn {
+    pub(super) fn new(fx: &mut Effects, conn: ConnId, peer: SocketAddr, limits: http::Limits) -> Self {
         let timer = fx.after(fx.limits.request_ms, TimerKind::DownstreamConn, conn.0);
         Self {
             conn,
             http: http::Server::new(limits),
-            task: Task::Reading,
+            state: ConnState::Reading,
             admitted: None,
             login: None,
             opens: None,
             cors: None,
+            batch: None,
             peer,
             deadline: timer.at,
             timer,
@@ -105,29 +109,29 @@ impl Client {
     }
 
     /// Counts what is here of requests.
-    pub(crate) fn settle(&mut self) {
+    pub(super) fn count(&mut self) {
         self.charge.set(self.http.capacity());
     }
 
     /// Whether it only waits for its client, and since when.
-    pub(crate) fn seat(&self) -> Option<Seat> {
+    pub(super) fn seat(&self) -> Option<Seat> {
         self.seat
     }
 
     /// Looks anew at what it waits for; gives its seat before and now.
-    pub(crate) fn change_seat(&mut self, now: Mono) -> (Option<Seat>, Option<Seat>) {
+    pub(super) fn change_seat(&mut self, now: Mono) -> (Option<Seat>, Option<Seat>) {
         let before = self.seat;
-        let wait = match self.task {
-            Task::Reading if self.http.is_idle() && self.served => Some(Wait::Request),
-            Task::Reading if self.http.is_idle() => Some(Wait::First),
-            Task::Reading if self.http.is_mid_head() => Some(Wait::Head),
-            Task::Reading if self.http.is_mid_request() => Some(Wait::Body),
-            Task::Closing => Some(Wait::Close),
-            Task::Reading
-            | Task::Deciding
-            | Task::Waiting { .. }
-            | Task::Streaming { .. }
-            | Task::Probing { .. } => None,
+        let wait = match self.state {
+            ConnState::Reading if self.http.is_idle() && self.served => Some(Wait::Request),
+            ConnState::Reading if self.http.is_idle() => Some(Wait::First),
+            ConnState::Reading if self.http.is_mid_head() => Some(Wait::Head),
+            ConnState::Reading if self.http.is_mid_request() => Some(Wait::Body),
+            ConnState::Closing => Some(Wait::Close),
+            ConnState::Reading
+            | ConnState::Deciding
+            | ConnState::Waiting { .. }
+            | ConnState::Streaming { .. }
+            | ConnState::Probing { .. } => None,
         };
         self.seat = match (wait, before) {
             (Some(wait), Some((same, since))) if wait == same => Some((wait, since)),
@@ -139,11 +143,11 @@ impl Client {
         (before, self.seat)
     }
 
-    pub(crate) fn peer(&self) -> SocketAddr {
+    pub(super) fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    pub(crate) fn cancel_timers(&self, fx: &mut Effects) {
+    pub(super) fn cancel_timers(&self, fx: &mut Effects) {
         fx.timers.cancel(self.timer);
         if let Some(timer) = self.keep_alive {
             fx.timers.cancel(timer);
@@ -151,36 +155,36 @@ impl Client {
     }
 
     /// The connection now serves a stream of a session.
-    pub(crate) fn wait(&mut self, session: Key, stream: u32) {
-        self.task = Task::Waiting { session, stream };
+    pub(super) fn wait(&mut self, session: Key, stream: u32) {
+        self.state = ConnState::Waiting { session, stream };
         self.deadline = Mono::NEVER;
     }
 
     /// The authorization server answers later.
-    pub(crate) fn decide(&mut self) {
-        self.task = Task::Deciding;
+    pub(super) fn decide(&mut self) {
+        self.state = ConnState::Deciding;
         self.deadline = Mono::NEVER;
     }
 
     /// A complete response of the authorization server.
-    pub(crate) fn answer_reply(&mut self, fx: &mut Effects, reply: &oauth::Reply) {
+    pub(super) fn answer_reply(&mut self, fx: &mut Effects, reply: &oauth::Reply) {
         let headers: Vec<(&str, &str)> =
             reply.headers.iter().map(|(name, value)| (*name, value.as_ref())).collect();
         self.respond_bytes(fx, reply.status, &headers, reply.body.as_bytes());
     }
 
     /// A complete response with a JSON body.
-    pub(crate) fn answer_json(&mut self, fx: &mut Effects, body: &Pieces<'_>) {
+    pub(super) fn answer_json(&mut self, fx: &mut Effects, body: &Pieces<'_>) {
         self.respond(fx, 200, &[("content-type", "application/json")], body);
     }
 
     /// The end of a request that was cancelled before its answer began: an event stream without events (DL-71).
-    pub(crate) fn answer_nothing(&mut self, fx: &mut Effects) {
+    pub(super) fn answer_nothing(&mut self, fx: &mut Effects) {
         self.respond(fx, 200, &[("content-type", "text/event-stream")], &Pieces::of(&[]));
     }
 
     /// A fault as the whole response: a JSON-RPC error for the request of this id.
-    pub(crate) fn answer_fault(
+    pub(super) fn answer_fault(
         &mut self,
         fx: &mut Effects,
         fault: &Fault,
@@ -199,7 +203,7 @@ impl Client {
 
     /// A complete response with one message of ours: as JSON, or as an event stream of one event for a client
     /// that takes nothing else.
-    pub(crate) fn answer_text(&mut self, fx: &mut Effects, message: &[u8], json: bool) {
+    pub(super) fn answer_text(&mut self, fx: &mut Effects, message: &[u8], json: bool) {
         let kind = if json { "application/json" } else { "text/event-stream" };
         let headers = [("content-type", kind)];
         if json {
@@ -212,7 +216,7 @@ impl Client {
     }
 
     /// A complete response with a message as its body.
-    pub(crate) fn respond(
+    pub(super) fn respond(
         &mut self,
         fx: &mut Effects,
         status: u16,
@@ -256,16 +260,16 @@ impl Client {
     }
 
     /// Starts an event stream; `task` says whose.
-    pub(crate) fn start_stream(&mut self, fx: &mut Effects) {
-        let Task::Waiting { session, stream } = self.task else { return };
-        self.task = Task::Streaming { session, stream };
+    pub(super) fn start_stream(&mut self, fx: &mut Effects) {
+        let ConnState::Waiting { session, stream } = self.state else { return };
+        self.state = ConnState::Streaming { session, stream };
         self.stream_head(fx);
         self.keep_alive = Some(fx.after(fx.limits.keep_alive_ms, TimerKind::KeepAlive, self.conn.0));
     }
 
     /// Starts the answer for the doctor with `seen`; `left` parts are to come.
-    pub(crate) fn begin_probe(&mut self, fx: &mut Effects, left: u32, seen: &str) {
-        self.task = Task::Probing { left };
+    pub(super) fn begin_probe(&mut self, fx: &mut Effects, left: u32, seen: &str) {
+        self.state = ConnState::Probing { left };
         self.deadline = Mono::NEVER;
         self.stream_head(fx);
         self.write_stream(fx, seen.len().saturating_add(32), |out| {
@@ -275,8 +279,8 @@ impl Client {
     }
 
     /// Time for the next part.
-    pub(crate) fn go_on_probing(&mut self, fx: &mut Effects) {
-        let Task::Probing { left } = self.task else { return };
+    pub(super) fn go_on_probing(&mut self, fx: &mut Effects) {
+        let ConnState::Probing { left } = self.state else { return };
         let left = left.saturating_sub(1);
         let part = format!("{{\"left\":{left}}}");
         self.write_stream(fx, 32, |out| encode_event(out, None, Some(PROBE), None, &[part.as_bytes()]));
@@ -287,7 +291,7 @@ impl Client {
         if left == 0 {
             return self.end_stream(fx);
         }
-        self.task = Task::Probing { left };
+        self.state = ConnState::Probing { left };
         self.keep_alive = Some(fx.after(1_000, TimerKind::Probe, self.conn.0));
     }
 
@@ -313,7 +317,7 @@ impl Client {
     }
 
     /// Writes to the open event stream: what `encode` appends is one chunk.
-    pub(crate) fn write_stream(
+    pub(super) fn write_stream(
         &mut self,
         fx: &mut Effects,
         expected: usize,
@@ -328,16 +332,16 @@ impl Client {
 
     /// Writes a comment after the head of a stream that has no event yet, so that the head arrives: fronts are known to
     /// hold it back until the first byte of a body.
-    pub(crate) fn show_head(&mut self, fx: &mut Effects) {
+    pub(super) fn show_head(&mut self, fx: &mut Effects) {
         self.write_stream(fx, 16, |out| encode_comment(out, "open"));
     }
 
     /// Ends the open event stream, and with it the response.
-    pub(crate) fn end_stream(&mut self, fx: &mut Effects) {
-        match self.task {
-            Task::Streaming { .. } | Task::Probing { .. } => {}
-            Task::Waiting { .. } => return self.answer_nothing(fx),
-            Task::Reading | Task::Deciding | Task::Closing => return,
+    pub(super) fn end_stream(&mut self, fx: &mut Effects) {
+        match self.state {
+            ConnState::Streaming { .. } | ConnState::Probing { .. } => {}
+            ConnState::Waiting { .. } => return self.answer_nothing(fx),
+            ConnState::Reading | ConnState::Deciding | ConnState::Closing => return,
         }
         let close = self.http.will_close() || !self.chunked;
         if self.chunked {
@@ -356,18 +360,18 @@ impl Client {
         self.served = true;
         self.opens = None;
         self.http.finish();
-        self.settle();
+        self.count();
         if close {
             self.close_in_order(fx);
         } else {
-            self.task = Task::Reading;
+            self.state = ConnState::Reading;
             self.deadline = fx.mono().plus_ms(fx.limits.conn_idle_ms);
         }
     }
 
     /// Shuts our side down after what is queued, and waits a little for the other side.
-    pub(crate) fn close_in_order(&mut self, fx: &mut Effects) {
-        self.task = Task::Closing;
+    pub(super) fn close_in_order(&mut self, fx: &mut Effects) {
+        self.state = ConnState::Closing;
         fx.shutdown(self.conn);
         fx.timers.cancel(self.timer);
         self.timer = fx.after(fx.limits.linger_ms, TimerKind::DownstreamConn, self.conn.0);
@@ -375,8 +379,8 @@ impl Client {
     }
 
     /// Bytes of it are about to be worked on. Those that begin a request start its clock.
-    pub(crate) fn on_bytes(&mut self, fx: &mut Effects) {
-        if self.task != Task::Reading || !self.http.is_idle() {
+    pub(super) fn on_bytes(&mut self, fx: &mut Effects) {
+        if self.state != ConnState::Reading || !self.http.is_idle() {
             return;
         }
         self.deadline = fx.mono().plus_ms(fx.limits.request_ms);
@@ -388,7 +392,7 @@ impl Client {
 
     /// Its timer fired. Returns false when the time is really up: a client that takes its answer slowly is not idle,
     /// one that has taken nothing of it for the time of a request is.
-    pub(crate) fn on_timer(&mut self, fx: &mut Effects) -> bool {
+    pub(super) fn on_timer(&mut self, fx: &mut Effects) -> bool {
         let now = fx.mono();
         let slow = fx.queued(self.conn) > 0 && fx.stalled_ms(self.conn) < fx.limits.request_ms;
         if now >= self.deadline && !slow {
@@ -401,8 +405,8 @@ impl Client {
     }
 
     /// Its keep-alive timer fired: a comment, unless something was written meanwhile.
-    pub(crate) fn on_keep_alive(&mut self, fx: &mut Effects) {
-        let Task::Streaming { .. } = self.task else { return };
+    pub(super) fn on_keep_alive(&mut self, fx: &mut Effects) {
+        let ConnState::Streaming { .. } = self.state else { return };
         let quiet_until = self.last_write.plus_ms(fx.limits.keep_alive_ms);
         let mut at = quiet_until;
         if fx.mono() >= quiet_until {
@@ -414,7 +418,7 @@ impl Client {
 }
 
 /// The id of an error for a request whose id could not be read (JSON-RPC 2.0 §5).
-pub(crate) const NO_ID: &[u8] = b"null";
+pub(super) const NO_ID: &[u8] = b"null";
 
 /// A JSON-RPC error response.
 pub(crate) fn error_body(id: &[u8], fault: &Fault) -> String {

@@ -13,7 +13,8 @@
 //!
 //! Invariants: a dedicated connection ends with its session; a shared one is never touched here.
 
-use super::Proxy;
+use super::BridgeMut;
+use super::client::ClientState;
 use crate::config::Sharing;
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
@@ -24,13 +25,13 @@ use crate::servers::tenants::{Tenancy, Tenants};
 /// How long no other connection to a server is tried after one could not be made.
 const LANE_RETRY_MS: u64 = 60_000;
 
-impl Proxy {
+impl BridgeMut<'_> {
     /// The connection that serves a session at the server of `home`, opened if it is not there yet.
     ///
     /// # Errors
     /// [`Code::Overloaded`] when the session must have a connection of its own and there are too many.
     pub(super) fn seat(&mut self, session: Key, home: UpstreamId) -> Result<UpstreamId, Fault> {
-        let Some(known) = self.down.session(session) else { return Ok(home) };
+        let Some(known) = self.sessions.get_mut(session) else { return Ok(home) };
         if let Some(id) = known.links.get(&home) {
             return Ok(*id);
         }
@@ -64,7 +65,7 @@ impl Proxy {
             },
         };
         self.servers().hold(id);
-        if let Some(known) = self.down.session(session) {
+        if let Some(known) = self.sessions.get_mut(session) {
             known.links.insert(home, id);
         }
         // One that others use already may offer something else than the shared one.
@@ -101,13 +102,6 @@ impl Proxy {
         Some(id)
     }
 
-    /// A session lets go of its connections.
-    pub(super) fn leave(&mut self, links: impl Iterator<Item = UpstreamId>) {
-        for id in links {
-            self.servers().leave(id);
-        }
-    }
-
     /// There are as many connections as there may be.
     fn without_lane(&mut self, home: UpstreamId) -> Result<UpstreamId, Fault> {
         let Some(server) = self.servers.get(home) else { return Ok(home) };
@@ -129,12 +123,10 @@ impl Proxy {
             return vec![session];
         }
         let siblings = self.servers().siblings(id);
-        let mut keys = self.down.session_keys();
-        keys.retain(|key| {
-            let Some(session) = self.down.session(*key) else { return false };
-            let shows = self.views.get(session.view).is_some_and(|view| view.has(home));
-            shows && siblings.contains(&session.links.get(&home).copied().unwrap_or(home))
-        });
-        keys
+        let is_served = |client: &ClientState| {
+            let shows = self.views.get(client.view).is_some_and(|view| view.has(home));
+            shows && siblings.contains(&client.links.get(&home).copied().unwrap_or(home))
+        };
+        self.sessions.iter().filter(|(_, client)| is_served(client)).map(|(key, _)| key).collect()
     }
 }

@@ -17,7 +17,7 @@
 //! requests send. Such a client has lost its session, or has none yet, and reads that as an error (400) at once; a
 //! stream would keep it waiting.
 
-use super::clients::names;
+use super::accept::names;
 use crate::config::Serve;
 use crate::http::{Method, RequestHead};
 use crate::route::Endpoint;

@@ -24,7 +24,7 @@ use std::net::IpAddr;
 
 /// What a connection waits for while nothing is done for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Wait {
+pub(super) enum Wait {
     /// The rest of a head. A first request counts from the connection on.
     Head,
     /// The next request, after others were answered.
@@ -38,18 +38,18 @@ pub(crate) enum Wait {
 }
 
 /// Where a connection stands in the order in which they are given up.
-pub(crate) type Seat = (Wait, Mono);
+pub(super) type Seat = (Wait, Mono);
 
 /// The seats of all connections.
 #[derive(Debug, Default)]
-pub(crate) struct Seats {
+pub(super) struct Seats {
     by_network: BTreeMap<Network, usize>,
     waiting: BTreeSet<(Wait, Mono, ConnId)>,
 }
 
 impl Seats {
     /// A connection came from this address, unless there are `max` of it.
-    pub(crate) fn enter(&mut self, address: IpAddr, max: usize) -> bool {
+    pub(super) fn enter(&mut self, address: IpAddr, max: usize) -> bool {
         let count = self.by_network.entry(Network::of(address)).or_default();
         let free = *count < max;
         *count += usize::from(free);
@@ -57,7 +57,7 @@ impl Seats {
     }
 
     /// One of them is gone, and its seat.
-    pub(crate) fn leave(&mut self, address: IpAddr, conn: ConnId, seat: Option<Seat>) {
+    pub(super) fn leave(&mut self, address: IpAddr, conn: ConnId, seat: Option<Seat>) {
         self.change(conn, seat, None);
         let network = Network::of(address);
         if let Some(count) = self.by_network.get_mut(&network) {
@@ -69,7 +69,7 @@ impl Seats {
     }
 
     /// A connection waits for something else than before.
-    pub(crate) fn change(&mut self, conn: ConnId, before: Option<Seat>, now: Option<Seat>) {
+    pub(super) fn change(&mut self, conn: ConnId, before: Option<Seat>, now: Option<Seat>) {
         if before == now {
             return;
         }
@@ -82,7 +82,7 @@ impl Seats {
     }
 
     /// The connection that makes room for this one, which has just come.
-    pub(crate) fn makes_room_for(&self, newcomer: ConnId, now: Mono, limits: &Limits) -> Option<ConnId> {
+    pub(super) fn makes_room_for(&self, newcomer: ConnId, now: Mono, limits: &Limits) -> Option<ConnId> {
         let oldest = |wait| self.oldest(wait, Some(newcomer));
         let idle = || oldest(Wait::Request).filter(|(since, _)| now.ms_since(*since) >= limits.newcomer_ms);
         let young = || oldest(Wait::First).into_iter().chain(oldest(Wait::Request)).min();
@@ -92,7 +92,7 @@ impl Seats {
     }
 
     /// The connection that has been slow for longest.
-    pub(crate) fn slowest(&self, now: Mono, limits: &Limits) -> Option<ConnId> {
+    pub(super) fn slowest(&self, now: Mono, limits: &Limits) -> Option<ConnId> {
         let past = |wait, ms| self.oldest(wait, None).filter(|(since, _)| now.ms_since(*since) >= ms);
         let grace = limits.newcomer_ms;
         let slow = [past(Wait::First, grace), past(Wait::Head, grace), past(Wait::Body, limits.slow_body_ms)];

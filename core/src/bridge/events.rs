@@ -1,9 +1,8 @@
 //! What happens at servers, and what follows from it for clients: the table of contents of everything that goes from a
 //! server to clients.
 
-use super::Proxy;
-use crate::downstream::Role;
-use crate::downstream::client::error_body;
+use super::BridgeMut;
+use crate::clients::Role;
 use crate::fault::Fault;
 use crate::id::{Key, UpstreamId};
 use crate::json::{Pieces, Span};
@@ -13,9 +12,9 @@ use crate::servers::calls::{Call, ClientOrigin, Origin};
 use crate::servers::tenants::Tenancy;
 use crate::servers::{Outcome, Said, ServerEvent};
 
-impl Proxy {
+impl BridgeMut<'_> {
     /// Acts on an event of the servers.
-    pub(super) fn on_server_event(&mut self, event: ServerEvent) {
+    pub(crate) fn on_server_event(&mut self, event: ServerEvent) {
         match event {
             ServerEvent::Ended { key, call, outcome } => self.on_ended(key, *call, outcome),
             ServerEvent::Progress { origin, said, token } => self.on_progress(&origin, &said, token),
@@ -37,13 +36,12 @@ impl Proxy {
             ServerEvent::ListKnown => self.answer_waiting_lists(),
             ServerEvent::Unmade { id, calls, fault } => self.move_to_shared(id, calls, &fault),
             ServerEvent::Silent { id } => {
-                let Self { servers, fx, down, .. } = self;
-                let is_awaited =
-                    |origin: &ClientOrigin| down.is_attached(origin.session, Some(origin.stream));
+                let Self { servers, fx, clients, .. } = self;
+                let is_awaited = |origin: &ClientOrigin| clients.is_attached(origin.requester());
                 servers.with(fx).judge_silence(id, is_awaited);
             }
             ServerEvent::Gone { id } => self.offers.forget(id),
-            ServerEvent::Invalid => self.give_up(),
+            ServerEvent::Invalid => *self.failed = true,
         }
     }
 
@@ -66,19 +64,17 @@ impl Proxy {
 
     /// A call is not in flight any more.
     fn forget_call(&mut self, key: Key, call: &Call) {
-        let session = call.origin.client().and_then(|origin| self.down.session(origin.session));
-        if let Some(session) = session {
-            session.forget_call(key);
-            session.last_used = self.fx.now.mono;
+        let Some(origin) = call.origin.client() else { return };
+        if let Some(client) = self.sessions.get_mut(origin.session) {
+            client.forget_call(key);
+            self.clients.touch(self.fx, origin.session);
         }
     }
 
     /// Tells whoever asked that there will be no answer.
     fn tell_failed(&mut self, origin: &Origin, fault: &Fault) {
         let Origin::Client(origin) = origin else { return };
-        let body = error_body(origin.id.as_bytes(), fault);
-        let message = Pieces::of(&[body.as_bytes()]);
-        self.down.deliver(&mut self.fx, origin.session, origin.stream, &message, Role::Answer);
+        self.answer_fault(origin.requester(), origin.id.as_bytes(), fault);
     }
 
     /// Ends a call that nobody waits for any more: its server is told.
@@ -101,12 +97,12 @@ impl Proxy {
     fn on_progress(&mut self, origin: &ClientOrigin, said: &Said, token: Span) {
         let Some(theirs) = &origin.token else { return };
         let message = Pieces::splice(&said.text, said.envelope.newlines, &[(token, theirs.as_bytes())]);
-        self.down.deliver(&mut self.fx, origin.session, origin.stream, &message, Role::Note);
+        self.clients.deliver(self.fx, origin.requester(), &message, Role::Note);
     }
 
     fn on_slow(&mut self, key: Key) {
         if let Some(Origin::Client(origin)) = self.servers.call(key).map(|call| &call.origin) {
-            self.down.start_events(&mut self.fx, origin.session, origin.stream);
+            self.clients.start_events(self.fx, origin.requester());
         }
     }
 
@@ -166,8 +162,8 @@ impl Proxy {
             format!("one more connection could not be made ({fault})")
         };
         self.fx.log(Level::Warn, Some(&label), line);
-        for key in self.down.session_keys() {
-            let Some(session) = self.down.session(key) else { continue };
+        for key in self.session_keys() {
+            let Some(session) = self.sessions.get_mut(key) else { continue };
             if session.links.get(&server) == Some(&id) {
                 session.links.insert(server, home);
                 self.servers().hold(home);

@@ -7,13 +7,15 @@
 //! | a request that grows | 503 with `Retry-After`, and closed |
 //! | a call, or its answer, that is larger than a share | an error, to that call alone |
 //! | a line of a child, an answer over HTTP | dropped, with an error to its call |
-//! | when all seats are taken: a connection that waits for its client | closed, the slowest ([`crate::downstream::seats`]) |
+//! | when all seats are taken: a connection that waits for its client | closed, the slowest ([`super::seats`]) |
 //!
 //! Nobody is touched for what others do: whoever is refused holds more than its share or wants to
 //! ([`crate::ledger`]). Messages of the usual size go on.
 
-use super::Proxy;
-use crate::downstream::client::{Client, NO_ID, Task};
+use super::Clients;
+use super::admission::RETRY_AFTER;
+use super::conn::{ClientConn, ConnState, NO_ID};
+use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::id::ConnId;
 use crate::log::Level;
@@ -43,87 +45,87 @@ pub(super) struct Pressure {
     looks_again: bool,
 }
 
-impl Proxy {
+impl Clients {
     /// Gives something back when memory is short. Returns whether there may be more to give.
-    pub(super) fn relieve(&mut self) -> bool {
-        if !self.fx.ledger.is_short() {
+    pub(crate) fn relieve(&mut self, fx: &mut Effects) -> bool {
+        if !fx.ledger.is_short() {
             return false;
         }
-        self.tell_pressure();
-        if self.down.forget_oldest_kept() {
+        self.tell_pressure(fx);
+        if self.forget_oldest_kept() {
             return true;
         }
-        let Some(conn) = self.fx.next_still(STILL_MS) else { return false };
-        self.fx.log(Level::Info, None, format!("client {conn:?} does not read and memory is short, closing"));
-        self.drop_client(conn);
+        let Some(conn) = fx.next_still(STILL_MS) else { return false };
+        fx.log(Level::Info, None, format!("client {conn:?} does not read and memory is short, closing"));
+        self.drop_conn(fx, conn);
         true
     }
 
-    fn tell_pressure(&mut self) {
-        let now = self.fx.mono();
+    fn tell_pressure(&mut self, fx: &mut Effects) {
+        let now = fx.mono();
         if self.pressure.told.is_some_and(|at| now.ms_since(at) < TOLD_MS) {
             return;
         }
         self.pressure.told = Some(now);
-        let (held, max) = (self.fx.ledger.held(), self.fx.limits.memory_bytes_max);
+        let (held, max) = (fx.ledger.held(), fx.limits.memory_bytes_max);
         let line = format!(
             "{held} of {max} bytes are held for peers: large messages are refused (see limits.memoryBytes)"
         );
-        self.fx.log(Level::Warn, None, line);
+        fx.log(Level::Warn, None, line);
     }
 
     /// Whether somebody from this address may have another connection.
-    pub(super) fn admits_address(&mut self, address: IpAddr) -> bool {
-        let trusted = self.config.oauth2.as_ref().is_some_and(|oauth2| oauth2.trust.trusts(address));
+    pub(super) fn admits_address(&mut self, fx: &Effects, address: IpAddr) -> bool {
+        let trusted = self.trust.trusts(address);
         let max = match is_global(address.to_canonical()) && !trusted {
-            true => self.fx.limits.conns_per_address_max,
+            true => fx.limits.conns_per_address_max,
             false => usize::MAX,
         };
-        self.down.seats.enter(address, max)
+        self.seats.enter(address, max)
     }
 
     /// Keeps a seat free as long as somebody only sits there, or is slow.
-    pub(super) fn make_room(&mut self, newcomer: ConnId) {
-        if self.down.clients_len() < self.fx.limits.downstream_conns_max {
+    pub(super) fn make_room(&mut self, fx: &mut Effects, newcomer: ConnId) {
+        if self.conns_len() < fx.limits.downstream_conns_max {
             return;
         }
-        match self.down.seats.makes_room_for(newcomer, self.fx.mono(), &self.fx.limits) {
-            Some(conn) => self.give_seat(conn),
-            None => self.look_again_for_seats(),
+        match self.seats.makes_room_for(newcomer, fx.mono(), &fx.limits) {
+            Some(conn) => self.give_seat(fx, conn),
+            None => self.look_again_for_seats(fx),
         }
     }
 
     /// All seats were taken by connections in use a moment ago. Nobody is accepted meanwhile, so nobody else would ask.
-    pub(super) fn on_seats_timer(&mut self) {
+    pub(super) fn on_seats_timer(&mut self, fx: &mut Effects) {
         self.pressure.looks_again = false;
-        if self.down.clients_len() < self.fx.limits.downstream_conns_max {
+        if self.conns_len() < fx.limits.downstream_conns_max {
             return;
         }
-        match self.down.seats.slowest(self.fx.mono(), &self.fx.limits) {
-            Some(conn) => self.give_seat(conn),
-            None => self.look_again_for_seats(),
+        match self.seats.slowest(fx.mono(), &fx.limits) {
+            Some(conn) => self.give_seat(fx, conn),
+            None => self.look_again_for_seats(fx),
         }
     }
 
-    fn give_seat(&mut self, conn: ConnId) {
-        self.fx.log(Level::Debug, None, format!("client {conn:?} makes room for another"));
-        self.drop_client(conn);
+    fn give_seat(&mut self, fx: &mut Effects, conn: ConnId) {
+        fx.log(Level::Debug, None, format!("client {conn:?} makes room for another"));
+        self.drop_conn(fx, conn);
     }
 
-    fn look_again_for_seats(&mut self) {
+    fn look_again_for_seats(&mut self, fx: &mut Effects) {
         if !std::mem::replace(&mut self.pressure.looks_again, true) {
-            let _fires_once = self.fx.after(SEATS_MS, TimerKind::Seats, 0);
+            let _fires_once = fx.after(SEATS_MS, TimerKind::Seats, 0);
         }
     }
 
     /// Ends a request that grows while there is no memory for it.
-    pub(super) fn refuse_growing(&mut self, client: &mut Client) {
-        let grows = client.task == Task::Reading && client.http.is_mid_request();
-        if !grows || self.fx.ledger.allows(client.http.pending()) {
+    pub(super) fn refuse_growing(&self, fx: &mut Effects, client: &mut ClientConn) {
+        let grows = client.state == ConnState::Reading && client.http.is_mid_request();
+        if !grows || fx.ledger.allows(client.http.pending()) {
             return;
         }
         client.http.abort();
         let fault = Fault::local(Code::Overloaded, NO_MEMORY_FOR_REQUEST);
-        client.answer_fault(&mut self.fx, &fault, NO_ID, &[("retry-after", "2")]);
+        client.answer_fault(fx, &fault, NO_ID, &[RETRY_AFTER]);
     }
 }

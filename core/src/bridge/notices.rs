@@ -6,19 +6,19 @@
 //! to its URL; a notification of an extension to the session of its call, or to all clients of the server's own endpoint
 //! when no call runs that it could belong to. What concerns nobody for certain ends here.
 
-use super::Proxy;
-use crate::downstream::Role;
+use super::BridgeMut;
+use crate::clients::{Message, Role};
 use crate::id::{Key, UpstreamId};
 use crate::json::{self, Envelope, Pieces};
 use crate::log::Level;
-use crate::mcp::{LogLevel, Revision};
+use crate::mcp::LogLevel;
 use crate::servers::{Cause, Phase, Said};
 use crate::view::View;
 
 /// What is let through where nobody has said what is wanted, but the server was told a level for others.
 const DEFAULT_LEVEL: LogLevel = LogLevel::Info;
 
-impl Proxy {
+impl BridgeMut<'_> {
     /// `notifications/message` (2025-11-25 server/utilities/logging).
     pub(super) fn on_log_message(&mut self, said: &Said) {
         let Said { id, named, ref text, ref envelope, .. } = *said;
@@ -40,7 +40,7 @@ impl Proxy {
             return;
         };
         let told = self.servers.get(id).and_then(|upstream| upstream.tenants().level);
-        let Some(session) = self.down.session(cause.session) else { return };
+        let Some(session) = self.sessions.get(cause.session) else { return };
         let wanted = session.level.or_else(|| told.map(|_| DEFAULT_LEVEL));
         if wanted.is_none_or(|wanted| level >= wanted) {
             self.pass_on(cause, envelope, text);
@@ -50,9 +50,8 @@ impl Proxy {
     /// Hands a notification on as it is, on the stream of its call if there is one.
     fn pass_on(&mut self, cause: Cause, envelope: &Envelope, text: &[u8]) {
         let wanted = cause.call.map(|(_, stream)| stream);
-        let Some(stream) = self.down.stream_for(cause.session, wanted) else { return };
-        let message = Pieces::splice(text, envelope.newlines, &[]);
-        self.down.deliver(&mut self.fx, cause.session, stream, &message, Role::Note);
+        let Some(requester) = self.clients.stream_for(cause.session, wanted) else { return };
+        self.clients.deliver(self.fx, requester, &Pieces::splice(text, envelope.newlines, &[]), Role::Note);
     }
 
     /// `notifications/resources/updated`.
@@ -72,7 +71,7 @@ impl Proxy {
     /// Notes an update for sessions; it is told in a moment, once.
     pub(super) fn note_updates(&mut self, sessions: &[Key], uri: &str) {
         for key in sessions {
-            if let Some(session) = self.down.session(*key) {
+            if let Some(session) = self.sessions.get_mut(*key) {
                 session.note_update(uri);
                 self.changed.push_back(*key);
             }
@@ -85,7 +84,7 @@ impl Proxy {
         let Some(params) = envelope.params else { return };
         let Ok(Some(elicitation)) = json::member(text, params, "elicitationId") else { return };
         let Some(session) = self.servers().came_back(id, elicitation.of(text)) else { return };
-        if self.down.session(session).is_some_and(|known| known.revision >= Revision::V2025_11_25) {
+        if self.sessions.get(session).is_some_and(|known| known.revision.ends_elicitations()) {
             self.pass_on(Cause { session, call: None }, envelope, text);
         }
     }
@@ -114,7 +113,7 @@ impl Proxy {
             }
         };
         for cause in causes {
-            let ready = self.down.session(cause.session).filter(|session| session.ready);
+            let ready = self.sessions.get(cause.session).filter(|session| session.ready);
             let view = ready.map(|session| session.view);
             if view.and_then(|view| self.views.get(view)).is_some_and(|view| !view.is_merged()) {
                 self.pass_on(cause, envelope, text);
@@ -123,16 +122,19 @@ impl Proxy {
     }
 
     /// The same of a client: for the server of its endpoint.
-    pub(super) fn on_client_foreign_note(&mut self, session: Key, envelope: &Envelope, text: &[u8]) {
-        let Some(known) = self.down.session(session).filter(|session| session.opened) else { return };
+    pub(super) fn on_client_foreign_note(&mut self, message: &Message) {
+        let session = message.session();
+        let Some(known) = self.sessions.get(session).filter(|client| client.opened) else { return };
         let Some(home) = self.views.get(known.view).and_then(View::alone) else { return };
         let Ok(id) = self.seat(session, home) else { return };
-        self.servers().notify_later(id, &Pieces::splice(text, envelope.newlines, &[]));
+        let newlines = message.envelope().newlines;
+        self.servers().notify_later(id, &Pieces::splice(message.text(), newlines, &[]));
     }
 
     /// `notifications/roots/list_changed` of a client: for the servers that have it to themselves.
-    pub(super) fn on_roots_changed(&mut self, session: Key) {
-        let Some(links) = self.down.session(session).map(|session| session.links.clone()) else { return };
+    pub(super) fn on_roots_changed(&mut self, message: &Message) {
+        let client = self.sessions.get(message.session());
+        let Some(links) = client.map(|client| client.links.clone()) else { return };
         for id in links.into_values() {
             let Some(upstream) = self.servers.get(id) else { continue };
             if upstream.tenants().profile.roots_changed() && upstream.phase() == Phase::Ready {
@@ -144,11 +146,11 @@ impl Proxy {
 
     /// A session set its log level: its servers are told if that is more than others want.
     pub(super) fn set_level(&mut self, session: Key, level: LogLevel) {
-        let Some(known) = self.down.session(session) else { return };
+        let Some(known) = self.sessions.get_mut(session) else { return };
         known.level = Some(level);
         // A connection that is opened later is told when it is there.
         for home in self.homes(session) {
-            let link = self.down.session(session).and_then(|session| session.links.get(&home).copied());
+            let link = self.sessions.get(session).and_then(|session| session.links.get(&home).copied());
             for id in self.servers().siblings(link.unwrap_or(home)) {
                 self.tell_level(id);
             }
@@ -166,7 +168,7 @@ impl Proxy {
         }
         let sessions = self.sessions_on(id);
         let levels =
-            sessions.iter().filter_map(|key| self.down.session(*key).and_then(|session| session.level));
+            sessions.iter().filter_map(|key| self.sessions.get(*key).and_then(|session| session.level));
         if let Some(level) = levels.min() {
             self.servers().set_level(id, level);
         }
