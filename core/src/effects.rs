@@ -80,7 +80,7 @@ impl Effects {
     }
 
     /// Arms a timer `ms` from now.
-    pub(crate) fn after(&mut self, ms: u64, kind: TimerKind, owner: u64) -> Timer {
+    pub(crate) fn after(&mut self, ms: u64, kind: impl Into<TimerKind>, owner: u64) -> Timer {
         self.timers.set(self.now.mono.plus_ms(ms), kind, owner)
     }
 

@@ -22,6 +22,29 @@ use crate::redacted::Redacted;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+/// What happened to one connection or child: the inputs that have one, for the machine that it belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ConnEvent<'a> {
+    /// [`Input::Received`].
+    Received(&'a [u8]),
+    /// [`Input::Stderr`].
+    Stderr(&'a [u8]),
+    /// [`Input::Eof`].
+    Eof,
+    /// [`Input::Closed`].
+    Closed(CloseCause),
+    /// [`Input::Resolved`].
+    Resolved(Result<&'a [SocketAddr], &'a str>),
+    /// [`Input::Connected`].
+    Connected,
+    /// [`Input::Failed`].
+    Failed(&'a str),
+    /// [`Input::Spawned`], with the process id.
+    Spawned(u32),
+    /// [`Input::Exited`].
+    Exited(ExitStatus),
+}
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input<'a> {

@@ -14,7 +14,7 @@ use crate::fault::{Code, Fault};
 use crate::id::{Key, Requester, UpstreamId};
 use crate::json::Pieces;
 use crate::servers::{Connection, Phase};
-use crate::timer::TimerKind;
+use crate::timer::BridgeTimer;
 use crate::view::View;
 
 /// How the servers of an endpoint stand for a client that greets.
@@ -59,7 +59,7 @@ impl BridgeMut<'_> {
         let Requester { session, stream } = requester;
         let Some(server) = self.servers.get(home) else { return };
         let ms = server.startup_ms(self.fx).min(self.fx.limits.greeting_ms);
-        let timer = self.fx.after(ms, TimerKind::Greeting, session.to_u64());
+        let timer = self.fx.after(ms, BridgeTimer::Greeting, session.to_u64());
         if let Some(client) = self.sessions.get_mut(session) {
             client.greeting = Some(Greeting::new(self.fx, home, stream, id, timer));
         }
@@ -78,7 +78,7 @@ impl BridgeMut<'_> {
     }
 
     /// A client has waited for long enough.
-    pub(crate) fn on_greeting_timer(&mut self, key: Key) {
+    pub(super) fn on_greeting_timer(&mut self, key: Key) {
         let greeting = self.sessions.get(key).and_then(|client| client.greeting.as_ref());
         let server = greeting.and_then(|greeting| self.servers.get(greeting.home));
         if let Some(fault) = server.map(Connection::not_ready) {

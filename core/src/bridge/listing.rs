@@ -21,7 +21,7 @@ use crate::json;
 use crate::mcp::ListKind;
 use crate::servers::Connection;
 use crate::time::Mono;
-use crate::timer::TimerKind;
+use crate::timer::BridgeTimer;
 use std::sync::Arc;
 
 /// What is known of one list of a server.
@@ -72,7 +72,7 @@ impl BridgeMut<'_> {
             return Err(Fault::local(Code::Overloaded, "too many lists of this session are asked for"));
         }
         session.waiting_lists.push(list);
-        self.fx.timers.set(until, TimerKind::Lists, key.to_u64());
+        self.fx.timers.set(until, BridgeTimer::Lists, key.to_u64());
         Ok(Served::Later)
     }
 
@@ -116,7 +116,7 @@ impl BridgeMut<'_> {
     }
 
     /// Answers the lists of a session that need not wait any more, or all of them `anyway`.
-    pub(crate) fn answer_lists(&mut self, key: Key, anyway: bool) {
+    pub(super) fn answer_lists(&mut self, key: Key, anyway: bool) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         for list in std::mem::take(&mut session.waiting_lists) {
             if !anyway && self.list_deadline(key, list.kind).is_some() {

@@ -45,7 +45,7 @@ mod watches;
 
 pub(crate) use views::Views;
 
-use crate::clients::{ClientEvent, Clients, Message, Role, Served};
+use crate::clients::{Clients, McpEvent, Message, Role, Served};
 use crate::config::Config;
 use crate::effects::Effects;
 use crate::id::{Key, SideTable};
@@ -53,6 +53,7 @@ use crate::json::{Pieces, quote};
 use crate::limits::Limits;
 use crate::policy::Keyring;
 use crate::servers::{Servers, ServersMut};
+use crate::timer::BridgeTimer;
 use client::ClientState;
 use offers::Offers;
 use questions::Questions;
@@ -150,25 +151,22 @@ impl Bridge {
 }
 
 impl BridgeMut<'_> {
-    /// Acts on an event of the clients that concerns servers.
-    pub(crate) fn on_client_event(&mut self, event: ClientEvent) {
+    /// Acts on an event of the clients.
+    pub(crate) fn on_client_event(&mut self, event: McpEvent) {
         match event {
-            ClientEvent::Sessionless { exchange, entry } => self.refuse_sessionless(exchange, entry),
-            ClientEvent::Connect { exchange, entry } => self.on_connect(exchange, entry),
-            ClientEvent::Request { message } => self.on_request(message),
-            ClientEvent::Answer { message } => self.note(message, Self::on_client_answer),
-            ClientEvent::Initialized { message } => self.note(message, Self::on_initialized),
-            ClientEvent::Cancel { message } => self.note(message, Self::on_client_cancelled),
-            ClientEvent::Progress { message } => self.note(message, Self::on_client_progress),
-            ClientEvent::RootsChanged { message } => self.note(message, Self::on_roots_changed),
-            ClientEvent::Foreign { message } => self.note(message, Self::on_client_foreign_note),
-            ClientEvent::Idle { message } => self.note(message, |_, _| {}),
-            ClientEvent::Reachable { session } => self.changed.push_back(session),
-            ClientEvent::StreamLost { session, stream } => self.cancel_stream_calls(session, stream),
-            ClientEvent::Ended { session } => self.forget_client(session),
-            ClientEvent::Entry { .. } | ClientEvent::Unrouted { .. } | ClientEvent::Login { .. } => {
-                debug_assert!(false, "who may in is decided before the bridge");
-            }
+            McpEvent::Sessionless { exchange, entry } => self.refuse_sessionless(exchange, entry),
+            McpEvent::Connect { exchange, entry } => self.on_connect(exchange, entry),
+            McpEvent::Request { message } => self.on_request(message),
+            McpEvent::Answer { message } => self.note(message, Self::on_client_answer),
+            McpEvent::Initialized { message } => self.note(message, Self::on_initialized),
+            McpEvent::Cancel { message } => self.note(message, Self::on_client_cancelled),
+            McpEvent::Progress { message } => self.note(message, Self::on_client_progress),
+            McpEvent::RootsChanged { message } => self.note(message, Self::on_roots_changed),
+            McpEvent::Foreign { message } => self.note(message, Self::on_client_foreign_note),
+            McpEvent::Idle { message } => self.note(message, |_, _| {}),
+            McpEvent::Reachable { session } => self.changed.push_back(session),
+            McpEvent::StreamLost { session, stream } => self.cancel_stream_calls(session, stream),
+            McpEvent::Ended { session } => self.forget_client(session),
         }
     }
 
@@ -176,6 +174,16 @@ impl BridgeMut<'_> {
     fn note(&mut self, message: Message, take: impl FnOnce(&mut Self, &Message)) {
         take(self, &message);
         self.clients.serve(self.fx, message, Served::Noted);
+    }
+
+    /// A timer of a session or of a question is due.
+    pub(crate) fn on_timer(&mut self, timer: BridgeTimer, owner: u64) {
+        let key = Key::from_u64(owner).unwrap_or(Key::NONE);
+        match timer {
+            BridgeTimer::Question => self.on_question_timer(key),
+            BridgeTimer::Lists => self.answer_lists(key, true),
+            BridgeTimer::Greeting => self.on_greeting_timer(key),
+        }
     }
 
     /// Tells a session what has changed for it. False when nobody is to be told anything.

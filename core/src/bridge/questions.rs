@@ -22,7 +22,7 @@ use crate::mcp::Ask;
 use crate::mcp::ask::{self, Refusal};
 use crate::servers::calls::number;
 use crate::servers::{Cause, Connection, Said};
-use crate::timer::{Timer, TimerKind};
+use crate::timer::{BridgeTimer, Timer};
 use crate::view::View;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -211,7 +211,7 @@ impl BridgeMut<'_> {
 
     /// Makes a question known to everything that may end it.
     fn register(&mut self, key: Key, cause: Cause, url: Option<Raw>, message: Vec<u8>) {
-        let timer = self.fx.after(self.fx.limits.ask_wait_ms, TimerKind::Question, key.to_u64());
+        let timer = self.fx.after(self.fx.limits.ask_wait_ms, BridgeTimer::Question, key.to_u64());
         let Some(question) = self.questions.get_mut(key) else { return };
         question.text = Some(self.fx.ledger.hold(message));
         question.timer = Some(timer);
@@ -243,7 +243,7 @@ impl BridgeMut<'_> {
         if let Some(before) = question.timer.take() {
             self.fx.timers.cancel(before);
         }
-        question.timer = Some(self.fx.after(self.fx.limits.input_ms, TimerKind::Question, key.to_u64()));
+        question.timer = Some(self.fx.after(self.fx.limits.input_ms, BridgeTimer::Question, key.to_u64()));
         self.clients.deliver(self.fx, requester, &Pieces::of(&[&text]), Role::Question);
     }
 
@@ -354,7 +354,7 @@ impl BridgeMut<'_> {
         else {
             return;
         };
-        let timer = self.fx.after(self.fx.limits.cancel_grace_ms, TimerKind::Question, orphan.to_u64());
+        let timer = self.fx.after(self.fx.limits.cancel_grace_ms, BridgeTimer::Question, orphan.to_u64());
         let Some(question) = self.questions.get_mut(orphan) else { return };
         question.timer = Some(timer);
         let id = question.upstream;
@@ -362,7 +362,7 @@ impl BridgeMut<'_> {
     }
 
     /// Nobody has answered in time.
-    pub(crate) fn on_question_timer(&mut self, key: Key) {
+    pub(super) fn on_question_timer(&mut self, key: Key) {
         let Some(question) = self.questions.get(key) else { return };
         if question.session == Key::NONE {
             return self.give_up_question(key);

@@ -7,7 +7,7 @@ use super::Clients;
 use super::accept::Accepted;
 use super::admission::{Refusal, id_of_request};
 use super::conn::{Admission, ClientConn, error_body};
-use super::event::{ClientEvent, Exchange, Message, Way};
+use super::event::{ClientEvent, Exchange, McpEvent, Message, Way};
 use super::reading::Step;
 use super::requests::{TOO_MANY_STREAMS, message_event, parse};
 use super::stream::Stream;
@@ -52,7 +52,7 @@ impl Clients {
                 self.attach(fx, client, session, Stream::for_request(fx, events, owed, true), start);
             stream = attached.ok_or_else(|| Fault::local(Code::Overloaded, TOO_MANY_STREAMS))?;
         }
-        self.events.push_back(ClientEvent::Reachable { session });
+        self.events.push_back(McpEvent::Reachable { session });
         let requester = Requester { session, stream };
         client.batch = Some(Box::new(Batch { requester, items: items.into_iter(), has_stream: owed > 0 }));
         Ok(())
@@ -119,7 +119,7 @@ impl Clients {
             let Some(Admission::Mcp(entry)) = client.admitted else { return Step::Continue(client) };
             let exchange = Exchange(client);
             let message = Message { exchange, entry, requester, envelope, span, way: Way::Batch };
-            return Step::Break(message_event(message));
+            return Step::Break(ClientEvent::Mcp(message_event(message)));
         }
     }
 

@@ -18,7 +18,7 @@ use crate::policy::Principal;
 use crate::route::Endpoint;
 use crate::sse::{encode_comment, encode_event};
 use crate::time::Mono;
-use crate::timer::{Timer, TimerKind};
+use crate::timer::{ClientTimer, Timer};
 use std::net::SocketAddr;
 
 /// One client connection.
@@ -86,7 +86,7 @@ pub(crate) struct Entry {
 
 impl ClientConn {
     pub(super) fn new(fx: &mut Effects, conn: ConnId, peer: SocketAddr, limits: http::Limits) -> Self {
-        let timer = fx.after(fx.limits.request_ms, TimerKind::DownstreamConn, conn.0);
+        let timer = fx.after(fx.limits.request_ms, ClientTimer::Conn, conn.0);
         Self {
             conn,
             http: http::Server::new(limits),
@@ -264,7 +264,7 @@ impl ClientConn {
         let ConnState::Waiting { session, stream } = self.state else { return };
         self.state = ConnState::Streaming { session, stream };
         self.stream_head(fx);
-        self.keep_alive = Some(fx.after(fx.limits.keep_alive_ms, TimerKind::KeepAlive, self.conn.0));
+        self.keep_alive = Some(fx.after(fx.limits.keep_alive_ms, ClientTimer::KeepAlive, self.conn.0));
     }
 
     /// Starts the answer for the doctor with `seen`; `left` parts are to come.
@@ -292,7 +292,7 @@ impl ClientConn {
             return self.end_stream(fx);
         }
         self.state = ConnState::Probing { left };
-        self.keep_alive = Some(fx.after(1_000, TimerKind::Probe, self.conn.0));
+        self.keep_alive = Some(fx.after(1_000, ClientTimer::Probe, self.conn.0));
     }
 
     /// The head of an event stream.
@@ -374,7 +374,7 @@ impl ClientConn {
         self.state = ConnState::Closing;
         fx.shutdown(self.conn);
         fx.timers.cancel(self.timer);
-        self.timer = fx.after(fx.limits.linger_ms, TimerKind::DownstreamConn, self.conn.0);
+        self.timer = fx.after(fx.limits.linger_ms, ClientTimer::Conn, self.conn.0);
         self.deadline = self.timer.at;
     }
 
@@ -386,7 +386,7 @@ impl ClientConn {
         self.deadline = fx.mono().plus_ms(fx.limits.request_ms);
         if self.deadline < self.timer.at {
             fx.timers.cancel(self.timer);
-            self.timer = fx.timers.set(self.deadline, TimerKind::DownstreamConn, self.conn.0);
+            self.timer = fx.timers.set(self.deadline, ClientTimer::Conn, self.conn.0);
         }
     }
 
@@ -400,7 +400,7 @@ impl ClientConn {
         }
         let at = if slow { now.plus_ms(fx.limits.linger_ms) } else { now.plus_ms(fx.limits.conn_idle_ms) };
         let at = if now >= self.deadline { at } else { at.min(self.deadline) };
-        self.timer = fx.timers.set(at, TimerKind::DownstreamConn, self.conn.0);
+        self.timer = fx.timers.set(at, ClientTimer::Conn, self.conn.0);
         true
     }
 
@@ -413,7 +413,7 @@ impl ClientConn {
             self.write_stream(fx, 16, |out| encode_comment(out, "keep-alive"));
             at = fx.mono().plus_ms(fx.limits.keep_alive_ms);
         }
-        self.keep_alive = Some(fx.timers.set(at, TimerKind::KeepAlive, self.conn.0));
+        self.keep_alive = Some(fx.timers.set(at, ClientTimer::KeepAlive, self.conn.0));
     }
 }
 

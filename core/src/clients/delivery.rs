@@ -56,7 +56,7 @@ impl Clients {
     }
 
     /// The stream for what belongs to no request and may be told later: the standalone one, unless there is none or its
-    /// client is slow. What is not told now is told when [`ClientEvent::Reachable`](super::ClientEvent) says so.
+    /// client is slow. What is not told now is told when [`McpEvent::Reachable`](super::McpEvent::Reachable) says so.
     pub(crate) fn standalone(&self, fx: &Effects, session: Key) -> Option<Requester> {
         let known = self.sessions.get(session)?;
         let stream = known.standalone()?;

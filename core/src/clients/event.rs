@@ -23,6 +23,13 @@ pub(crate) enum ClientEvent {
     /// A request for the authorization server is complete. Its answer comes with
     /// [`Clients::reply`](super::Clients::reply).
     Login { exchange: Exchange },
+    /// Something in the words of MCP.
+    Mcp(McpEvent),
+}
+
+/// What those who were let in want.
+#[derive(Debug)]
+pub(crate) enum McpEvent {
     /// A request at an endpoint of sessions names none, and opens none.
     Sessionless { exchange: Exchange, entry: Entry },
     /// The GET that opens a session of HTTP+SSE.

@@ -46,13 +46,13 @@ mod transports;
 
 pub(crate) use admission::Refusal;
 pub(crate) use conn::{Entry, error_body};
-pub(crate) use event::{Body, ClientEvent, Exchange, Message, Role, Served, result_pieces};
+pub(crate) use event::{Body, ClientEvent, Exchange, McpEvent, Message, Role, Served, result_pieces};
 pub(crate) use reading::as_oauth_error;
 pub(crate) use session::Transport;
 
 use crate::config::{Config, Serve};
 use crate::effects::Effects;
-use crate::event::Input;
+use crate::event::ConnEvent;
 use crate::http;
 use crate::id::{ConnId, IdMap, Key, Requester, Table};
 use crate::json::Pieces;
@@ -60,7 +60,7 @@ use crate::log::Level;
 use crate::oauth::address::Trust;
 use crate::policy::Gate;
 use crate::route::Routes;
-use crate::timer::TimerKind;
+use crate::timer::ClientTimer;
 use conn::ClientConn;
 use pressure::Pressure;
 use seats::Seats;
@@ -83,7 +83,7 @@ pub(crate) struct Clients {
     hand: Option<Box<ClientConn>>,
     sessions: Table<Session>,
     by_token: HashMap<Box<str>, Key>,
-    events: VecDeque<ClientEvent>,
+    events: VecDeque<McpEvent>,
     /// Sessions that are over, and nobody was told yet.
     ended: VecDeque<Key>,
     /// Answers to messages of arrays, to be sent when the array is served.
@@ -146,70 +146,37 @@ impl Clients {
     }
 
     /// Something happened to a connection of a client.
-    pub(crate) fn handle(&mut self, fx: &mut Effects, conn: ConnId, input: Input<'_>) {
-        match input {
-            Input::Received { bytes, .. } => self.on_bytes(fx, conn, bytes),
-            Input::Eof { .. } => self.on_eof(fx, conn),
-            Input::Closed { .. } => {
+    pub(crate) fn handle(&mut self, fx: &mut Effects, conn: ConnId, event: ConnEvent<'_>) {
+        match event {
+            ConnEvent::Received(bytes) => self.on_bytes(fx, conn, bytes),
+            ConnEvent::Eof => self.on_eof(fx, conn),
+            ConnEvent::Closed(_) => {
                 fx.mark_gone(conn);
                 self.drop_conn(fx, conn);
             }
             // They crossed the end of a connection to a server.
-            Input::Stderr { .. }
-            | Input::Spawned { .. }
-            | Input::Exited { .. }
-            | Input::Resolved { .. }
-            | Input::Connected { .. }
-            | Input::Failed { .. } => {}
-            Input::Listening { .. }
-            | Input::Accepted { .. }
-            | Input::Sent { .. }
-            | Input::Loaded { .. }
-            | Input::Saved { .. }
-            | Input::SetAside { .. }
-            | Input::Derived { .. }
-            | Input::Command(_)
-            | Input::Timeout => debug_assert!(false, "this is not about a connection"),
+            ConnEvent::Stderr(_)
+            | ConnEvent::Spawned(_)
+            | ConnEvent::Exited(_)
+            | ConnEvent::Resolved(_)
+            | ConnEvent::Connected
+            | ConnEvent::Failed(_) => {}
         }
     }
 
     /// A timer of a connection or of a session is due.
-    pub(crate) fn on_timer(&mut self, fx: &mut Effects, kind: TimerKind, owner: u64) {
+    pub(crate) fn on_timer(&mut self, fx: &mut Effects, timer: ClientTimer, owner: u64) {
         let conn = ConnId(owner);
-        match kind {
-            TimerKind::DownstreamConn => self.on_conn_timer(fx, conn),
-            TimerKind::KeepAlive => {
+        match timer {
+            ClientTimer::Conn => self.on_conn_timer(fx, conn),
+            ClientTimer::KeepAlive => {
                 if let Some(client) = self.conns.get_mut(&conn) {
                     client.on_keep_alive(fx);
                 }
             }
-            TimerKind::Probe => self.on_probe_timer(fx, conn),
-            TimerKind::Seats => self.on_seats_timer(fx),
-            TimerKind::SessionIdle => {
-                if let Some(key) = Key::from_u64(owner) {
-                    self.on_session_timer(fx, key);
-                }
-            }
-            TimerKind::Call
-            | TimerKind::Resume
-            | TimerKind::TaskPoll
-            | TimerKind::Exchange
-            | TimerKind::PoolIdle
-            | TimerKind::Standalone
-            | TimerKind::Backoff
-            | TimerKind::Handshake
-            | TimerKind::Ping
-            | TimerKind::Refresh
-            | TimerKind::Idle
-            | TimerKind::Away
-            | TimerKind::ChildStop
-            | TimerKind::Question
-            | TimerKind::Lists
-            | TimerKind::Greeting
-            | TimerKind::Upkeep
-            | TimerKind::Document
-            | TimerKind::Stall
-            | TimerKind::Shutdown => debug_assert!(false, "this timer is not of a client"),
+            ClientTimer::Probe => self.on_probe_timer(fx, conn),
+            ClientTimer::Seats => self.on_seats_timer(fx),
+            ClientTimer::SessionIdle => self.on_session_timer(fx, Key::from_u64(owner).unwrap_or(Key::NONE)),
         }
     }
 
@@ -221,9 +188,9 @@ impl Clients {
                     return Some(event);
                 }
             } else if let Some(event) = self.events.pop_front() {
-                return Some(event);
+                return Some(ClientEvent::Mcp(event));
             } else if let Some(session) = self.next_ended() {
-                return Some(ClientEvent::Ended { session });
+                return Some(ClientEvent::Mcp(McpEvent::Ended { session }));
             } else if let Some((requester, text)) = self.answers.pop_front() {
                 self.deliver(fx, requester, &Pieces::of(&[&text]), Role::Answer);
             } else if let Some(conn) = self.stalled.pop_front() {

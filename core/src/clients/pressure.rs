@@ -21,7 +21,7 @@ use crate::id::ConnId;
 use crate::log::Level;
 use crate::oauth::address::is_global;
 use crate::time::Mono;
-use crate::timer::TimerKind;
+use crate::timer::ClientTimer;
 use std::net::IpAddr;
 
 /// What a client is told that asks for too much at such a time.
@@ -114,7 +114,7 @@ impl Clients {
 
     fn look_again_for_seats(&mut self, fx: &mut Effects) {
         if !std::mem::replace(&mut self.pressure.looks_again, true) {
-            let _fires_once = fx.after(SEATS_MS, TimerKind::Seats, 0);
+            let _fires_once = fx.after(SEATS_MS, ClientTimer::Seats, 0);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::Clients;
 use super::conn::{Admission, ClientConn, ConnState, NO_ID};
-use super::event::{ClientEvent, Exchange};
+use super::event::{ClientEvent, Exchange, McpEvent};
 use super::session::Transport;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
@@ -57,7 +57,7 @@ impl Clients {
     pub(crate) fn on_drained(&mut self, conn: ConnId, below: bool) {
         let Some(client) = self.conns.get(&conn) else { return };
         if let ConnState::Streaming { session, .. } = client.state {
-            self.events.push_back(ClientEvent::Reachable { session });
+            self.events.push_back(McpEvent::Reachable { session });
         }
         if below {
             self.ready.push_back(conn);

@@ -4,7 +4,7 @@ use super::Clients;
 use super::accept::{Accepted, check_takes_events};
 use super::admission::{Refusal, check_fields, refuse};
 use super::conn::{ClientConn, Entry};
-use super::event::{ClientEvent, Exchange, Message, Way};
+use super::event::{ClientEvent, Exchange, McpEvent, Message, Way};
 use super::reading::Step;
 use super::session::Transport;
 use super::sessions::unknown_session;
@@ -45,15 +45,15 @@ impl Clients {
             }
         };
         let exchange = Exchange(client);
-        Step::Break(match found {
+        Step::Break(ClientEvent::Mcp(match found {
             Found::Done => return Step::Continue(exchange.0),
-            Found::Sessionless => ClientEvent::Sessionless { exchange, entry },
-            Found::Connect => ClientEvent::Connect { exchange, entry },
+            Found::Sessionless => McpEvent::Sessionless { exchange, entry },
+            Found::Connect => McpEvent::Connect { exchange, entry },
             Found::Message(requester, envelope, way) => {
                 let span = Span { start: 0, end: exchange.body().len() };
                 message_event(Message { exchange, entry, requester, envelope, span, way })
             }
-        })
+        }))
     }
 
     fn find_message(
@@ -156,24 +156,24 @@ impl Clients {
                 attached.ok_or_else(|| Fault::local(Code::Overloaded, "the session has too many streams"))?;
             }
         }
-        self.events.push_back(ClientEvent::Reachable { session });
+        self.events.push_back(McpEvent::Reachable { session });
         Ok(Found::Done)
     }
 }
 
 /// The event that a message is.
-pub(super) fn message_event(message: Message) -> ClientEvent {
+pub(super) fn message_event(message: Message) -> McpEvent {
     match message.envelope.kind {
-        Kind::Request => return ClientEvent::Request { message },
-        Kind::Result | Kind::Error => return ClientEvent::Answer { message },
+        Kind::Request => return McpEvent::Request { message },
+        Kind::Result | Kind::Error => return McpEvent::Answer { message },
         Kind::Notification => {}
     }
     match Method::from_name(&message.envelope.method_name(message.text())) {
-        Method::Cancelled => ClientEvent::Cancel { message },
-        Method::Initialized => ClientEvent::Initialized { message },
-        Method::RootsChanged => ClientEvent::RootsChanged { message },
-        Method::Progress => ClientEvent::Progress { message },
-        Method::Other => ClientEvent::Foreign { message },
+        Method::Cancelled => McpEvent::Cancel { message },
+        Method::Initialized => McpEvent::Initialized { message },
+        Method::RootsChanged => McpEvent::RootsChanged { message },
+        Method::Progress => McpEvent::Progress { message },
+        Method::Other => McpEvent::Foreign { message },
         Method::Initialize
         | Method::Ping
         | Method::List(_)
@@ -190,7 +190,7 @@ pub(super) fn message_event(message: Message) -> ClientEvent {
         | Method::LogMessage
         | Method::ResourceUpdated
         | Method::Elicited
-        | Method::NotCarried => ClientEvent::Idle { message },
+        | Method::NotCarried => McpEvent::Idle { message },
     }
 }
 

@@ -10,7 +10,7 @@
 
 use super::Clients;
 use super::conn::Entry;
-use super::event::{ClientEvent, Exchange, Message};
+use super::event::{Exchange, McpEvent, Message};
 use super::session::{Session, Transport};
 use super::stream::Stream;
 use crate::effects::Effects;
@@ -20,7 +20,7 @@ use crate::id::Key;
 use crate::mcp::Revision;
 use crate::policy::Principal;
 use crate::sse::encode_event;
-use crate::timer::TimerKind;
+use crate::timer::ClientTimer;
 use base64ct::{Base64UrlUnpadded, Encoding};
 
 impl Clients {
@@ -144,7 +144,7 @@ impl Clients {
     }
 
     /// Ends a session and all its streams. What it was waiting for and held on to ends with
-    /// [`ClientEvent::Ended`].
+    /// [`McpEvent::Ended`].
     pub(crate) fn end_session(&mut self, fx: &mut Effects, key: Key) {
         let Some(session) = self.sessions.remove(key) else { return };
         let token = self.by_token.remove(&session.token);
@@ -169,7 +169,7 @@ impl Clients {
     fn watch(&mut self, fx: &mut Effects, key: Key) {
         if let Some(session) = self.sessions.get_mut(key) {
             let ms = fx.limits.stream_retention_ms.min(fx.limits.session_idle_ms);
-            session.timer = Some(fx.after(ms, TimerKind::SessionIdle, key.to_u64()));
+            session.timer = Some(fx.after(ms, ClientTimer::SessionIdle, key.to_u64()));
         }
     }
 
@@ -179,7 +179,7 @@ impl Clients {
         let idle = fx.mono().ms_since(session.last_used) >= fx.limits.session_idle_ms;
         let over = idle && session.is_quiet() && session.transport == Transport::Streamable;
         for stream in lost {
-            self.events.push_back(ClientEvent::StreamLost { session: key, stream });
+            self.events.push_back(McpEvent::StreamLost { session: key, stream });
         }
         match over {
             true => self.end_session(fx, key),

@@ -31,7 +31,7 @@ impl Stage {
             "{method} /a/mcp HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{session}content-length: {}\r\n\r\n{body}",
             body.len()
         );
-        self.clients.handle(&mut self.fx, CONN, Input::Received { conn: CONN, bytes: request.as_bytes() });
+        self.clients.handle(&mut self.fx, CONN, ConnEvent::Received(request.as_bytes()));
         let Some(ClientEvent::Entry { exchange, route }) = self.poll() else { panic!("a head comes first") };
         let seen = (0, Principal::Anonymous);
         self.clients.admit(&mut self.fx, exchange, route.endpoint, seen, None);
@@ -52,7 +52,7 @@ impl Stage {
     /// Opens a session; gives its key and its name on the wire.
     fn opens_session(&mut self) -> (Key, String) {
         let event = self.sends("POST", None, r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#);
-        let ClientEvent::Request { mut message } = event else { panic!("{event:?}") };
+        let ClientEvent::Mcp(McpEvent::Request { mut message }) = event else { panic!("{event:?}") };
         assert!(message.is_opening());
         let key = self.clients.open_session(&mut self.fx, &mut message).unwrap();
         self.clients.serve(&mut self.fx, message, Served::nothing());
@@ -69,7 +69,7 @@ fn an_answer_that_comes_later_goes_to_its_request_and_a_session_that_ends_is_tol
     let (key, name) = stage.opens_session();
 
     let event = stage.sends("POST", Some(&name), r#"{"jsonrpc":"2.0","id":7,"method":"tools/call"}"#);
-    let ClientEvent::Request { message } = event else { panic!("{event:?}") };
+    let ClientEvent::Mcp(McpEvent::Request { message }) = event else { panic!("{event:?}") };
     let requester = message.requester();
     assert_eq!((requester.session, message.id()), (key, b"7".as_slice()));
     stage.clients.serve(&mut stage.fx, message, Served::Later);
@@ -80,7 +80,7 @@ fn an_answer_that_comes_later_goes_to_its_request_and_a_session_that_ends_is_tol
     assert!(stage.written().ends_with(std::str::from_utf8(answer).unwrap()));
 
     let event = stage.sends("DELETE", Some(&name), "");
-    assert!(matches!(event, ClientEvent::Ended { session } if session == key), "{event:?}");
+    assert!(matches!(event, ClientEvent::Mcp(McpEvent::Ended { session }) if session == key), "{event:?}");
     assert!(stage.written().starts_with("HTTP/1.1 204 "));
     assert_eq!((stage.clients.sessions_len(), stage.clients.conns_len()), (0, 1));
 }
@@ -89,7 +89,7 @@ fn an_answer_that_comes_later_goes_to_its_request_and_a_session_that_ends_is_tol
 fn a_request_without_a_session_is_for_others_to_refuse() {
     let mut stage = Stage::new();
     let event = stage.sends("POST", None, r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
-    let ClientEvent::Sessionless { exchange, .. } = event else { panic!("{event:?}") };
+    let ClientEvent::Mcp(McpEvent::Sessionless { exchange, .. }) = event else { panic!("{event:?}") };
     stage.clients.refuse(&mut stage.fx, exchange, Fault::local(Code::NotReady, "not yet"));
     assert!(stage.poll().is_none());
     let refusal = stage.written();
@@ -103,7 +103,7 @@ fn a_session_makes_room_for_the_next_and_is_told_before_its_place_is_taken() {
     let (first, _) = stage.opens_session();
     stage.opens_session();
     let event = stage.sends("POST", None, r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#);
-    let ClientEvent::Request { mut message } = event else { panic!("{event:?}") };
+    let ClientEvent::Mcp(McpEvent::Request { mut message }) = event else { panic!("{event:?}") };
     let third = stage.clients.open_session(&mut stage.fx, &mut message).unwrap();
     assert_eq!(stage.clients.next_ended(), Some(first));
     assert_ne!(third, first);

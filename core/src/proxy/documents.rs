@@ -9,7 +9,7 @@
 //! an answer is told to whoever asked, and everything together takes 5 s at most.
 
 use crate::effects::Effects;
-use crate::event::{Input, Output};
+use crate::event::{ConnEvent, Output};
 use crate::http::{self, ClientEvent, Method, encode_request_head};
 use crate::id::ConnId;
 use crate::log::Level;
@@ -57,29 +57,20 @@ impl Documents {
     }
 
     /// Something happened to the connection of a fetch.
-    pub(super) fn handle(&mut self, fx: &mut Effects, conn: ConnId, input: Input<'_>) {
-        match input {
-            Input::Received { bytes, .. } => self.on_bytes(fx, conn, bytes),
-            Input::Eof { .. } => self.on_eof(fx, conn),
-            Input::Closed { .. } => {
+    pub(super) fn handle(&mut self, fx: &mut Effects, conn: ConnId, event: ConnEvent<'_>) {
+        match event {
+            ConnEvent::Received(bytes) => self.on_bytes(fx, conn, bytes),
+            ConnEvent::Eof => self.on_eof(fx, conn),
+            ConnEvent::Closed(_) => {
                 fx.mark_gone(conn);
                 self.on_eof(fx, conn);
             }
-            Input::Resolved { result, .. } => self.on_resolved(fx, conn, result),
-            Input::Connected { .. } => self.on_connected(fx, conn),
-            Input::Failed { reason, .. } => self.on_failed(fx, conn, reason),
-            Input::Stderr { .. }
-            | Input::Spawned { .. }
-            | Input::Exited { .. }
-            | Input::Listening { .. }
-            | Input::Accepted { .. }
-            | Input::Sent { .. }
-            | Input::Loaded { .. }
-            | Input::Saved { .. }
-            | Input::SetAside { .. }
-            | Input::Derived { .. }
-            | Input::Command(_)
-            | Input::Timeout => debug_assert!(false, "a document comes over a socket"),
+            ConnEvent::Resolved(result) => self.on_resolved(fx, conn, result),
+            ConnEvent::Connected => self.on_connected(fx, conn),
+            ConnEvent::Failed(reason) => self.on_failed(fx, conn, reason),
+            ConnEvent::Stderr(_) | ConnEvent::Spawned(_) | ConnEvent::Exited(_) => {
+                debug_assert!(false, "a document comes over a socket");
+            }
         }
     }
 

@@ -27,8 +27,8 @@ use crate::bridge::{Bridge, BridgeMut};
 use crate::clients::{ClientEvent, Clients};
 use crate::config::{Config, Serve};
 use crate::effects::Effects;
-use crate::event::{Command, Input, Output};
-use crate::id::{ConnId, Key, ListenerId, UpstreamId};
+use crate::event::{Command, ConnEvent, Input, Output};
+use crate::id::{ConnId, ListenerId, UpstreamId};
 use crate::limits::Limits;
 use crate::log::Level;
 use crate::oauth;
@@ -169,22 +169,27 @@ impl Proxy {
             Input::Saved { key: _, ticket, result } => self.on_saved(ticket, result),
             Input::SetAside { key: _, result } => self.on_set_aside(result),
             Input::Derived { job, matches } => self.on_compared(job, matches),
-            Input::Received { conn, .. }
-            | Input::Stderr { conn, .. }
-            | Input::Eof { conn }
-            | Input::Closed { conn, .. }
-            | Input::Resolved { conn, .. }
-            | Input::Connected { conn }
-            | Input::Failed { conn, .. }
-            | Input::Spawned { conn, .. }
-            | Input::Exited { conn, .. } => match self.whose(conn) {
-                Owner::Server(id) => self.servers().handle(id, input),
-                Owner::Document => self.documents.handle(&mut self.fx, conn, input),
-                Owner::Client => self.clients.handle(&mut self.fx, conn, input),
-            },
+            Input::Received { conn, bytes } => self.on_conn(conn, ConnEvent::Received(bytes)),
+            Input::Stderr { conn, bytes } => self.on_conn(conn, ConnEvent::Stderr(bytes)),
+            Input::Eof { conn } => self.on_conn(conn, ConnEvent::Eof),
+            Input::Closed { conn, cause } => self.on_conn(conn, ConnEvent::Closed(cause)),
+            Input::Resolved { conn, result } => self.on_conn(conn, ConnEvent::Resolved(result)),
+            Input::Connected { conn } => self.on_conn(conn, ConnEvent::Connected),
+            Input::Failed { conn, reason } => self.on_conn(conn, ConnEvent::Failed(reason)),
+            Input::Spawned { conn, pid } => self.on_conn(conn, ConnEvent::Spawned(pid)),
+            Input::Exited { conn, status } => self.on_conn(conn, ConnEvent::Exited(status)),
         }
         self.pump();
         self.check_ended();
+    }
+
+    /// Something happened to a connection: the machine that it belongs to is told.
+    fn on_conn(&mut self, conn: ConnId, event: ConnEvent<'_>) {
+        match self.whose(conn) {
+            Owner::Server(id) => self.servers().handle(id, conn, event),
+            Owner::Document => self.documents.handle(&mut self.fx, conn, event),
+            Owner::Client => self.clients.handle(&mut self.fx, conn, event),
+        }
     }
 
     /// Whose a connection is.
@@ -261,19 +266,7 @@ impl Proxy {
             ClientEvent::Entry { exchange, route } => self.on_entry(exchange, route),
             ClientEvent::Unrouted { exchange } => self.on_unrouted(exchange),
             ClientEvent::Login { exchange } => self.on_oauth_request(exchange),
-            ClientEvent::Sessionless { .. }
-            | ClientEvent::Connect { .. }
-            | ClientEvent::Request { .. }
-            | ClientEvent::Answer { .. }
-            | ClientEvent::Initialized { .. }
-            | ClientEvent::Cancel { .. }
-            | ClientEvent::Progress { .. }
-            | ClientEvent::RootsChanged { .. }
-            | ClientEvent::Foreign { .. }
-            | ClientEvent::Idle { .. }
-            | ClientEvent::Reachable { .. }
-            | ClientEvent::StreamLost { .. }
-            | ClientEvent::Ended { .. } => self.bridge().on_client_event(event),
+            ClientEvent::Mcp(event) => self.bridge().on_client_event(event),
         }
     }
 
@@ -332,39 +325,15 @@ impl Proxy {
         let now = self.fx.mono();
         while let Some(Timer { kind, owner, .. }) = self.fx.timers.pop_due(now) {
             match kind {
-                TimerKind::DownstreamConn
-                | TimerKind::KeepAlive
-                | TimerKind::Probe
-                | TimerKind::SessionIdle
-                | TimerKind::Seats => self.clients.on_timer(&mut self.fx, kind, owner),
-                TimerKind::Question => self.bridge_at(owner, |bridge, key| bridge.on_question_timer(key)),
-                TimerKind::Lists => self.bridge_at(owner, |bridge, key| bridge.answer_lists(key, true)),
-                TimerKind::Greeting => self.bridge_at(owner, |bridge, key| bridge.on_greeting_timer(key)),
+                TimerKind::Client(timer) => self.clients.on_timer(&mut self.fx, timer, owner),
+                TimerKind::Server(timer) => self.servers().on_timer(timer, owner),
+                TimerKind::Bridge(timer) => self.bridge().on_timer(timer, owner),
                 TimerKind::Upkeep => self.on_upkeep_timer(),
                 TimerKind::Document => self.documents.on_timer(&mut self.fx, ConnId(owner)),
                 TimerKind::Stall => self.on_stall_timer(),
                 TimerKind::Shutdown => self.on_shutdown_timer(),
-                TimerKind::Call
-                | TimerKind::Resume
-                | TimerKind::TaskPoll
-                | TimerKind::Exchange
-                | TimerKind::PoolIdle
-                | TimerKind::Standalone
-                | TimerKind::Backoff
-                | TimerKind::Handshake
-                | TimerKind::Ping
-                | TimerKind::Refresh
-                | TimerKind::Idle
-                | TimerKind::Away
-                | TimerKind::ChildStop => self.servers().on_timer(kind, owner),
             }
             self.pump();
-        }
-    }
-
-    fn bridge_at(&mut self, wire: u64, act: impl FnOnce(&mut BridgeMut<'_>, Key)) {
-        if let Some(key) = Key::from_u64(wire) {
-            act(&mut self.bridge(), key);
         }
     }
 

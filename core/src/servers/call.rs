@@ -22,7 +22,7 @@ use crate::id::{Key, UpstreamId};
 use crate::json::{self, Decimal, Envelope, Kind, Pieces, Span, quote};
 use crate::log::Level;
 use crate::mcp::Method;
-use crate::timer::TimerKind;
+use crate::timer::ServerTimer;
 
 /// A client's request on its way to a server.
 pub(crate) struct Forwarded<'a> {
@@ -97,7 +97,7 @@ impl ServersMut<'_> {
             }
             (None, Some(_), _) => self.fx.limits.queue_ms,
         };
-        let timer = self.fx.after(first, TimerKind::Call, key.to_u64());
+        let timer = self.fx.after(first, ServerTimer::Call, key.to_u64());
         if let Some(call) = self.calls.get_mut(key) {
             call.timer = Some(timer);
             call.waiting = waiting;
@@ -139,7 +139,7 @@ impl ServersMut<'_> {
         server.own_calls.push(key);
         // The handshake has a limit of its own, which is the server's; a task takes as long as its call may.
         if !matches!(own, Own::Initialize | Own::Discover | Own::TaskResult(_)) {
-            let timer = self.fx.after(self.fx.limits.own_call_ms, TimerKind::Call, key.to_u64());
+            let timer = self.fx.after(self.fx.limits.own_call_ms, ServerTimer::Call, key.to_u64());
             if let Some(call) = self.calls.get_mut(key) {
                 call.timer = Some(timer);
             }
@@ -192,7 +192,7 @@ impl ServersMut<'_> {
         if let Some(timer) = call.timer.take() {
             self.fx.timers.cancel(timer);
         }
-        call.timer = Some(self.fx.after(self.fx.limits.queue_ms, TimerKind::Call, key.to_u64()));
+        call.timer = Some(self.fx.after(self.fx.limits.queue_ms, ServerTimer::Call, key.to_u64()));
         server.wait(key, asks, self.fx.ledger.hold(body));
     }
 
@@ -345,7 +345,7 @@ impl ServersMut<'_> {
         if call.origin.client().is_some() {
             self.events.push_back(ServerEvent::Slow { key });
         }
-        let timer = self.fx.timers.set(limit, TimerKind::Call, key.to_u64());
+        let timer = self.fx.timers.set(limit, ServerTimer::Call, key.to_u64());
         if let Some(call) = self.calls.get_mut(key) {
             call.timer = Some(timer);
         }

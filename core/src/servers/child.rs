@@ -11,7 +11,7 @@
 use crate::effects::Effects;
 use crate::event::{ChildSpec, Output, Signal};
 use crate::id::ConnId;
-use crate::timer::{Timer, TimerKind};
+use crate::timer::{ServerTimer, Timer};
 use std::sync::Arc;
 
 /// One child.
@@ -106,6 +106,6 @@ impl Child {
         if let Some(timer) = self.timer.take() {
             fx.timers.cancel(timer);
         }
-        self.timer = Some(fx.after(ms, TimerKind::ChildStop, self.conn.0));
+        self.timer = Some(fx.after(ms, ServerTimer::ChildStop, self.conn.0));
     }
 }

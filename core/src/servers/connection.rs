@@ -26,7 +26,7 @@ use crate::limits::Limits;
 use crate::log::Level;
 use crate::mcp::ListKind;
 use crate::time::Mono;
-use crate::timer::{Timer, TimerKind};
+use crate::timer::{ServerTimer, Timer};
 use std::sync::Arc;
 
 /// One connection to a configured server.
@@ -434,7 +434,7 @@ impl Connection {
     }
 
     /// Arms the one timer of the present phase; the one before is disarmed.
-    pub(crate) fn arm(&mut self, fx: &mut Effects, ms: impl Fn(&Limits) -> u64, kind: TimerKind) {
+    pub(crate) fn arm(&mut self, fx: &mut Effects, ms: impl Fn(&Limits) -> u64, kind: ServerTimer) {
         self.disarm(fx);
         self.timer = Some(fx.after(ms(&fx.limits), kind, self.id.0));
     }
@@ -456,7 +456,7 @@ impl Connection {
         if let Some(timer) = self.away.take() {
             fx.timers.cancel(timer);
         }
-        self.arm(fx, |limits| limits.ping_ms, TimerKind::Ping);
+        self.arm(fx, |limits| limits.ping_ms, ServerTimer::Ping);
     }
 
     /// It is gone, with all it knew.

@@ -10,7 +10,7 @@ use crate::http::{self, coding::Coding};
 use crate::id::{ConnId, Key};
 use crate::ledger::Charge;
 use crate::sse;
-use crate::timer::{Timer, TimerKind};
+use crate::timer::{ServerTimer, Timer};
 use crate::url::Url;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -230,7 +230,7 @@ impl Exchange {
 
     pub(crate) fn arm(&mut self, fx: &mut Effects, ms: u64) {
         self.disarm(fx);
-        self.timer = Some(fx.after(ms, TimerKind::Exchange, self.conn.0));
+        self.timer = Some(fx.after(ms, ServerTimer::Exchange, self.conn.0));
     }
 
     pub(crate) fn disarm(&self, fx: &mut Effects) {

@@ -19,7 +19,7 @@ use crate::ledger::NO_MEMORY;
 use crate::mcp::Revision;
 use crate::redacted::Redacted;
 use crate::time::Mono;
-use crate::timer::TimerKind;
+use crate::timer::ServerTimer;
 use crate::url::Url;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -491,7 +491,7 @@ impl HttpLink {
         let oldest = self.idle.iter().map(|(_, since)| *since).min();
         if let Some(oldest) = oldest.filter(|_| !self.pool_timer) {
             self.pool_timer = true;
-            fx.timers.set(oldest.plus_ms(fx.limits.pool_idle_ms), TimerKind::PoolIdle, self.upstream.0);
+            fx.timers.set(oldest.plus_ms(fx.limits.pool_idle_ms), ServerTimer::PoolIdle, self.upstream.0);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::config::Sharing;
 use crate::fault::{Code, Fault};
 use crate::id::UpstreamId;
 use crate::log::Level;
-use crate::timer::TimerKind;
+use crate::timer::ServerTimer;
 
 impl ServersMut<'_> {
     /// The connections of a server that are like this one.
@@ -82,7 +82,7 @@ impl ServersMut<'_> {
         if let Some(timer) = upstream.idle.take() {
             self.fx.timers.cancel(timer);
         }
-        upstream.idle = Some(self.fx.after(wait, TimerKind::Idle, id.0));
+        upstream.idle = Some(self.fx.after(wait, ServerTimer::Idle, id.0));
     }
 
     /// Looks whether a connection is still needed. One that no call has used holds nothing that could be lost; of the

@@ -20,7 +20,7 @@ use crate::id::{Key, UpstreamId};
 use crate::json::{self, Envelope, Span};
 use crate::servers::Phase;
 use crate::servers::calls::{Origin, Own};
-use crate::timer::TimerKind;
+use crate::timer::ServerTimer;
 
 /// How much of a body that is no JSON-RPC error is searched for the word.
 const SEARCHED_BYTES: usize = 1_024;
@@ -103,7 +103,7 @@ impl ServersMut<'_> {
         if !server.pulse.doubts(now, self.fx.limits.doubt_ms) {
             return;
         }
-        server.arm(self.fx, |limits| limits.ping_ms, TimerKind::Ping);
+        server.arm(self.fx, |limits| limits.ping_ms, ServerTimer::Ping);
         let ping = self.submit_own(id, Own::Ping, "ping", "");
         if let Some(server) = self.server(id) {
             server.pulse.sent(ping);

@@ -17,7 +17,7 @@ use crate::id::{ConnId, Key, UpstreamId};
 use crate::json::{Pieces, Span, quote};
 use crate::log::Level;
 use crate::mcp::Revision;
-use crate::timer::TimerKind;
+use crate::timer::ServerTimer;
 
 /// What of a server is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl ServersMut<'_> {
                 server.health.on_start();
                 server.enter(self.fx, Phase::Starting);
                 let ms = server.startup_left_ms(self.fx);
-                server.arm(self.fx, |_| ms, TimerKind::Handshake);
+                server.arm(self.fx, |_| ms, ServerTimer::Handshake);
             }
             Link::Http(link) => match link.kind {
                 HttpKind::Sse => {
@@ -58,7 +58,7 @@ impl ServersMut<'_> {
                     server.health.on_start();
                     server.enter(self.fx, Phase::Starting);
                     let ms = server.startup_left_ms(self.fx);
-                    server.arm(self.fx, |limits| limits.endpoint_ms.min(ms), TimerKind::Handshake);
+                    server.arm(self.fx, |limits| limits.endpoint_ms.min(ms), ServerTimer::Handshake);
                 }
                 HttpKind::Streamable => {
                     self.calls.forgive(id, home);
@@ -86,7 +86,7 @@ impl ServersMut<'_> {
         }
         server.enter(self.fx, Phase::Handshake);
         let ms = server.startup_left_ms(self.fx);
-        server.arm(self.fx, |_| ms, TimerKind::Handshake);
+        server.arm(self.fx, |_| ms, ServerTimer::Handshake);
         let params = format!(
             ",\"params\":{{\"protocolVersion\":\"{}\",\"capabilities\":{},\"clientInfo\":{{\"name\":{},\"version\":{}}}}}",
             Revision::NEWEST.name(),
@@ -367,7 +367,7 @@ impl ServersMut<'_> {
         };
         self.fx.log(Level::Warn, Some(&server.label), format!("{what}: {fault}; trying again {next}"));
         if server.listed && server.away.is_none() {
-            server.away = Some(self.fx.after(self.fx.limits.away_ms, TimerKind::Away, id.0));
+            server.away = Some(self.fx.after(self.fx.limits.away_ms, ServerTimer::Away, id.0));
         }
         if sleeps {
             server.enter(self.fx, Phase::Asleep);
@@ -378,7 +378,7 @@ impl ServersMut<'_> {
             }
             return;
         }
-        server.arm(self.fx, |_| backoff, TimerKind::Backoff);
+        server.arm(self.fx, |_| backoff, ServerTimer::Backoff);
         if server.is_suspended(self.fx) {
             self.dismiss_waiting(id);
         }
@@ -403,7 +403,7 @@ impl ServersMut<'_> {
             if let Some(timer) = call.timer.take() {
                 self.fx.timers.cancel(timer);
             }
-            call.timer = Some(self.fx.after(self.fx.limits.queue_ms, TimerKind::Call, key.to_u64()));
+            call.timer = Some(self.fx.after(self.fx.limits.queue_ms, ServerTimer::Call, key.to_u64()));
         }
     }
 

@@ -16,7 +16,7 @@ use crate::id::{Key, UpstreamId};
 use crate::json::Span;
 use crate::log::Level;
 use crate::mcp::ListKind;
-use crate::timer::TimerKind;
+use crate::timer::ServerTimer;
 
 impl ServersMut<'_> {
     pub(super) fn read_all_lists(&mut self, id: UpstreamId) {
@@ -146,7 +146,7 @@ impl ServersMut<'_> {
             *stale = true;
         }
         if server.refresh.is_none() {
-            server.refresh = Some(self.fx.after(wait, TimerKind::Refresh, id.0));
+            server.refresh = Some(self.fx.after(wait, ServerTimer::Refresh, id.0));
         }
     }
 
@@ -247,7 +247,7 @@ impl ServersMut<'_> {
             *stale = true;
         }
         if server.refresh.is_none() {
-            server.refresh = Some(self.fx.after(self.fx.limits.debounce_ms, TimerKind::Refresh, id.0));
+            server.refresh = Some(self.fx.after(self.fx.limits.debounce_ms, ServerTimer::Refresh, id.0));
         }
     }
 

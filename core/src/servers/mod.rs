@@ -82,10 +82,10 @@ pub(crate) use tasks::task_mark;
 
 use crate::config::Config;
 use crate::effects::Effects;
-use crate::event::{CloseCause, Input};
+use crate::event::{CloseCause, ConnEvent};
 use crate::id::{ConnId, Key, UpstreamId};
 use crate::limits::Limits;
-use crate::timer::TimerKind;
+use crate::timer::ServerTimer;
 use calls::{Call, Calls};
 use connections::Connections;
 use std::collections::VecDeque;
@@ -207,67 +207,46 @@ impl ServersMut<'_> {
     }
 
     /// Something happened to the child or one of the sockets of a connection.
-    pub(crate) fn handle(&mut self, id: UpstreamId, input: Input<'_>) {
-        match input {
-            Input::Received { conn, bytes } => self.on_server_bytes(id, conn, bytes),
-            Input::Eof { conn } => self.on_server_eof(id, conn, "it closed its output"),
-            Input::Closed { conn, cause } => self.on_server_closed(id, conn, cause),
-            Input::Resolved { conn, result } => self.on_resolved(id, conn, result),
-            Input::Connected { conn } => self.on_connected(id, conn),
-            Input::Failed { conn, reason } => self.on_failed(id, conn, reason),
-            Input::Spawned { conn, pid } => self.on_spawned(id, conn, pid),
-            Input::Stderr { conn: _, bytes } => self.on_stderr(id, bytes),
-            Input::Exited { conn, status } => self.on_exited(id, conn, status),
-            Input::Listening { .. }
-            | Input::Accepted { .. }
-            | Input::Sent { .. }
-            | Input::Loaded { .. }
-            | Input::Saved { .. }
-            | Input::SetAside { .. }
-            | Input::Derived { .. }
-            | Input::Command(_)
-            | Input::Timeout => debug_assert!(false, "this is not about a connection to a server"),
+    pub(crate) fn handle(&mut self, id: UpstreamId, conn: ConnId, event: ConnEvent<'_>) {
+        match event {
+            ConnEvent::Received(bytes) => self.on_server_bytes(id, conn, bytes),
+            ConnEvent::Eof => self.on_server_eof(id, conn, "it closed its output"),
+            ConnEvent::Closed(cause) => self.on_server_closed(id, conn, cause),
+            ConnEvent::Resolved(result) => self.on_resolved(id, conn, result),
+            ConnEvent::Connected => self.on_connected(id, conn),
+            ConnEvent::Failed(reason) => self.on_failed(id, conn, reason),
+            ConnEvent::Spawned(pid) => self.on_spawned(id, conn, pid),
+            ConnEvent::Stderr(bytes) => self.on_stderr(id, bytes),
+            ConnEvent::Exited(status) => self.on_exited(id, conn, status),
         }
     }
 
     /// A timer of a server or of a call is due.
-    pub(crate) fn on_timer(&mut self, kind: TimerKind, owner: u64) {
+    pub(crate) fn on_timer(&mut self, timer: ServerTimer, owner: u64) {
         let (id, conn) = (UpstreamId(owner), ConnId(owner));
         let call = Key::from_u64(owner).unwrap_or(Key::NONE);
-        match kind {
-            TimerKind::Call => self.on_call_timer(call),
-            TimerKind::Resume => self.on_resume_timer(call),
-            TimerKind::TaskPoll => self.on_task_timer(call),
-            TimerKind::PoolIdle => self.on_pool_timer(id),
-            TimerKind::Standalone => self.on_standalone_timer(id),
-            TimerKind::Backoff => self.start_server(id),
-            TimerKind::Handshake => self.on_handshake_timer(id),
-            TimerKind::Ping => self.on_ping_timer(id),
-            TimerKind::Refresh => self.on_refresh_timer(id),
-            TimerKind::Idle => self.on_idle_timer(id),
-            TimerKind::Away => self.on_away_timer(id),
-            TimerKind::Exchange => {
+        match timer {
+            ServerTimer::Call => self.on_call_timer(call),
+            ServerTimer::Resume => self.on_resume_timer(call),
+            ServerTimer::TaskPoll => self.on_task_timer(call),
+            ServerTimer::PoolIdle => self.on_pool_timer(id),
+            ServerTimer::Standalone => self.on_standalone_timer(id),
+            ServerTimer::Backoff => self.start_server(id),
+            ServerTimer::Handshake => self.on_handshake_timer(id),
+            ServerTimer::Ping => self.on_ping_timer(id),
+            ServerTimer::Refresh => self.on_refresh_timer(id),
+            ServerTimer::Idle => self.on_idle_timer(id),
+            ServerTimer::Away => self.on_away_timer(id),
+            ServerTimer::Exchange => {
                 if let Some(id) = self.fx.owner(conn) {
                     self.on_exchange_timer(id, conn);
                 }
             }
-            TimerKind::ChildStop => {
+            ServerTimer::ChildStop => {
                 if let Some(id) = self.fx.owner(conn) {
                     self.on_child_timer(id);
                 }
             }
-            TimerKind::DownstreamConn
-            | TimerKind::KeepAlive
-            | TimerKind::Probe
-            | TimerKind::SessionIdle
-            | TimerKind::Question
-            | TimerKind::Lists
-            | TimerKind::Greeting
-            | TimerKind::Upkeep
-            | TimerKind::Document
-            | TimerKind::Stall
-            | TimerKind::Seats
-            | TimerKind::Shutdown => debug_assert!(false, "this timer is not of a server"),
         }
     }
 

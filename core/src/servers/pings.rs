@@ -7,7 +7,7 @@ use super::event::ServerEvent;
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::log::Level;
-use crate::timer::TimerKind;
+use crate::timer::ServerTimer;
 
 impl ServersMut<'_> {
     pub(super) fn on_ping_timer(&mut self, id: UpstreamId) {
@@ -48,7 +48,7 @@ impl ServersMut<'_> {
         if server.is_dead(self.fx) {
             return self.lose(id, &Fault::environment(Code::UpstreamTimeout, "it answers no ping"));
         }
-        server.arm(self.fx, |limits| limits.ping_ms, TimerKind::Ping);
+        server.arm(self.fx, |limits| limits.ping_ms, ServerTimer::Ping);
         self.look_for_changes(id);
         let ping = self.submit_own(id, Own::Ping, "ping", "");
         if let Some(server) = self.server(id) {

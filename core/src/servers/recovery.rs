@@ -26,7 +26,7 @@ use crate::servers::Phase;
 use crate::servers::calls::Origin;
 use crate::servers::exchange::{Exchange, Job, Summary};
 use crate::servers::spoken;
-use crate::timer::TimerKind;
+use crate::timer::ServerTimer;
 
 /// Tries to continue a broken answer stream, or to repeat a refused call, without a sign of life in between.
 const TRIES_MAX: u32 = 5;
@@ -301,7 +301,7 @@ impl ServersMut<'_> {
         call.event_id = event_id.or_else(|| call.event_id.take());
         call.resumes += 1;
         if call.event_id.is_some() && call.resumes <= TRIES_MAX {
-            self.fx.after(wait, TimerKind::Resume, key.to_u64());
+            self.fx.after(wait, ServerTimer::Resume, key.to_u64());
         } else {
             self.give_up_call(
                 key,
@@ -371,7 +371,7 @@ impl ServersMut<'_> {
         } else {
             patience
         });
-        self.fx.after(wait, TimerKind::Standalone, id.0);
+        self.fx.after(wait, ServerTimer::Standalone, id.0);
     }
 }
 

@@ -14,7 +14,7 @@ use super::connection::Phase;
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::json::{self, Envelope, Raw, Span};
-use crate::timer::TimerKind;
+use crate::timer::ServerTimer;
 
 /// Shortest and longest time between two questions how a task is.
 const POLL_MS: (u64, u64) = (500, 60_000);
@@ -59,7 +59,7 @@ impl ServersMut<'_> {
                 &Fault::environment(Code::UpstreamLost, "the result of a task could not be asked for"),
             );
         } else {
-            self.fx.after(poll_ms, TimerKind::TaskPoll, key.to_u64());
+            self.fx.after(poll_ms, ServerTimer::TaskPoll, key.to_u64());
         }
         true
     }
@@ -78,7 +78,7 @@ impl ServersMut<'_> {
                 *asked = now;
             }
         }
-        self.fx.after(poll_ms, TimerKind::TaskPoll, key.to_u64());
+        self.fx.after(poll_ms, ServerTimer::TaskPoll, key.to_u64());
     }
 
     /// A server says how a task is: it is alive, and that is all that matters here.

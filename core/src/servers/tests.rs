@@ -30,12 +30,12 @@ impl World {
         servers.with(&mut fx).start(id);
         let Some(Output::Spawn { conn: child, .. }) = fx.poll_output() else { panic!("no child") };
         let mut world = Self { servers, fx, child, id };
-        world.input(Input::Spawned { conn: world.child, pid: 1 });
+        world.input(ConnEvent::Spawned(1));
         world
     }
 
-    fn input(&mut self, input: Input<'_>) {
-        self.servers.with(&mut self.fx).handle(self.id, input);
+    fn input(&mut self, event: ConnEvent<'_>) {
+        self.servers.with(&mut self.fx).handle(self.id, self.child, event);
     }
 
     /// What the child was sent since the last time.
@@ -48,7 +48,7 @@ impl World {
     /// The child says something.
     fn say(&mut self, text: &str) -> Vec<ServerEvent> {
         let line = format!("{text}\n");
-        self.input(Input::Received { conn: self.child, bytes: line.as_bytes() });
+        self.input(ConnEvent::Received(line.as_bytes()));
         std::iter::from_fn(|| self.servers.with(&mut self.fx).poll_event()).collect()
     }
 
@@ -108,7 +108,7 @@ fn a_call_ends_with_its_child() {
     let mut world = World::new();
     world.ready();
     let key = world.call().unwrap();
-    world.input(Input::Exited { conn: world.child, status: ExitStatus::Code(3) });
+    world.input(ConnEvent::Exited(ExitStatus::Code(3)));
     let events: Vec<_> = std::iter::from_fn(|| world.servers.with(&mut world.fx).poll_event()).collect();
     let [ServerEvent::Lost { .. }, ServerEvent::Ended { key: ended, outcome: Outcome::Failed(why), .. }] =
         events.as_slice()

@@ -2,7 +2,7 @@
 
 use super::{KINDS, one, three};
 use mcp_proxy_core::event::{Command, ExitStatus};
-use mcp_proxy_core::timer::TimerKind;
+use mcp_proxy_core::timer::{ClientTimer, ServerTimer, TimerKind};
 use mcp_proxy_tests::client::{Kind, State};
 use mcp_proxy_tests::net::Who;
 use mcp_proxy_tests::story::story;
@@ -140,12 +140,8 @@ fn after_quiet_time_only_idle_timers_are_left() {
         let busy = |kind: &TimerKind| {
             !matches!(
                 kind,
-                TimerKind::DownstreamConn
-                    | TimerKind::KeepAlive
-                    | TimerKind::SessionIdle
-                    | TimerKind::PoolIdle
-                    | TimerKind::Ping
-                    | TimerKind::Exchange
+                TimerKind::Client(ClientTimer::Conn | ClientTimer::KeepAlive | ClientTimer::SessionIdle)
+                    | TimerKind::Server(ServerTimer::PoolIdle | ServerTimer::Ping | ServerTimer::Exchange)
                     | TimerKind::Stall
             )
         };
