@@ -61,6 +61,7 @@
 //! ```text
 //!  proxy                    brings each input to its machine and moves events from one to the next
 //!  ├─ oauth                 the authorization server, with its pages and its store
+//!  ├─ access                who a request is from
 //!  ├─ bridge                whose request, which server, in which shape: the only part that knows both sides
 //!  ├─ clients               connections, sessions, streams
 //!  └─ servers               children, exchanges, handshakes, calls in flight
@@ -81,6 +82,7 @@
     warn(clippy::indexing_slicing, clippy::string_slice, clippy::expect_used, clippy::panic)
 )]
 
+mod access;
 mod bridge;
 pub mod buf;
 mod catalog;

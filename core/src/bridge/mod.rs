@@ -48,6 +48,7 @@ pub(crate) use views::Views;
 use crate::clients::{Clients, McpEvent, Message, Role, Served};
 use crate::config::Config;
 use crate::effects::Effects;
+use crate::fault::Fault;
 use crate::id::{Key, SideTable};
 use crate::json::{Pieces, quote};
 use crate::limits::Limits;
@@ -119,9 +120,17 @@ impl Bridge {
         &self.views
     }
 
-    /// The same, to find the view of somebody who logged in.
-    pub(crate) fn views_mut(&mut self) -> &mut Views {
-        &mut self.views
+    /// The merged view of somebody who logged in, made if nobody saw the same servers yet.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`](crate::fault::Code) if it had to be made and there are `max` already.
+    pub(crate) fn merged_view(
+        &mut self,
+        opens: impl Fn(usize) -> bool,
+        servers: &Servers,
+        max: usize,
+    ) -> Result<usize, Fault> {
+        self.views.merged_of_login(opens, &self.config, servers, max)
     }
 
     /// A server could not be brought up without which the configuration wants nothing to run.

@@ -51,19 +51,17 @@ impl Views {
         Ok(view.ok_or_else(nothing)?.1)
     }
 
-    /// The merged view of what a login opens, and of what is open to everybody.
+    /// The merged view of those servers that are open to somebody who logged in, by their places.
     ///
     /// # Errors
     /// [`Code::Overloaded`] if it had to be made and there are `max` already.
-    pub(crate) fn merged_of_login(
+    pub(super) fn merged_of_login(
         &mut self,
-        opened: &[usize],
-        keyring: &Keyring,
+        opens: impl Fn(usize) -> bool,
         config: &Config,
         servers: &Servers,
         max: usize,
     ) -> Result<usize, Fault> {
-        let opens = |place: usize| opened.contains(&place) || keyring.opens(Principal::Anonymous, place);
         let full = || Fault::local(Code::Overloaded, "there are too many selections of servers");
         self.find(opens, config, servers, max).ok_or_else(full)
     }

@@ -1,13 +1,14 @@
 //! Answers the questions about the engine's own health. See [`crate::health`].
 
 use super::{Proxy, Stage};
+use crate::bridge::Views;
 use crate::clients::{Exchange, Refusal};
 use crate::fault::{Code, Fault};
 use crate::health::{LastError, Page, Report, ServerReport, Standing, Status};
 use crate::http::{Method, RequestHead};
 use crate::id::UpstreamId;
 use crate::servers::health::Trouble;
-use crate::servers::{Connection, Phase};
+use crate::servers::{Connection, Phase, Servers};
 use std::collections::BTreeMap;
 
 impl Proxy {
@@ -39,7 +40,7 @@ impl Proxy {
         Ok(match page {
             Page::Live | Page::Front => (200, "{\"status\":\"live\"}".to_owned()),
             Page::Ready => {
-                let status = self.status();
+                let status = status(self.stage, self.bound.is_some(), &self.servers);
                 let code = if status == Status::Ready { 200 } else { 503 };
                 (code, serde_json::json!({ "status": status }).to_string())
             }
@@ -51,77 +52,73 @@ impl Proxy {
         })
     }
 
-    fn status(&self) -> Status {
-        let is_up = |server: &Connection| is_up(server.health().standing().0);
-        match self.stage {
-            Stage::Draining | Stage::GivingUp | Stage::Ending | Stage::Stopped => Status::Stopping,
-            Stage::Serving
-                if self.bound.is_none() || !self.servers.shared().all(|server| server.was_tried()) =>
-            {
-                Status::Starting
-            }
-            Stage::Serving if self.servers.shared().any(is_up) || self.servers.shared().next().is_none() => {
-                Status::Ready
-            }
-            Stage::Serving => Status::Unavailable,
-        }
-    }
-
     fn report(&self, shows: impl Fn(usize) -> bool) -> Report {
         let census = self.census();
-        let (load, sessions) = (self.load(), self.bridge.sessions_of_views());
+        let (load, sessions) = (load(&self.servers), self.bridge.sessions_of_views());
+        let report = |server| server_report(&self.servers, self.bridge.views(), server, &load, &sessions);
         let shown = self.servers.shared().enumerate().filter(|(place, _)| shows(*place));
         Report {
-            status: self.status(),
+            status: status(self.stage, self.bound.is_some(), &self.servers),
             version: env!("CARGO_PKG_VERSION"),
             at: self.fx.now.unix,
             connections: census.clients,
             sessions: census.sessions,
             calls_in_flight: census.calls,
             held_bytes: census.bytes,
-            servers: shown.map(|(_, home)| self.server_report(home, &load, &sessions)).collect(),
+            servers: shown.map(|(_, server)| report(server)).collect(),
         }
     }
+}
 
-    /// Calls of clients that are at each connection, and that wait for it.
-    fn load(&self) -> BTreeMap<UpstreamId, (usize, usize)> {
-        let mut load: BTreeMap<UpstreamId, (usize, usize)> = BTreeMap::new();
-        for (id, waits) in self.servers.calls().client_load() {
-            let (in_flight, waiting) = load.entry(id).or_default();
-            *(if waits { waiting } else { in_flight }) += 1;
-        }
-        load
+fn status(stage: Stage, listens: bool, servers: &Servers) -> Status {
+    let is_up = |server: &Connection| is_up(server.health().standing().0);
+    match stage {
+        Stage::Draining | Stage::GivingUp | Stage::Ending | Stage::Stopped => Status::Stopping,
+        Stage::Serving if !listens || !servers.shared().all(|server| server.was_tried()) => Status::Starting,
+        Stage::Serving if servers.shared().any(is_up) || servers.shared().next().is_none() => Status::Ready,
+        Stage::Serving => Status::Unavailable,
     }
+}
 
-    fn server_report(
-        &self,
-        home: &Connection,
-        load: &BTreeMap<UpstreamId, (usize, usize)>,
-        sessions: &BTreeMap<usize, usize>,
-    ) -> ServerReport {
-        let lanes = home.lanes().iter().filter_map(|id| self.servers.get(*id));
-        let all: Vec<&Connection> = std::iter::once(home).chain(lanes).collect();
-        let shows = |view: &usize| self.bridge.views().get(*view).is_some_and(|view| view.has(home.id()));
-        let calls = || all.iter().filter_map(|one| load.get(&one.id()));
-        let (state, since) = home.health().standing();
-        let trouble = all.iter().filter_map(|one| one.health().trouble()).max_by_key(|trouble| trouble.at);
-        ServerReport {
-            name: home.label().to_string(),
-            state,
-            since,
-            transport: home.transport(),
-            server_name: home.peer().name.as_deref().map(str::to_owned),
-            server_version: home.peer().version.as_deref().map(str::to_owned),
-            protocol_version: home.was_ready().then(|| home.peer().revision.name()),
-            last_error: trouble.map(last_error),
-            restarts: all.iter().map(|one| one.health().restarts).sum(),
-            sessions: sessions.iter().filter(|(view, _)| shows(view)).map(|(_, count)| count).sum(),
-            connections: all.iter().filter(|one| one.phase() == Phase::Ready).count(),
-            calls_in_flight: calls().map(|(in_flight, _)| in_flight).sum(),
-            calls_waiting: calls().map(|(_, waiting)| waiting).sum(),
-            late_answers: all.iter().map(|one| one.health().late_answers).sum(),
-            invalid_items: home.catalog().flawed_len(),
-        }
+/// Calls of clients that are at each connection, and that wait for it.
+fn load(servers: &Servers) -> BTreeMap<UpstreamId, (usize, usize)> {
+    let mut load: BTreeMap<UpstreamId, (usize, usize)> = BTreeMap::new();
+    for (id, waits) in servers.calls().client_load() {
+        let (in_flight, waiting) = load.entry(id).or_default();
+        *(if waits { waiting } else { in_flight }) += 1;
+    }
+    load
+}
+
+fn server_report(
+    servers: &Servers,
+    views: &Views,
+    home: &Connection,
+    load: &BTreeMap<UpstreamId, (usize, usize)>,
+    sessions: &BTreeMap<usize, usize>,
+) -> ServerReport {
+    let lanes = home.lanes().iter().filter_map(|id| servers.get(*id));
+    let all: Vec<&Connection> = std::iter::once(home).chain(lanes).collect();
+    let shows = |view: &usize| views.get(*view).is_some_and(|view| view.has(home.id()));
+    let calls = || all.iter().filter_map(|one| load.get(&one.id()));
+    let (state, since) = home.health().standing();
+    let trouble = all.iter().filter_map(|one| one.health().trouble()).max_by_key(|trouble| trouble.at);
+    ServerReport {
+        name: home.label().to_string(),
+        state,
+        since,
+        transport: home.transport(),
+        server_name: home.peer().name.as_deref().map(str::to_owned),
+        server_version: home.peer().version.as_deref().map(str::to_owned),
+        protocol_version: home.was_ready().then(|| home.peer().revision.name()),
+        last_error: trouble.map(last_error),
+        restarts: all.iter().map(|one| one.health().restarts).sum(),
+        sessions: sessions.iter().filter(|(view, _)| shows(view)).map(|(_, count)| count).sum(),
+        connections: all.iter().filter(|one| one.phase() == Phase::Ready).count(),
+        calls_in_flight: calls().map(|(in_flight, _)| in_flight).sum(),
+        calls_waiting: calls().map(|(_, waiting)| waiting).sum(),
+        late_answers: all.iter().map(|one| one.health().late_answers).sum(),
+        invalid_items: home.catalog().flawed_len(),
     }
 }
 

@@ -3,9 +3,7 @@
 //!
 //! | module | what it decides |
 //! |---|---|
-//! | `entry` | who a request is from, and what they see |
-//! | `logins` | what the authorization server wants |
-//! | `documents` | descriptions of its clients, fetched from the world |
+//! | `entry` | what a request leads to once it is known who it is from |
 //! | `health`, `probe` | pages about the proxy itself |
 //! | `stop` | the end of everything |
 //! | `census` | how much there is of everything |
@@ -14,31 +12,28 @@
 //! server; nothing here reads a clock, a file, a socket or the environment.
 
 mod census;
-mod documents;
 mod entry;
 mod health;
-mod logins;
 mod probe;
 mod stop;
 
 pub use census::Census;
 
+use crate::access::{Access, AccessEvent};
 use crate::bridge::{Bridge, BridgeMut};
 use crate::clients::{ClientEvent, Clients};
-use crate::config::{Config, Serve};
+use crate::config::{Config, Host, Serve};
 use crate::effects::Effects;
-use crate::event::{Command, ConnEvent, Input, Output};
+use crate::event::{Command, ConnEvent, Input, ListenAddr, Output};
 use crate::id::{ConnId, ListenerId, UpstreamId};
 use crate::limits::Limits;
 use crate::log::Level;
-use crate::oauth;
 use crate::oauth::throttle::Bucket;
-use crate::policy::{Gate, Keyring};
+use crate::policy::Gate;
 use crate::route::merged_paths;
 use crate::servers::{Servers, ServersMut};
 use crate::time::Now;
 use crate::timer::{Deadline, Timer, TimerKind};
-use documents::Documents;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -62,11 +57,7 @@ impl Default for Options {
 pub struct Proxy {
     config: Arc<Config>,
     fx: Effects,
-    keyring: Keyring,
-    oauth: Option<oauth::Server>,
-    documents: Documents,
-    /// The listener was asked for.
-    door_is_open: bool,
+    access: Access,
     servers: Servers,
     clients: Clients,
     bridge: Bridge,
@@ -90,15 +81,6 @@ enum Stage {
     Stopped,
 }
 
-/// Whose a connection is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Owner {
-    Server(UpstreamId),
-    /// A fetch of a document of a client.
-    Document,
-    Client,
-}
-
 /// The one listener.
 const LISTENER: ListenerId = ListenerId(0);
 
@@ -107,18 +89,14 @@ impl Proxy {
     pub fn new(config: Arc<Config>, options: Options, seed: [u8; 32]) -> Self {
         let limits = config.limits.apply(options.limits);
         let servers = Servers::new(config.clone(), &limits);
-        let keyring = entry::keyring(&config, &servers);
         let mut fx = Effects::new(limits.clone(), seed, options.log_level);
         let mut oauth_seed = [0; 32];
         fx.rng.fill(&mut oauth_seed);
-        let oauth = oauth::Settings::of(&config).map(|settings| oauth::Server::new(settings, oauth_seed));
+        let access = Access::new(config.clone(), oauth_seed);
         Self {
-            bridge: Bridge::new(config.clone(), &servers, &keyring, &limits),
+            bridge: Bridge::new(config.clone(), &servers, access.keyring(), &limits),
             clients: Clients::new(&config, gate(&config), limits.sessions_max),
-            keyring,
-            oauth,
-            documents: Documents::default(),
-            door_is_open: false,
+            access,
             servers,
             fx,
             stage: Stage::Serving,
@@ -134,8 +112,8 @@ impl Proxy {
     pub fn start(&mut self, now: Now) {
         self.fx.now = now;
         self.fx.log(Level::Info, None, format!("Starting {} server", served(&self.config)));
-        self.open_door();
-        self.tell_protection();
+        self.access.start(&mut self.fx);
+        self.access.tell_protection(&mut self.fx);
         for server in self.config.servers.iter().filter(|server| server.disabled) {
             let label = server.label().into();
             self.fx.log(Level::Info, Some(&label), "Disabled");
@@ -162,13 +140,14 @@ impl Proxy {
                 self.clients.accept(&mut self.fx, conn, peer, welcome);
             }
             Input::Command(Command::Stop) => self.on_stop(),
-            Input::Command(Command::Hangup) => self.on_hangup(),
+            Input::Command(Command::Hangup) if self.stage == Stage::Serving => self.on_stop(),
+            Input::Command(Command::Hangup) => {}
             Input::Timeout => self.on_timeout(),
             Input::Sent { conn, len } => self.on_sent(conn, len),
-            Input::Loaded { key, result } => self.on_loaded(key, result),
-            Input::Saved { key: _, ticket, result } => self.on_saved(ticket, result),
-            Input::SetAside { key: _, result } => self.on_set_aside(result),
-            Input::Derived { job, matches } => self.on_compared(job, matches),
+            Input::Loaded { key, result } => self.access.on_loaded(&self.fx, key, result),
+            Input::Saved { key: _, ticket, result } => self.access.on_saved(&self.fx, ticket, result),
+            Input::SetAside { key: _, result } => self.access.on_set_aside(&self.fx, result),
+            Input::Derived { job, matches } => self.access.on_compared(&self.fx, job, matches),
             Input::Received { conn, bytes } => self.on_conn(conn, ConnEvent::Received(bytes)),
             Input::Stderr { conn, bytes } => self.on_conn(conn, ConnEvent::Stderr(bytes)),
             Input::Eof { conn } => self.on_conn(conn, ConnEvent::Eof),
@@ -185,19 +164,10 @@ impl Proxy {
 
     /// Something happened to a connection: the machine that it belongs to is told.
     fn on_conn(&mut self, conn: ConnId, event: ConnEvent<'_>) {
-        match self.whose(conn) {
-            Owner::Server(id) => self.servers().handle(id, conn, event),
-            Owner::Document => self.documents.handle(&mut self.fx, conn, event),
-            Owner::Client => self.clients.handle(&mut self.fx, conn, event),
-        }
-    }
-
-    /// Whose a connection is.
-    fn whose(&self, conn: ConnId) -> Owner {
         match self.fx.owner(conn) {
-            Some(id) => Owner::Server(id),
-            None if self.documents.has(conn) => Owner::Document,
-            None => Owner::Client,
+            Some(id) => self.servers().handle(id, conn, event),
+            None if self.access.has(conn) => self.access.handle(&mut self.fx, conn, event),
+            None => self.clients.handle(&mut self.fx, conn, event),
         }
     }
 
@@ -250,9 +220,9 @@ impl Proxy {
                 self.on_client_event(event);
             } else if let Some(event) = self.servers().poll_event() {
                 self.bridge().on_server_event(event);
-            } else if let Some((job, result)) = self.documents.poll_event() {
-                self.on_fetched(job, result);
-            } else if self.serve_oauth() || self.bridge().tell_next() || self.clients.relieve(&mut self.fx) {
+            } else if let Some(event) = self.access.poll_event(&mut self.fx) {
+                self.on_access_event(event);
+            } else if self.bridge().tell_next() || self.clients.relieve(&mut self.fx) {
                 // There may be more.
             } else if !self.end_if_due() {
                 return;
@@ -265,8 +235,29 @@ impl Proxy {
         match event {
             ClientEvent::Entry { exchange, route } => self.on_entry(exchange, route),
             ClientEvent::Unrouted { exchange } => self.on_unrouted(exchange),
-            ClientEvent::Login { exchange } => self.on_oauth_request(exchange),
+            ClientEvent::Login { exchange } => {
+                self.access.on_request(&self.fx, &exchange);
+                self.clients.await_reply(exchange);
+            }
             ClientEvent::Mcp(event) => self.bridge().on_client_event(event),
+        }
+    }
+
+    fn on_access_event(&mut self, event: AccessEvent) {
+        match event {
+            AccessEvent::Reply { conn, reply } => self.clients.reply(&mut self.fx, conn, &reply),
+            AccessEvent::Ready if self.stage == Stage::Serving => listen(&mut self.fx, &self.config),
+            // Everything ends already.
+            AccessEvent::Ready => {}
+            AccessEvent::Failed(reason) => {
+                self.fx.log(Level::Error, None, format!("Failed to start the OAuth server: {reason}"));
+                self.give_up();
+            }
+            // Event streams end with the token they were opened with (T-56).
+            AccessEvent::Expired => {
+                let Self { clients, access, fx, .. } = self;
+                clients.end_streams(fx, |token| access.holds(token));
+            }
         }
     }
 
@@ -280,7 +271,7 @@ impl Proxy {
                 self.clients.set_loopback_only(addr.ip().is_loopback());
                 let kind = served(&self.config);
                 self.fx.log(Level::Info, None, format!("{kind} server listening on {addr}"));
-                self.tell_access(addr);
+                tell_access(&mut self.fx, &self.config, addr);
                 let ids: Vec<UpstreamId> = self.servers.shared().map(|server| server.id()).collect();
                 for id in ids {
                     self.servers().start(id);
@@ -291,21 +282,6 @@ impl Proxy {
                 self.fx.log(Level::Error, None, format!("Failed to listen on {addr}: {reason}"));
                 self.give_up();
             }
-        }
-    }
-
-    /// Says who may in, whatever the configuration.
-    fn tell_access(&mut self, addr: SocketAddr) {
-        for line in self.config.access_lines() {
-            self.fx.log(Level::Info, None, line);
-        }
-        if self.config.is_open() {
-            let who = match addr.ip().to_canonical().is_loopback() {
-                true => "every program on this machine",
-                false => "every machine that reaches this address",
-            };
-            let line = format!("Servers open to everybody are open to {who} ({addr})");
-            self.fx.log(Level::Info, None, line);
         }
     }
 
@@ -328,8 +304,8 @@ impl Proxy {
                 TimerKind::Client(timer) => self.clients.on_timer(&mut self.fx, timer, owner),
                 TimerKind::Server(timer) => self.servers().on_timer(timer, owner),
                 TimerKind::Bridge(timer) => self.bridge().on_timer(timer, owner),
-                TimerKind::Upkeep => self.on_upkeep_timer(),
-                TimerKind::Document => self.documents.on_timer(&mut self.fx, ConnId(owner)),
+                TimerKind::Upkeep => self.access.on_upkeep_timer(&mut self.fx),
+                TimerKind::Document => self.access.on_document_timer(&mut self.fx, ConnId(owner)),
                 TimerKind::Stall => self.on_stall_timer(),
                 TimerKind::Shutdown => self.on_shutdown_timer(),
             }
@@ -343,7 +319,7 @@ impl Proxy {
         for conn in self.fx.on_stall_timer() {
             match self.fx.owner(conn) {
                 Some(owner) => self.servers().on_stalled(owner, conn),
-                None if self.documents.has(conn) => {}
+                None if self.access.has(conn) => {}
                 None => self.clients.on_stalled(&mut self.fx, conn),
             }
         }
@@ -364,6 +340,31 @@ fn gate(config: &Config) -> Gate {
         gate.base_host = Some(url.host().to_ascii_lowercase());
     }
     gate
+}
+
+/// Says who may in, whatever the configuration.
+fn tell_access(fx: &mut Effects, config: &Config, addr: SocketAddr) {
+    for line in config.access_lines() {
+        fx.log(Level::Info, None, line);
+    }
+    if config.is_open() {
+        let who = match addr.ip().to_canonical().is_loopback() {
+            true => "every program on this machine",
+            false => "every machine that reaches this address",
+        };
+        let line = format!("Servers open to everybody are open to {who} ({addr})");
+        fx.log(Level::Info, None, line);
+    }
+}
+
+/// Asks for the listener.
+fn listen(fx: &mut Effects, config: &Config) {
+    let host = config.addr.host.as_ref().map(|host| match host {
+        Host::Ip(ip) => ip.to_string(),
+        Host::Name(name) => name.clone(),
+    });
+    let addr = Arc::new(ListenAddr { host, port: config.addr.port });
+    fx.output(Output::Listen { listener: LISTENER, addr });
 }
 
 /// What is served, in the words of the log.

@@ -13,7 +13,7 @@ use super::{LISTENER, Proxy, Stage, stopped};
 use crate::event::Output;
 use crate::id::UpstreamId;
 use crate::log::Level;
-use crate::servers::Phase;
+use crate::servers::{Phase, Servers};
 use crate::timer::{TimerKind, Timers};
 use std::collections::BTreeSet;
 
@@ -27,10 +27,11 @@ impl Proxy {
                 self.unlisten();
                 self.bridge().refuse_waiting();
                 self.fx.after(self.fx.limits.shutdown_ms, TimerKind::Shutdown, 0);
-                self.tell_calls();
+                let line = calls_left(&self.servers, self.fx.limits.shutdown_ms);
+                line.into_iter().for_each(|line| self.fx.log(Level::Info, None, line));
             }
             Stage::Draining | Stage::GivingUp => {
-                self.end_everything();
+                self.end_everything(false);
                 self.kill_children();
             }
             Stage::Ending => self.kill_children(),
@@ -38,59 +39,10 @@ impl Proxy {
         }
     }
 
-    pub(super) fn on_hangup(&mut self) {
-        if self.stage == Stage::Serving {
-            self.on_stop();
-        }
-    }
-
-    /// Says whose calls may still finish.
-    fn tell_calls(&mut self) {
-        let calls = self.servers.calls().client_calls();
-        if calls.is_empty() {
-            return;
-        }
-        let servers = calls.iter().filter_map(|call| self.servers.call(*call)).map(|call| call.upstream);
-        let names = self.names_of(servers);
-        let (count, plural) = (calls.len(), if calls.len() == 1 { "" } else { "s" });
-        let seconds = self.fx.limits.shutdown_ms.div_ceil(1000);
-        let line = format!(
-            "Waiting up to {seconds} s for {count} running call{plural} to {names}; \
-             a second Ctrl-C or SIGTERM does not wait"
-        );
-        self.fx.log(Level::Info, None, line);
-    }
-
-    /// Says which servers still have to end.
-    fn tell_ending(&mut self) {
-        if self.stage != Stage::Ending {
-            return;
-        }
-        let ending = self.servers.iter().filter(|server| server.is_ending()).map(|server| server.id());
-        let ending: Vec<UpstreamId> = ending.collect();
-        if !ending.is_empty() {
-            let names = self.names_of(ending.into_iter());
-            let line = format!("Waiting for {names} to end; a second Ctrl-C or SIGTERM does not wait");
-            self.fx.log(Level::Info, None, line);
-        }
-    }
-
-    /// Each once, and not too many.
-    fn names_of(&self, servers: impl Iterator<Item = UpstreamId>) -> String {
-        let labels = servers.filter_map(|id| self.servers.get(id)).map(|server| &**server.label());
-        let labels: BTreeSet<&str> = labels.collect();
-        let mut names = labels.iter().take(NAMES_MAX).copied().collect::<Vec<_>>().join(", ");
-        if labels.len() > NAMES_MAX {
-            names.push_str(&format!(" and {} more", labels.len() - NAMES_MAX));
-        }
-        names
-    }
-
     pub(super) fn on_shutdown_timer(&mut self) {
         match self.stage {
             Stage::Draining => {
-                self.end_everything();
-                self.tell_ending();
+                self.end_everything(true);
             }
             // Clients that do not read their last bytes, and servers that do not answer, are not waited for.
             Stage::Ending => self.abandon_peers(),
@@ -119,8 +71,7 @@ impl Proxy {
             Stage::Serving | Stage::Ending | Stage::Stopped => false,
         };
         if is_due {
-            self.end_everything();
-            self.tell_ending();
+            self.end_everything(true);
         }
         is_due
     }
@@ -141,17 +92,22 @@ impl Proxy {
         }
     }
 
-    fn end_everything(&mut self) {
+    /// Ends clients, calls and servers. `waits` says that servers get their time for it.
+    fn end_everything(&mut self, waits: bool) {
         self.stage = Stage::Ending;
         self.unlisten();
         self.bridge().end_everything();
-        self.documents.end_all(&mut self.fx);
+        self.access.end_documents(&mut self.fx);
         self.pump();
         self.fx.after(self.fx.limits.shutdown_ms, TimerKind::Shutdown, 1);
         for id in self.servers.iter().map(|server| server.id()).collect::<Vec<_>>() {
             self.servers().stop(id);
         }
         self.check_ended();
+        if waits && self.stage == Stage::Ending {
+            let line = servers_left(&self.servers);
+            line.into_iter().for_each(|line| self.fx.log(Level::Info, None, line));
+        }
     }
 
     fn kill_children(&mut self) {
@@ -180,6 +136,37 @@ impl Proxy {
             stopped(&mut self.fx, self.exit_code);
         }
     }
+}
+
+/// Says whose calls may still finish, if there are any.
+fn calls_left(servers: &Servers, wait_ms: u64) -> Option<String> {
+    let calls = servers.calls().client_calls();
+    let ids = calls.iter().filter_map(|call| servers.call(*call)).map(|call| call.upstream);
+    let names = names_of(servers, ids)?;
+    let (count, plural) = (calls.len(), if calls.len() == 1 { "" } else { "s" });
+    let seconds = wait_ms.div_ceil(1000);
+    Some(format!(
+        "Waiting up to {seconds} s for {count} running call{plural} to {names}; \
+         a second Ctrl-C or SIGTERM does not wait"
+    ))
+}
+
+/// Says which servers still have to end, if there are any.
+fn servers_left(servers: &Servers) -> Option<String> {
+    let ending = servers.iter().filter(|server| server.is_ending()).map(|server| server.id());
+    let names = names_of(servers, ending)?;
+    Some(format!("Waiting for {names} to end; a second Ctrl-C or SIGTERM does not wait"))
+}
+
+/// Each once, and not too many; `None` if there is none.
+fn names_of(servers: &Servers, ids: impl Iterator<Item = UpstreamId>) -> Option<String> {
+    let labels = ids.filter_map(|id| servers.get(id)).map(|server| &**server.label());
+    let labels: BTreeSet<&str> = labels.collect();
+    let mut names = labels.iter().take(NAMES_MAX).copied().collect::<Vec<_>>().join(", ");
+    if labels.len() > NAMES_MAX {
+        names.push_str(&format!(" and {} more", labels.len() - NAMES_MAX));
+    }
+    (!labels.is_empty()).then_some(names)
 }
 
 /// Servers named in one line.
