@@ -116,6 +116,13 @@ impl<T> Table<T> {
         Ok(Key { generation: 1, slot: index })
     }
 
+    /// The key that the next entry will get, if there is room for one.
+    pub fn next_key(&self) -> Option<Key> {
+        let slot = self.free.last().copied().unwrap_or(self.slots.len() as u32);
+        let generation = self.slots.get(slot as usize).map_or(1, |slot| slot.generation);
+        (!self.is_full()).then_some(Key { generation, slot })
+    }
+
     /// Whether it takes no more entries.
     pub fn is_full(&self) -> bool {
         self.len >= self.max
@@ -261,8 +268,10 @@ mod tests {
         let mut table = Table::new(1);
         let key = table.insert(1).unwrap();
         assert_eq!(table.insert(2), Err(2));
+        assert_eq!(table.next_key(), None);
         table.remove(key);
-        assert!(table.insert(3).is_ok());
+        let next = table.next_key();
+        assert_eq!(table.insert(3).ok(), next);
     }
 
     #[test]

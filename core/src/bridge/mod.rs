@@ -16,7 +16,7 @@
 //! | `calls` | calls that their clients want no more |
 //! | `answers` | what who asked is told when a call ends |
 //! | `events` | what follows from what happens at servers |
-//! | `questions` | what a server asks a client, and the answer |
+//! | `asking`, `questions` | what a server asks a client, and the answer |
 //! | `notices` | log messages, updates and other news, each to whom it concerns |
 //! | `watches` | watched resources |
 //! | `shown`, `listing`, `offers` | lists: made of what servers offer; answered, awaited or refused |
@@ -26,6 +26,7 @@
 //! of them; what a session is shown changes only after it could be told.
 
 mod answers;
+mod asking;
 mod calls;
 mod client;
 mod connections;

@@ -1,30 +1,19 @@
-//! What a server asks a client: sampling, elicitation, roots (2025-11-25 client features), and requests of extensions.
+//! Questions of servers that are not answered yet, and where each stands.
 //!
 //! ```text
-//! server ─ request ─▶ whose is it? ─▶ question on a stream of that session ─▶ client
-//! server ◀─ answer, in the words of its revision ◀──────────────────────────── client
-//!        ◀─ cancel, or an error: no answer in time, session over, nobody can be asked
+//!          its client has a stream           answered, withdrawn, no answer in time
+//!  Held ──────────────────────────▶ Sent ────────────────────────────────────────────▶ gone
+//!    │ its call was cancelled, or its session is over    │
+//!    └──────────────▶ Orphaned ◀─────────────────────────┘
+//!                        └── the server takes it back, or a moment is over ──────────▶ gone
 //! ```
-//!
-//! Whose it is follows from the answer stream it came on (Streamable HTTP), or from what runs on the connection; a
-//! question that could belong to two sessions belongs to none (`bridging` §8.4). Invariants: a question reaches one
-//! session, and only that session can answer it; each request of a server is answered once, unless the server takes
-//! it back.
 
-use super::BridgeMut;
-use crate::clients::{Message, Role};
-use crate::id::{Key, Requester, Table, UpstreamId};
-use crate::json::{self, Decimal, Kind, Pieces, Raw, quote};
+use crate::id::{Key, Table, UpstreamId};
+use crate::json::{Decimal, Raw, quote};
 use crate::ledger::Held;
 use crate::limits::Limits;
-use crate::log::Level;
 use crate::mcp::Ask;
-use crate::mcp::ask::{self, Refusal};
-use crate::servers::calls::number;
-use crate::servers::{Cause, Connection, Said};
-use crate::timer::{BridgeTimer, Timer};
-use crate::view::View;
-use std::borrow::Cow;
+use crate::timer::Timer;
 use std::collections::BTreeMap;
 
 /// All questions that are not answered yet.
@@ -49,29 +38,39 @@ impl Questions {
 
     /// Storage of those that wait. For tests and rare events only.
     pub(super) fn recount(&self) -> usize {
-        let held = self.table.iter().filter_map(|(_, question)| question.text.as_ref());
-        held.map(Held::size).sum()
+        let size = |question: &Question| match &question.state {
+            State::Held { text, .. } => text.size(),
+            State::Sent { .. } | State::Orphaned => 0,
+        };
+        self.table.iter().map(|(_, question)| size(question)).sum()
+    }
+
+    /// What the next question will be called; `None` if there are too many.
+    pub(super) fn next_key(&self) -> Option<Key> {
+        self.table.next_key()
     }
 
     /// Takes a question in, unless there are too many.
-    fn insert(&mut self, question: Question) -> Option<Key> {
+    pub(super) fn insert(&mut self, question: Question) -> Option<Key> {
         let id = question.upstream;
         let key = self.table.insert(question).ok()?;
         self.by_conn.entry(id).or_default().push(key);
         Some(key)
     }
 
-    fn get(&self, key: Key) -> Option<&Question> {
+    pub(super) fn get(&self, key: Key) -> Option<&Question> {
         self.table.get(key)
     }
 
-    fn get_mut(&mut self, key: Key) -> Option<&mut Question> {
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Question> {
         self.table.get_mut(key)
     }
 
-    fn remove(&mut self, key: Key) -> Option<Question> {
+    pub(super) fn remove(&mut self, key: Key) -> Option<Question> {
         let question = self.table.remove(key)?;
-        if let Some(keys) = self.by_conn.get_mut(&question.upstream) {
+        let keys = self.by_conn.get_mut(&question.upstream);
+        debug_assert!(keys.is_some(), "each question is known by its connection");
+        if let Some(keys) = keys {
             keys.retain(|known| *known != key);
             if keys.is_empty() {
                 self.by_conn.remove(&question.upstream);
@@ -81,344 +80,72 @@ impl Questions {
     }
 
     /// Those of a connection.
-    fn of(&self, id: UpstreamId) -> &[Key] {
+    pub(super) fn of(&self, id: UpstreamId) -> &[Key] {
         self.by_conn.get(&id).map_or(&[], Vec::as_slice)
     }
 
-    fn len_of(&self, id: UpstreamId) -> usize {
+    pub(super) fn len_of(&self, id: UpstreamId) -> usize {
         self.of(id).len()
     }
 }
 
 /// A request of a server on its way to a client and back.
 #[derive(Debug)]
-struct Question {
-    upstream: UpstreamId,
+pub(super) struct Question {
+    pub(super) upstream: UpstreamId,
     /// Raw JSON id, as the server wrote it.
-    id: Raw,
-    ask: Ask,
-    session: Key,
-    /// Its id at the client.
-    wire: u32,
-    /// The call that led to it.
-    call: Option<Key>,
+    pub(super) id: Raw,
+    pub(super) ask: Ask,
     /// Raw progress token of the server.
-    token: Option<Raw>,
-    /// The stream it was sent on.
-    stream: Option<u32>,
-    /// Its text, as long as it could not be sent.
-    text: Option<Held>,
-    timer: Option<Timer>,
+    pub(super) token: Option<Raw>,
+    /// When it must have found its client, then its time limit.
+    pub(super) timer: Timer,
+    pub(super) state: State,
 }
 
-impl BridgeMut<'_> {
-    /// Whom something concerns that a server said. Where its session is known and everything comes on one channel, its
-    /// newest call is the likeliest.
-    pub(super) fn cause(&mut self, said: &Said) -> Option<Cause> {
-        let cause = said.cause?;
-        let one_channel = self.servers.get(said.id).is_some_and(Connection::has_one_channel);
-        let call = match cause.call {
-            None if one_channel => self.latest_call(cause.session, said.id),
-            call => call,
-        };
-        Some(Cause { call, ..cause })
-    }
+/// Where it stands.
+#[derive(Debug)]
+pub(super) enum State {
+    /// Its client has no stream for it: it waits for one.
+    Held { asked: Asked, text: Held },
+    /// It was sent on a stream.
+    Sent { asked: Asked, stream: u32 },
+    /// Its client need not answer any more. The server is told first that the call was cancelled, and given a moment to
+    /// stop, so that it does not take a refusal for an answer and go on.
+    Orphaned,
+}
 
-    /// The newest call of a session on a connection that may lead to questions.
-    fn latest_call(&mut self, session: Key, id: UpstreamId) -> Option<(Key, u32)> {
-        let calls = &self.sessions.get_mut(session)?.calls;
-        let running = calls.iter().filter_map(|key| self.servers.call(*key).map(|call| (*key, call)));
-        let running = running.filter(|(_, call)| call.upstream == id && call.method.may_ask());
-        let (key, call) = running.max_by_key(|(_, call)| call.started)?;
-        Some((key, call.origin.client()?.stream))
-    }
+/// Whom a question was put to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) session: Key,
+    /// Its id at the client.
+    pub(super) wire: u32,
+    /// The call that led to it.
+    pub(super) call: Option<Key>,
+}
 
-    /// A request of a server that a client has to answer.
-    pub(super) fn on_question(&mut self, ask: Ask, said: &Said) {
-        if let Err(refusal) = self.put_question(ask, said) {
-            let raw = said.envelope.id.map_or(b"null".as_slice(), |span| span.of(&said.text));
-            self.servers().refuse(said.id, raw, &refusal);
+impl Question {
+    /// Whom it was put to, as long as that matters.
+    pub(super) fn asked(&self) -> Option<Asked> {
+        match self.state {
+            State::Held { asked, .. } | State::Sent { asked, .. } => Some(asked),
+            State::Orphaned => None,
         }
     }
 
-    fn put_question(&mut self, ask: Ask, said: &Said) -> Result<(), Refusal> {
-        let Said { id, ref text, ref envelope, .. } = *said;
-        let gone = || ask::unattributed(ask);
-        let upstream = self.servers.get(id).ok_or_else(gone)?;
-        let (told, asked) = (upstream.tenants().profile, self.questions.len_of(id));
-        // What the server was not told of it may not ask for, whoever is behind the connection.
-        ask::check(ask, told.usable(upstream.peer().revision))?;
-        let cause = self.cause(said).ok_or_else(gone)?;
-        let long = envelope.id.is_some_and(|span| span.of(text).len() > self.fx.limits.id_bytes_max);
-        if long || asked >= self.fx.limits.questions_max {
-            return Err(ask::too_many());
-        }
-        let session = self.sessions.get_mut(cause.session).ok_or_else(gone)?;
-        let (revision, profile) = (session.revision, session.profile);
-        if ask == Ask::Other && self.views.get(session.view).is_none_or(View::is_merged) {
-            return Err(ask::unknown());
-        }
-        let token = ask::progress_token(text, envelope.params).map(|span| span.of(text));
-        let token = token.filter(|token| token.len() <= self.fx.limits.id_bytes_max).map(Raw::new);
-        let url = ask::elicitation_id(text, envelope.params).filter(|_| ask == Ask::Elicitation);
-        let url = url.map(|span| Raw::new(span.of(text)));
-        let question = Question {
-            upstream: id,
-            id: Raw::new(envelope.id.map_or(b"null".as_slice(), |span| span.of(text))),
-            ask,
-            session: cause.session,
-            wire: 0,
-            call: cause.call.map(|(call, _)| call),
-            token,
-            stream: None,
-            text: None,
-            timer: None,
-        };
-        let key = self.questions.insert(question).ok_or_else(ask::too_many)?;
-        let wire = self.sessions.get_mut(cause.session).and_then(|session| session.question_ids.give(key));
-        let (Some(wire), Some(question)) = (wire, self.questions.get_mut(key)) else {
-            self.questions.remove(key);
-            return Err(ask::too_many());
-        };
-        question.wire = wire;
-        let number = wire;
-        let wire = Decimal::new(wire.into());
-        let params = match ask::question(ask, text, envelope.params, Some(wire.as_bytes()), revision, profile)
-        {
-            Ok(params) => params,
-            Err(refusal) => {
-                self.questions.remove(key);
-                if let Some(session) = self.sessions.get_mut(cause.session) {
-                    session.question_ids.free(number);
-                }
-                return Err(refusal);
-            }
-        };
-        let method = match ask {
-            Ask::Other => Cow::Borrowed(envelope.method.map_or(b"\"\"".as_slice(), |span| span.of(text))),
-            Ask::Sampling | Ask::Elicitation | Ask::Roots => Cow::Owned(quote(ask.method()).into_bytes()),
-        };
-        let message = message(&method, &wire, &params);
-        let long = message.len() > self.fx.limits.held_question_bytes_max;
-        self.register(key, cause, url, message);
-        self.send_question(key);
-        // A long one is not kept until its client opens a stream.
-        if long && self.questions.get(key).is_some_and(|question| question.text.is_some()) {
-            self.give_up_question(key);
-        }
-        Ok(())
+    /// The call that led to it, as long as that matters.
+    pub(super) fn call(&self) -> Option<Key> {
+        self.asked()?.call
     }
 
-    /// Makes a question known to everything that may end it.
-    fn register(&mut self, key: Key, cause: Cause, url: Option<Raw>, message: Vec<u8>) {
-        let timer = self.fx.after(self.fx.limits.ask_wait_ms, BridgeTimer::Question, key.to_u64());
-        let Some(question) = self.questions.get_mut(key) else { return };
-        question.text = Some(self.fx.ledger.hold(message));
-        question.timer = Some(timer);
-        let id = question.upstream;
-        self.servers().open_question(id, cause.call.map(|(call, _)| call));
-        if let Some(url) = url {
-            self.servers().sent_away(id, url, cause.session);
-        }
-        if let Some(session) = self.sessions.get_mut(cause.session) {
-            session.questions.push(key);
-        }
-    }
-
-    /// Sends a question if its client has a stream for it now.
-    fn send_question(&mut self, key: Key) {
-        let Some(question) = self.questions.get(key).filter(|question| question.text.is_some()) else {
-            return;
-        };
-        let (session, call) = (question.session, question.call);
-        if self.sessions.get_mut(session).is_none_or(|session| !session.ready) {
-            return;
-        }
-        let wanted =
-            call.and_then(|call| self.servers.call(call)?.origin.client().map(|origin| origin.stream));
-        let Some(requester) = self.clients.stream_for(session, wanted) else { return };
-        let Some(question) = self.questions.get_mut(key) else { return };
-        let text = question.text.take().map(Held::into_bytes).unwrap_or_default();
-        question.stream = Some(requester.stream);
-        if let Some(before) = question.timer.take() {
-            self.fx.timers.cancel(before);
-        }
-        question.timer = Some(self.fx.after(self.fx.limits.input_ms, BridgeTimer::Question, key.to_u64()));
-        self.clients.deliver(self.fx, requester, &Pieces::of(&[&text]), Role::Question);
-    }
-
-    /// A session may have a stream that it had not before.
-    pub(super) fn send_held_questions(&mut self, session: Key) {
-        let Some(known) = self.sessions.get_mut(session).filter(|session| !session.questions.is_empty())
-        else {
-            return;
-        };
-        for key in known.questions.clone() {
-            self.send_question(key);
-        }
-    }
-
-    /// The question that a client means by this raw id or progress token.
-    fn question_named(&mut self, session: Key, raw: &[u8]) -> Option<Key> {
-        self.sessions.get_mut(session)?.question_ids.find(number(raw)?)
-    }
-
-    /// A client's answer. Whatever answers no question of this session means nothing (DL-26).
-    pub(super) fn on_client_answer(&mut self, message: &Message) {
-        let (session, envelope, text) = (message.session(), message.envelope(), message.text());
-        let raw = envelope.id.map_or(b"null".as_slice(), |span| span.of(text));
-        let Some(key) = self.question_named(session, raw) else {
-            let number = number(raw);
-            if let (Some(number), Some(session)) = (number, self.sessions.get_mut(session)) {
-                session.question_ids.on_late(number);
-            }
-            return;
-        };
-        let Some(question) = self.close_question(key, true) else { return };
-        let Some(revision) = self.servers.get(question.upstream).map(|upstream| upstream.peer().revision)
-        else {
-            return;
-        };
-        let outcome = envelope.outcome.unwrap_or_default();
-        let cuts = [(envelope.id.unwrap_or_default(), question.id.as_bytes())];
-        if envelope.kind == Kind::Error {
-            let message = Pieces::splice(text, envelope.newlines, &cuts);
-            return self.servers().answer(question.upstream, question.call, &message);
-        }
-        match ask::answer(question.ask, text, outcome, revision) {
-            Ok(result) => {
-                let id = question.id.as_bytes();
-                let message =
-                    Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"id\":", id, b",\"result\":", &result, b"}"]);
-                self.servers().answer(question.upstream, question.call, &message);
-            }
-            Err(refusal) => self.servers().refuse(question.upstream, question.id.as_bytes(), &refusal),
-        }
-    }
-
-    /// A client tells how its answer is coming along.
-    pub(super) fn on_client_progress(&mut self, message: &Message) {
-        let (session, envelope, text) = (message.session(), message.envelope(), message.text());
-        let Some(params) = envelope.params else { return };
-        let Ok(Some(token)) = json::member(text, params, "progressToken") else { return };
-        let Some(key) = self.question_named(session, token.of(text)) else { return };
-        let Some(question) = self.questions.get(key) else { return };
-        let Some(theirs) = &question.token else { return };
-        let message = Pieces::splice(text, envelope.newlines, &[(token, theirs.as_bytes())]);
-        self.servers.with(self.fx).notify(question.upstream, &message);
-    }
-
-    /// A server takes a question back.
-    pub(super) fn on_server_cancelled(&mut self, said: &Said) {
-        let Said { id, ref text, ref envelope, .. } = *said;
-        let Some(params) = envelope.params else { return };
-        let Ok(Some(raw)) = json::member(text, params, "requestId") else { return };
-        let same = |question: &Question| json::is_same_id(question.id.as_bytes(), raw.of(text));
-        let meant = |key: &&Key| self.questions.get(**key).is_some_and(same);
-        let Some(key) = self.questions.of(id).iter().find(meant).copied() else { return };
-        let reason = json::member(text, params, "reason").ok().flatten();
-        let reason = reason.and_then(|reason| json::unquote(reason.of(text)));
-        self.withdraw_question(key, reason.as_deref());
-    }
-
-    /// Takes a question back from the client. Returns it.
-    fn withdraw_question(&mut self, key: Key, reason: Option<&str>) -> Option<Question> {
-        let question = self.close_question(key, false)?;
-        // Who cancelled a call may have stopped listening to what belongs to it; who left its stream finds both there.
-        let is_over = question.call.is_some_and(|call| self.servers.call(call).is_none());
-        let session = question.session;
-        let attached = |stream| self.clients.is_attached(Requester { session, stream });
-        let wanted = question.stream.filter(|stream| !(is_over && attached(*stream)));
-        let requester = self.clients.stream_for(session, wanted);
-        if let Some(requester) = requester.filter(|_| question.text.is_none()) {
-            let text = cancelled(question.wire, reason);
-            let message = Pieces::of(&[text.as_bytes()]);
-            self.clients.deliver(self.fx, requester, &message, Role::Question);
-        }
-        Some(question)
-    }
-
-    /// Nobody will answer any more: the server is told so, the client that it need not.
-    pub(super) fn give_up_question(&mut self, key: Key) {
-        if let Some(question) = self.withdraw_question(key, None) {
-            self.servers().refuse(question.upstream, question.id.as_bytes(), &ask::fallback(question.ask));
-        }
-    }
-
-    /// The call that led to a question was cancelled. The server is told that first, and given a moment to stop, so
-    /// that it does not take what it is told instead of an answer for one and go on; the client need not answer.
-    pub(super) fn orphan_question(&mut self, key: Key) {
-        let Some(question) = self.withdraw_question(key, None) else { return };
-        let Some(orphan) =
-            self.questions.insert(Question { session: Key::NONE, call: None, text: None, ..question })
-        else {
-            return;
-        };
-        let timer = self.fx.after(self.fx.limits.cancel_grace_ms, BridgeTimer::Question, orphan.to_u64());
-        let Some(question) = self.questions.get_mut(orphan) else { return };
-        question.timer = Some(timer);
-        let id = question.upstream;
-        self.servers().open_question(id, None);
-    }
-
-    /// Nobody has answered in time.
-    pub(super) fn on_question_timer(&mut self, key: Key) {
-        let Some(question) = self.questions.get(key) else { return };
-        if question.session == Key::NONE {
-            return self.give_up_question(key);
-        }
-        let label = self.servers.get(question.upstream).map(|upstream| upstream.label().clone());
-        let what =
-            if question.text.is_some() { "found no open stream of its client" } else { "was not answered" };
-        self.fx.log(Level::Warn, label.as_ref(), format!("{} {what} in time", question.ask.method()));
-        self.give_up_question(key);
-    }
-
-    /// The server is gone and its questions with it.
-    pub(super) fn drop_questions(&mut self, id: UpstreamId) {
-        for key in self.questions.of(id).to_vec() {
-            self.withdraw_question(key, Some("the server was lost"));
-        }
-    }
-
-    /// A session is over: nobody answers its questions.
-    pub(super) fn orphan_questions(&mut self, questions: Vec<Key>) {
-        for key in questions {
-            self.orphan_question(key);
-        }
-    }
-
-    /// A call was cancelled: what the server asked because of it need not be answered.
-    pub(super) fn drop_questions_of_call(&mut self, session: Key, call: Key) {
-        let Some(known) = self.sessions.get_mut(session) else { return };
-        let of_call =
-            |key: &Key| self.questions.get(*key).is_some_and(|question| question.call == Some(call));
-        let questions: Vec<Key> = known.questions.iter().copied().filter(of_call).collect();
-        self.orphan_questions(questions);
-    }
-
-    /// Takes a question out of everything that knows it.
-    fn close_question(&mut self, key: Key, answered: bool) -> Option<Question> {
-        let question = self.questions.remove(key)?;
-        if let Some(timer) = question.timer {
-            self.fx.timers.cancel(timer);
-        }
-        self.servers().close_question(question.upstream, question.call);
-        if let Some(session) = self.sessions.get_mut(question.session) {
-            session.questions.retain(|known| *known != key);
-            // One that was never sent has no answer to come.
-            match answered || question.text.is_some() {
-                true => session.question_ids.free(question.wire),
-                false => session.question_ids.owe(question.wire, question.upstream),
-            }
-            self.clients.touch(self.fx, question.session);
-        }
-        Some(question)
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.state, State::Held { .. })
     }
 }
 
 /// A question: `method` is a JSON string, `params` are empty where there are none.
-fn message(method: &[u8], wire: &Decimal, params: &[u8]) -> Vec<u8> {
+pub(super) fn message(method: &[u8], wire: &Decimal, params: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(params.len().saturating_add(method.len()).saturating_add(96));
     for part in [b"{\"jsonrpc\":\"2.0\",\"id\":", wire.as_bytes(), b",\"method\":", method] {
         text.extend_from_slice(part);
@@ -431,7 +158,7 @@ fn message(method: &[u8], wire: &Decimal, params: &[u8]) -> Vec<u8> {
     text
 }
 
-fn cancelled(id: u32, reason: Option<&str>) -> String {
+pub(super) fn cancelled(id: u32, reason: Option<&str>) -> String {
     let reason = reason.map_or_else(String::new, |reason| format!(",\"reason\":{}", quote(reason)));
     format!(
         "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{id}{reason}}}}}"
