@@ -36,8 +36,11 @@ impl fmt::Debug for ConnId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListenerId(pub u32);
 
-/// One connection to a configured server: a child, or all HTTP exchanges of one handshake. The first ones are those
-/// that sessions share, in the order of the configuration; ids are never used again.
+/// One configured server. Given out once: servers come and go, and what comes late for one that is gone misses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerId(pub u64);
+
+/// One connection to a server: a child, or all HTTP exchanges of one handshake. Given out once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpstreamId(pub u64);
 

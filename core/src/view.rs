@@ -9,7 +9,7 @@
 
 use crate::catalog::{Catalog, Digest, List};
 use crate::config::{self, Merged, Prefix};
-use crate::id::UpstreamId;
+use crate::id::ServerId;
 use crate::mcp::ListKind;
 use crate::publish::pages::{Pages, PartPages};
 use crate::publish::{self, Naming, Override, Part, Published, Rules};
@@ -27,8 +27,7 @@ pub(crate) struct View {
 /// One server of a view.
 #[derive(Debug)]
 pub(crate) struct Member {
-    /// Its shared connection, which names the server.
-    pub(crate) home: UpstreamId,
+    pub(crate) server: ServerId,
     pub(crate) config: Arc<config::Server>,
     prefix: String,
 }
@@ -47,17 +46,17 @@ const SPARE_MAX: usize = 4;
 
 impl View {
     /// A view of one server, names unchanged.
-    pub(crate) fn single(home: UpstreamId, config: Arc<config::Server>) -> Self {
-        let members = vec![Member { home, config, prefix: String::new() }];
+    pub(crate) fn single(server: ServerId, config: Arc<config::Server>) -> Self {
+        let members = vec![Member { server, config, prefix: String::new() }];
         Self { members, naming: None, made: Vec::new() }
     }
 
     /// A view of several servers.
-    pub(crate) fn merged(servers: &[(UpstreamId, Arc<config::Server>)], merged: &Merged) -> Self {
+    pub(crate) fn merged(servers: &[(ServerId, Arc<config::Server>)], merged: &Merged) -> Self {
         let keys: Vec<&str> = servers.iter().map(|(_, config)| config.name.as_str()).collect();
         let prefixes = publish::prefixes(&keys);
-        let members = servers.iter().zip(prefixes).map(|((home, config), prefix)| Member {
-            home: *home,
+        let members = servers.iter().zip(prefixes).map(|((server, config), prefix)| Member {
+            server: *server,
             config: config.clone(),
             prefix,
         });
@@ -72,8 +71,8 @@ impl View {
     }
 
     /// Whether a server is in it.
-    pub(crate) fn has(&self, home: UpstreamId) -> bool {
-        self.members.iter().any(|member| member.home == home)
+    pub(crate) fn has(&self, server: ServerId) -> bool {
+        self.members.iter().any(|member| member.server == server)
     }
 
     /// Whether it is the merged endpoint.
@@ -82,19 +81,19 @@ impl View {
     }
 
     /// The server, if this is its own endpoint.
-    pub(crate) fn alone(&self) -> Option<UpstreamId> {
+    pub(crate) fn alone(&self) -> Option<ServerId> {
         let [member] = self.members.as_slice() else { return None };
-        self.naming.is_none().then_some(member.home)
+        self.naming.is_none().then_some(member.server)
     }
 
     /// The server whose prefix a name has, if names are told apart by prefixes. Of several the longest prefix counts.
-    pub(crate) fn by_prefix(&self, name: &str) -> Option<UpstreamId> {
+    pub(crate) fn by_prefix(&self, name: &str) -> Option<ServerId> {
         let naming = self.naming.as_ref().filter(|naming| naming.prefix != Prefix::Never)?;
         let has = |member: &&Member| {
             name.strip_prefix(member.prefix.as_str()).is_some_and(|rest| rest.starts_with(&naming.separator))
         };
         let member = self.members.iter().filter(has).max_by_key(|member| member.prefix.len())?;
-        Some(member.home)
+        Some(member.server)
     }
 
     /// Whether every name of a tool or prompt says which server it is of.
@@ -103,9 +102,9 @@ impl View {
     }
 
     /// The server, if every name of this kind leads to the same one and none is changed or refused.
-    pub(crate) fn passes(&self, kind: ListKind) -> Option<UpstreamId> {
+    pub(crate) fn passes(&self, kind: ListKind) -> Option<ServerId> {
         let [member] = self.members.as_slice() else { return None };
-        (self.naming.is_none() && member.config.passes(kind)).then_some(member.home)
+        (self.naming.is_none() && member.config.passes(kind)).then_some(member.server)
     }
 
     /// The pages of apps on a view of several servers, of what each member offers.

@@ -4,7 +4,7 @@
 //! charged; each change is told once (DL-54).
 
 use crate::effects::Effects;
-use crate::id::{Key, UpstreamId};
+use crate::id::{Key, ServerId, UpstreamId};
 use crate::json::Raw;
 use crate::ledger::{Charge, Ledger};
 use crate::mcp::{Declared, ListKind, LogLevel, Profile, Revision};
@@ -32,8 +32,8 @@ pub(super) struct ClientState {
     pub(super) declared: Declared,
     /// The log level it set.
     pub(super) level: Option<LogLevel>,
-    /// The connection that serves it at a server, where that is decided; the server by its shared connection.
-    pub(super) links: BTreeMap<UpstreamId, UpstreamId>,
+    /// The connection that serves it at a server, where that is decided.
+    pub(super) links: BTreeMap<ServerId, UpstreamId>,
     /// The lists as it was shown them.
     pub(super) shown: [Option<Arc<Published>>; ListKind::COUNT],
     /// Its `initialize`, which waits for the first start of its server.
@@ -49,7 +49,7 @@ pub(super) struct ClientState {
     /// The ids of those at the client.
     pub(super) question_ids: ShortIds,
     /// Resources that answers mentioned without listing them, and the server; the oldest first.
-    mentions: VecDeque<(Box<str>, UpstreamId)>,
+    mentions: VecDeque<(Box<str>, ServerId)>,
     /// Watched resources that changed, not told yet.
     updated: BTreeSet<Box<str>>,
     /// Calls in flight.
@@ -63,7 +63,7 @@ pub(super) struct ClientState {
 #[derive(Debug)]
 pub(super) struct Greeting {
     /// The server that is in its first start.
-    pub(super) home: UpstreamId,
+    pub(super) server: ServerId,
     /// The stream its answer belongs on.
     pub(super) stream: u32,
     /// Raw JSON id.
@@ -74,10 +74,10 @@ pub(super) struct Greeting {
 }
 
 impl Greeting {
-    pub(super) fn new(fx: &Effects, home: UpstreamId, stream: u32, id: &[u8], timer: Timer) -> Self {
+    pub(super) fn new(fx: &Effects, server: ServerId, stream: u32, id: &[u8], timer: Timer) -> Self {
         let mut charge = fx.ledger.open();
         charge.set(word(id.len()));
-        Self { home, stream, id: Raw::new(id), timer, charge }
+        Self { server, stream, id: Raw::new(id), timer, charge }
     }
 }
 
@@ -220,7 +220,7 @@ impl ClientState {
     }
 
     /// A server mentioned a resource.
-    pub(super) fn note_mention(&mut self, uri: &str, server: UpstreamId) {
+    pub(super) fn note_mention(&mut self, uri: &str, server: ServerId) {
         if self.mentioned(uri).is_some() {
             return;
         }
@@ -233,7 +233,7 @@ impl ClientState {
     }
 
     /// The server that mentioned a resource.
-    pub(super) fn mentioned(&self, uri: &str) -> Option<UpstreamId> {
+    pub(super) fn mentioned(&self, uri: &str) -> Option<ServerId> {
         self.mentions.iter().find(|(known, _)| **known == *uri).map(|(_, server)| *server)
     }
 }

@@ -17,35 +17,41 @@ use super::BridgeMut;
 use super::client::ClientState;
 use crate::config::Sharing;
 use crate::fault::{Code, Fault};
-use crate::id::{Key, UpstreamId};
+use crate::id::{Key, ServerId, UpstreamId};
 use crate::log::Level;
 use crate::mcp::{ListKind, Profile};
 use crate::servers::tenants::{Tenancy, Tenants};
+use crate::servers::{Connection, Server};
 
 /// How long no other connection to a server is tried after one could not be made.
-const LANE_RETRY_MS: u64 = 60_000;
+const ANOTHER_RETRY_MS: u64 = 60_000;
 
 impl BridgeMut<'_> {
-    /// The connection that serves a session at the server of `home`, opened if it is not there yet.
+    /// The connection that serves a session at a server, opened if it is not there yet.
     ///
     /// # Errors
-    /// [`Code::Overloaded`] when the session must have a connection of its own and there are too many.
-    pub(super) fn seat(&mut self, session: Key, home: UpstreamId) -> Result<UpstreamId, Fault> {
-        let Some(known) = self.sessions.get_mut(session) else { return Ok(home) };
-        if let Some(id) = known.links.get(&home) {
+    /// [`Code::Overloaded`] when the session must have a connection of its own and there are too many,
+    /// [`Code::UpstreamLost`] when the server is gone.
+    pub(super) fn connection(&mut self, session: Key, server: ServerId) -> Result<UpstreamId, Fault> {
+        let gone = || Fault::environment(Code::UpstreamLost, "the server is gone");
+        let known = self.servers.server(server).ok_or_else(gone)?;
+        let shared = known.shared();
+        let Some(client) = self.sessions.get(session) else { return Ok(shared) };
+        if let Some(id) = client.links.get(&server) {
             return Ok(*id);
         }
-        let (profile, declared, now) = (known.profile, known.declared.clone(), self.fx.mono());
-        let Some(server) = self.servers.get(home) else { return Ok(home) };
-        let tenancy = match (server.config().options.sessions, profile.is_empty()) {
-            (Sharing::Auto | Sharing::Shared, true) if declared.is_empty() => return Ok(home),
+        let (profile, declared, now) = (client.profile, client.declared.clone(), self.fx.mono());
+        let sharing = known.config().options.sessions;
+        let tenancy = match (sharing, profile.is_empty()) {
+            (Sharing::Auto | Sharing::Shared, true) if declared.is_empty() => return Ok(shared),
             (Sharing::Auto | Sharing::Shared, true) => Tenancy::Alike,
             (Sharing::Shared, false) => Tenancy::Interactive,
             (Sharing::Auto, false) | (Sharing::Dedicated, _) => Tenancy::Dedicated(session),
         };
-        let refused = server.lane_failed_at().is_some_and(|at| now.ms_since(at) < LANE_RETRY_MS);
-        if !server.was_ready() || (refused && server.config().options.sessions != Sharing::Dedicated) {
-            return Ok(home);
+        let was_ready = self.servers.get(shared).is_some_and(Connection::was_ready);
+        let has_failed = known.another_failed_at().is_some_and(|at| now.ms_since(at) < ANOTHER_RETRY_MS);
+        if !was_ready || (has_failed && sharing != Sharing::Dedicated) {
+            return Ok(shared);
         }
         let profile = match tenancy {
             Tenancy::Alike => Profile::default(),
@@ -53,20 +59,17 @@ impl BridgeMut<'_> {
             Tenancy::Shared | Tenancy::Dedicated(_) => profile,
         };
         let tenants = Tenants::new(tenancy, profile, declared);
-        let known = match tenancy {
-            Tenancy::Interactive | Tenancy::Alike => self.servers().lanes_of(home, &tenants).first().copied(),
+        let alike = match tenancy {
+            Tenancy::Interactive | Tenancy::Alike => self.servers().like(server, &tenants).first().copied(),
             Tenancy::Shared | Tenancy::Dedicated(_) => None,
         };
-        let id = match known {
+        let id = match alike.or_else(|| self.open_another(server, tenants)) {
             Some(id) => id,
-            None => match self.open_lane(home, tenants) {
-                Some(id) => id,
-                None => self.without_lane(home)?,
-            },
+            None => self.without_another(server)?,
         };
         self.servers().hold(id);
-        if let Some(known) = self.sessions.get_mut(session) {
-            known.links.insert(home, id);
+        if let Some(client) = self.sessions.get_mut(session) {
+            client.links.insert(server, id);
         }
         // One that others use already may offer something else than the shared one.
         for kind in ListKind::ALL {
@@ -76,56 +79,66 @@ impl BridgeMut<'_> {
     }
 
     /// The connection for one call of a session: where several serve the same kind of session, one that is free.
-    pub(super) fn seat_for_call(&mut self, session: Key, home: UpstreamId) -> Result<UpstreamId, Fault> {
-        let id = self.seat(session, home)?;
+    ///
+    /// # Errors
+    /// As [`BridgeMut::connection`].
+    pub(super) fn connection_for_call(
+        &mut self,
+        session: Key,
+        server: ServerId,
+    ) -> Result<UpstreamId, Fault> {
+        let id = self.connection(session, server)?;
         let Some(upstream) = self.servers.get(id) else { return Ok(id) };
         if upstream.is_free_for(session) {
             return Ok(id);
         }
         let tenants = upstream.tenants().like();
-        let lanes = self.servers().siblings(id);
-        let mut queues = lanes.iter().filter_map(|lane| self.servers.get(*lane));
-        if let Some(free) = queues.find(|lane| lane.is_free_for(session)) {
+        let alike = self.servers().siblings(id);
+        let mut queues = alike.iter().filter_map(|one| self.servers.get(*one));
+        if let Some(free) = queues.find(|one| one.is_free_for(session)) {
             return Ok(free.id());
         }
-        if let Some(id) = self.open_lane(home, tenants) {
+        if let Some(id) = self.open_another(server, tenants) {
             return Ok(id);
         }
-        let queues = lanes.iter().filter_map(|lane| self.servers.get(*lane));
-        Ok(queues.min_by_key(|lane| lane.waiting_len()).map_or(id, |lane| lane.id()))
+        let queues = alike.iter().filter_map(|one| self.servers.get(*one));
+        Ok(queues.min_by_key(|one| one.waiting_len()).map_or(id, |one| one.id()))
     }
 
-    /// Opens a connection beside the shared one, unless there are enough.
-    fn open_lane(&mut self, home: UpstreamId, tenants: Tenants) -> Option<UpstreamId> {
-        let id = self.servers().open_lane(home, tenants)?;
-        self.offers.open(id, home);
+    /// Opens a connection in addition to the shared one, unless there are enough.
+    fn open_another(&mut self, server: ServerId, tenants: Tenants) -> Option<UpstreamId> {
+        let shared = self.servers.server(server)?.shared();
+        let id = self.servers().open_another(server, tenants)?;
+        self.offers.open(id, shared);
         Some(id)
     }
 
-    /// There are as many connections as there may be.
-    fn without_lane(&mut self, home: UpstreamId) -> Result<UpstreamId, Fault> {
-        let Some(server) = self.servers.get(home) else { return Ok(home) };
-        let label = server.label().clone();
-        if server.config().options.sessions == Sharing::Dedicated {
+    /// There are as many connections as there may be: the session shares one, if it may.
+    fn without_another(&mut self, server: ServerId) -> Result<UpstreamId, Fault> {
+        let gone = || Fault::environment(Code::UpstreamLost, "the server is gone");
+        let known = self.servers.server(server).ok_or_else(gone)?;
+        let (label, shared) = (known.label().clone(), known.shared());
+        if known.config().options.sessions == Sharing::Dedicated {
             let detail = format!("server {label} serves as many sessions as it may (see maxSessions)");
             return Err(Fault::local(Code::Overloaded, detail));
         }
         let line = "as many connections as there may be (see maxSessions): a session shares one, whose server is not told what its client can";
         self.fx.log(Level::Warn, Some(&label), line);
-        Ok(home)
+        Ok(shared)
     }
 
     /// Sessions that a connection serves.
     pub(super) fn sessions_on(&mut self, id: UpstreamId) -> Vec<Key> {
         let Some(upstream) = self.servers.get(id) else { return Vec::new() };
-        let home = upstream.home();
+        let server = upstream.server();
+        let Some(shared) = self.servers.server(server).map(Server::shared) else { return Vec::new() };
         if let Tenancy::Dedicated(session) = upstream.tenants().tenancy {
             return vec![session];
         }
         let siblings = self.servers().siblings(id);
         let is_served = |client: &ClientState| {
-            let shows = self.views.get(client.view).is_some_and(|view| view.has(home));
-            shows && siblings.contains(&client.links.get(&home).copied().unwrap_or(home))
+            let shows = self.views.get(client.view).is_some_and(|view| view.has(server));
+            shows && siblings.contains(&client.links.get(&server).copied().unwrap_or(shared))
         };
         self.sessions.iter().filter(|(_, client)| is_served(client)).map(|(key, _)| key).collect()
     }

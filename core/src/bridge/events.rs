@@ -4,13 +4,13 @@
 use super::BridgeMut;
 use crate::clients::Role;
 use crate::fault::Fault;
-use crate::id::{Key, UpstreamId};
+use crate::id::{Key, ServerId, UpstreamId};
 use crate::json::{Pieces, Span};
 use crate::log::Level;
 use crate::mcp::ListKind;
 use crate::servers::calls::{Call, ClientOrigin, Origin};
 use crate::servers::tenants::Tenancy;
-use crate::servers::{Outcome, Said, ServerEvent};
+use crate::servers::{Outcome, Said, Server, ServerEvent};
 
 impl BridgeMut<'_> {
     /// Acts on an event of the servers.
@@ -27,9 +27,9 @@ impl BridgeMut<'_> {
             ServerEvent::Foreign { said } => self.on_foreign_note(&said),
             ServerEvent::Lost { id } => self.drop_questions(id),
             ServerEvent::Up { id } => self.on_up(id),
-            ServerEvent::Away { id } => self.set_listed(id, false),
-            ServerEvent::Tried { id } => {
-                self.greet_waiting(id);
+            ServerEvent::Away { server } => self.set_listed(server, false),
+            ServerEvent::Tried { server } => {
+                self.greet_waiting(server);
                 self.answer_waiting_lists();
             }
             ServerEvent::ListChanged { id, kind, first } => self.on_list_changed(id, kind, first),
@@ -110,7 +110,7 @@ impl BridgeMut<'_> {
     fn on_up(&mut self, id: UpstreamId) {
         let Some(connection) = self.servers.get(id) else { return };
         if connection.tenants().tenancy == Tenancy::Shared {
-            self.set_listed(id, true);
+            self.set_listed(connection.server(), true);
         }
         self.tell_level(id);
         let Some(connection) = self.servers.get(id) else { return };
@@ -123,16 +123,16 @@ impl BridgeMut<'_> {
     }
 
     /// Puts a server on the lists of merged views, or takes it off.
-    fn set_listed(&mut self, home: UpstreamId, listed: bool) {
-        if self.offers.is_listed(home) == listed {
+    fn set_listed(&mut self, server: ServerId, listed: bool) {
+        if self.offers.is_listed(server) == listed {
             return;
         }
         for kind in ListKind::ALL {
-            self.before_relist_merged(home, kind);
+            self.before_relist_merged(server, kind);
         }
-        self.offers.set_listed(home, listed);
+        self.offers.set_listed(server, listed);
         for kind in ListKind::ALL {
-            self.relist_merged(home, kind);
+            self.relist_merged(server, kind);
         }
     }
 
@@ -149,12 +149,13 @@ impl BridgeMut<'_> {
     /// Another connection to a server could not be made: its sessions go to another one like it or to the shared one, with
     /// what waits.
     fn move_to_shared(&mut self, id: UpstreamId, calls: Vec<(Key, Vec<u8>)>, fault: &Fault) {
-        let Some(lane) = self.servers.get(id) else { return };
-        let (server, label) = (lane.home(), lane.label().clone());
+        let Some(connection) = self.servers.get(id) else { return };
+        let (server, label) = (connection.server(), connection.label().clone());
+        let Some(shared) = self.servers.server(server).map(Server::shared) else { return };
         // Where several serve the same sessions the others go on; only who held on to this one has to move.
         let siblings = self.servers().siblings(id);
-        let home = siblings.into_iter().find(|sibling| *sibling != id).unwrap_or(server);
-        let line = if home == server {
+        let next = siblings.into_iter().find(|sibling| *sibling != id).unwrap_or(shared);
+        let line = if next == shared {
             format!(
                 "a second connection could not be made ({fault}): sessions share one, whose server is not told what clients can"
             )
@@ -165,13 +166,13 @@ impl BridgeMut<'_> {
         for key in self.session_keys() {
             let Some(session) = self.sessions.get_mut(key) else { continue };
             if session.links.get(&server) == Some(&id) {
-                session.links.insert(server, home);
-                self.servers().hold(home);
+                session.links.insert(server, next);
+                self.servers().hold(next);
             }
         }
         for (key, body) in calls {
-            self.servers().resubmit(key, home, &body);
+            self.servers().resubmit(key, next, &body);
         }
-        self.servers().end_lane(id);
+        self.servers().end_connection(id);
     }
 }

@@ -11,9 +11,9 @@ use super::BridgeMut;
 use super::client::Greeting;
 use crate::clients::{Role, Transport};
 use crate::fault::{Code, Fault};
-use crate::id::{Key, Requester, UpstreamId};
+use crate::id::{Key, Requester, ServerId};
 use crate::json::Pieces;
-use crate::servers::{Connection, Phase};
+use crate::servers::{Connection, Phase, Server};
 use crate::timer::BridgeTimer;
 use crate::view::View;
 
@@ -23,7 +23,7 @@ pub(super) enum Readiness {
     /// It can be greeted.
     Ready,
     /// The server is in its first start.
-    Starting(UpstreamId),
+    Starting(ServerId),
 }
 
 impl BridgeMut<'_> {
@@ -33,9 +33,10 @@ impl BridgeMut<'_> {
     /// [`Code::NotReady`] if no server of this route was ever connected, and none is in its first start.
     pub(super) fn readiness(&mut self, view: usize) -> Result<Readiness, Fault> {
         let view = self.views.get(view);
-        let homes: Vec<UpstreamId> =
-            view.iter().flat_map(|view| view.members()).map(|member| member.home).collect();
-        let servers: Vec<&Connection> = homes.iter().filter_map(|home| self.servers.get(*home)).collect();
+        let seen: Vec<ServerId> =
+            view.iter().flat_map(|view| view.members()).map(|member| member.server).collect();
+        let servers: Vec<&Connection> =
+            seen.iter().filter_map(|server| self.servers.shared_of(*server)).collect();
         let is_merged = view.is_some_and(View::is_merged);
         let may_come = |server: &&Connection| server.was_ready() || is_in_first_start(server);
         let readiness = match servers.as_slice() {
@@ -43,34 +44,35 @@ impl BridgeMut<'_> {
             [] => Err(Fault::peer(Code::UnknownRoute, "there is nothing at this path")),
             all if is_merged && all.iter().any(may_come) => Ok(Readiness::Ready),
             [server] if server.was_ready() => Ok(Readiness::Ready),
-            [server] if !is_merged && is_in_first_start(server) => Ok(Readiness::Starting(server.id())),
+            [server] if !is_merged && is_in_first_start(server) => Ok(Readiness::Starting(server.server())),
             [server] => Err(server.not_ready()),
             all if all.iter().any(|server| server.was_ready()) => Ok(Readiness::Ready),
             _ => Err(Fault::environment(Code::NotReady, "no server is connected yet")),
         };
-        for home in homes {
-            self.servers().wake(home);
+        let shared = seen.into_iter().filter_map(|id| self.servers.server(id).map(Server::shared));
+        for id in shared.collect::<Vec<_>>() {
+            self.servers().wake(id);
         }
         readiness
     }
 
     /// Lets the greeting of a session wait for its server.
-    pub(super) fn await_start(&mut self, requester: Requester, home: UpstreamId, id: &[u8]) {
+    pub(super) fn await_start(&mut self, requester: Requester, server: ServerId, id: &[u8]) {
         let Requester { session, stream } = requester;
-        let Some(server) = self.servers.get(home) else { return };
-        let ms = server.startup_ms(self.fx).min(self.fx.limits.greeting_ms);
+        let Some(shared) = self.servers.shared_of(server) else { return };
+        let ms = shared.startup_ms(self.fx).min(self.fx.limits.greeting_ms);
         let timer = self.fx.after(ms, BridgeTimer::Greeting, session.to_u64());
         if let Some(client) = self.sessions.get_mut(session) {
-            client.greeting = Some(Greeting::new(self.fx, home, stream, id, timer));
+            client.greeting = Some(Greeting::new(self.fx, server, stream, id, timer));
         }
     }
 
     /// The first start of a server is over: whoever waited for it is greeted, or told why not.
-    pub(super) fn greet_waiting(&mut self, home: UpstreamId) {
-        let Some(server) = self.servers.get(home) else { return };
-        let refusal = (!server.was_ready()).then(|| server.not_ready());
+    pub(super) fn greet_waiting(&mut self, server: ServerId) {
+        let Some(shared) = self.servers.shared_of(server) else { return };
+        let refusal = (!shared.was_ready()).then(|| shared.not_ready());
         for key in self.waiting_greetings() {
-            let waits = |greeting: &Greeting| greeting.home == home;
+            let waits = |greeting: &Greeting| greeting.server == server;
             if self.sessions.get(key).and_then(|client| client.greeting.as_ref()).is_some_and(waits) {
                 self.end_wait(key, refusal.as_ref());
             }
@@ -80,7 +82,7 @@ impl BridgeMut<'_> {
     /// A client has waited for long enough.
     pub(super) fn on_greeting_timer(&mut self, key: Key) {
         let greeting = self.sessions.get(key).and_then(|client| client.greeting.as_ref());
-        let server = greeting.and_then(|greeting| self.servers.get(greeting.home));
+        let server = greeting.and_then(|greeting| self.servers.shared_of(greeting.server));
         if let Some(fault) = server.map(Connection::not_ready) {
             self.end_wait(key, Some(&fault));
         }

@@ -61,8 +61,8 @@ impl BridgeMut<'_> {
 
     fn greet_or_wait(&mut self, key: Key, readiness: Readiness, message: &Message) -> Served {
         match readiness {
-            Readiness::Starting(home) => {
-                self.await_start(message.requester(), home, message.id());
+            Readiness::Starting(server) => {
+                self.await_start(message.requester(), server, message.id());
                 Served::Later
             }
             Readiness::Ready => self.greet(key),

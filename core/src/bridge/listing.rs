@@ -16,10 +16,10 @@ use super::BridgeMut;
 use super::client::{ClientState, WaitingList};
 use crate::clients::{Body, Message, Role, Served, result_pieces};
 use crate::fault::{Code, Fault};
-use crate::id::{Key, Requester, UpstreamId};
+use crate::id::{Key, Requester, ServerId};
 use crate::json;
 use crate::mcp::ListKind;
-use crate::servers::Connection;
+use crate::servers::{Connection, Server, Servers};
 use crate::time::Mono;
 use crate::timer::BridgeTimer;
 use std::sync::Arc;
@@ -53,9 +53,10 @@ impl BridgeMut<'_> {
             let detail = format!("the server has no {}", kind.capability());
             return Err(Fault::peer(Code::MethodNotFound, detail));
         }
-        for home in self.homes(key) {
+        for server in self.servers_seen(key) {
             // Too many connections: the list is made of what the shared one offers.
-            let id = self.seat(key, home).unwrap_or(home);
+            let shared = self.servers.server(server).map(Server::shared);
+            let Some(id) = self.connection(key, server).ok().or(shared) else { continue };
             if self.servers.get(id).is_some_and(|server| server.is_aged(self.fx, kind)) {
                 self.servers().refresh(id, kind);
             }
@@ -83,8 +84,9 @@ impl BridgeMut<'_> {
         let since = *session.lists_since.get_or_insert(now);
         let view = self.views.get(session.view)?;
         let default = self.fx.limits.lists_ms;
-        let servers = view.members().iter().filter_map(|member| self.servers.get(member.home));
-        let coming = servers.filter(|server| matches!(known(server, kind, view.is_merged()), Known::Coming));
+        let servers = view.members().iter().filter_map(|member| self.servers.shared_of(member.server));
+        let coming = servers
+            .filter(|server| matches!(known(self.servers, server, kind, view.is_merged()), Known::Coming));
         let waits = coming.map(|server| server.config().options.times.list_wait_ms.unwrap_or(default));
         waits.max().map(|wait| since.plus_ms(wait)).filter(|until| *until > now)
     }
@@ -96,10 +98,10 @@ impl BridgeMut<'_> {
     fn listed(&mut self, key: Key, kind: ListKind) -> Result<Arc<[u8]>, Fault> {
         let view = self.sessions.get(key).and_then(|session| self.views.get(session.view));
         let (members, merged) = view.map_or((&[][..], false), |view| (view.members(), view.is_merged()));
-        let servers = members.iter().filter_map(|member| self.servers.get(member.home));
+        let servers = members.iter().filter_map(|member| self.servers.shared_of(member.server));
         let (mut any, mut coming, mut reasons) = (members.is_empty(), None, Vec::new());
         for server in servers {
-            match known(server, kind, merged) {
+            match known(self.servers, server, kind, merged) {
                 Known::All => any = true,
                 Known::Coming => coming = Some(server),
                 Known::Nothing(fault) => reasons.push((server, fault)),
@@ -154,15 +156,16 @@ impl BridgeMut<'_> {
     }
 
     /// The servers a session sees.
-    pub(super) fn homes(&self, key: Key) -> Vec<UpstreamId> {
+    pub(super) fn servers_seen(&self, key: Key) -> Vec<ServerId> {
         let view = self.sessions.get(key).and_then(|session| self.views.get(session.view));
-        view.map(|view| view.members().iter().map(|member| member.home).collect()).unwrap_or_default()
+        view.map(|view| view.members().iter().map(|member| member.server).collect()).unwrap_or_default()
     }
 }
 
 /// What is known of one list of a server. On the merged endpoint a server that has been away for long does not count.
-pub(super) fn known(server: &Connection, kind: ListKind, merged: bool) -> Known {
-    if !server.was_ready() || (merged && !server.is_listed()) {
+pub(super) fn known(servers: &Servers, server: &Connection, kind: ListKind, merged: bool) -> Known {
+    let is_listed = servers.server(server.server()).is_some_and(Server::is_listed);
+    if !server.was_ready() || (merged && !is_listed) {
         return if server.was_tried() { Known::Nothing(server.not_ready()) } else { Known::Coming };
     }
     let list = server.catalog().list(kind);

@@ -12,7 +12,7 @@ use crate::id::{Key, UpstreamId};
 use crate::json::{self, Envelope, Pieces};
 use crate::log::Level;
 use crate::mcp::LogLevel;
-use crate::servers::{Cause, Phase, Said};
+use crate::servers::{Cause, Phase, Said, Server};
 use crate::view::View;
 
 /// What is let through where nobody has said what is wanted, but the server was told a level for others.
@@ -125,8 +125,8 @@ impl BridgeMut<'_> {
     pub(super) fn on_client_foreign_note(&mut self, message: &Message) {
         let session = message.session();
         let Some(known) = self.sessions.get(session).filter(|client| client.opened) else { return };
-        let Some(home) = self.views.get(known.view).and_then(View::alone) else { return };
-        let Ok(id) = self.seat(session, home) else { return };
+        let Some(server) = self.views.get(known.view).and_then(View::alone) else { return };
+        let Ok(id) = self.connection(session, server) else { return };
         let newlines = message.envelope().newlines;
         self.servers().notify_later(id, &Pieces::splice(message.text(), newlines, &[]));
     }
@@ -149,9 +149,10 @@ impl BridgeMut<'_> {
         let Some(known) = self.sessions.get_mut(session) else { return };
         known.level = Some(level);
         // A connection that is opened later is told when it is there.
-        for home in self.homes(session) {
-            let link = self.sessions.get(session).and_then(|session| session.links.get(&home).copied());
-            for id in self.servers().siblings(link.unwrap_or(home)) {
+        for server in self.servers_seen(session) {
+            let link = self.sessions.get(session).and_then(|client| client.links.get(&server).copied());
+            let Some(id) = link.or_else(|| self.servers.server(server).map(Server::shared)) else { continue };
+            for id in self.servers().siblings(id) {
                 self.tell_level(id);
             }
         }

@@ -2,7 +2,7 @@
 //! change can still be made when one is told.
 
 use crate::catalog::Catalog;
-use crate::id::UpstreamId;
+use crate::id::{ServerId, UpstreamId};
 use crate::mcp::ListKind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,19 +10,20 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub(super) struct Offers {
     catalogs: BTreeMap<UpstreamId, Catalog>,
-    listed: BTreeSet<UpstreamId>,
+    listed: BTreeSet<ServerId>,
     nothing: Catalog,
 }
 
 impl Offers {
     /// What a connection offers; until it has said so, what the shared one of its server does.
-    pub(super) fn of(&self, id: UpstreamId, home: UpstreamId) -> &Catalog {
-        self.catalogs.get(&id).or_else(|| self.catalogs.get(&home)).unwrap_or(&self.nothing)
+    pub(super) fn of(&self, id: Option<UpstreamId>, shared: Option<UpstreamId>) -> &Catalog {
+        let known = |id: Option<UpstreamId>| self.catalogs.get(&id?);
+        known(id).or_else(|| known(shared)).unwrap_or(&self.nothing)
     }
 
     /// A connection beside the shared one begins with what that offers.
-    pub(super) fn open(&mut self, id: UpstreamId, home: UpstreamId) {
-        let catalog = self.of(home, home).clone();
+    pub(super) fn open(&mut self, id: UpstreamId, shared: UpstreamId) {
+        let catalog = self.of(Some(shared), None).clone();
         self.catalogs.insert(id, catalog);
     }
 
@@ -37,14 +38,14 @@ impl Offers {
     }
 
     /// Whether a server is on the lists of merged views.
-    pub(super) fn is_listed(&self, home: UpstreamId) -> bool {
-        self.listed.contains(&home)
+    pub(super) fn is_listed(&self, server: ServerId) -> bool {
+        self.listed.contains(&server)
     }
 
-    pub(super) fn set_listed(&mut self, home: UpstreamId, listed: bool) {
+    pub(super) fn set_listed(&mut self, server: ServerId, listed: bool) {
         match listed {
-            true => self.listed.insert(home),
-            false => self.listed.remove(&home),
+            true => self.listed.insert(server),
+            false => self.listed.remove(&server),
         };
     }
 }

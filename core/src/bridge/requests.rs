@@ -98,8 +98,8 @@ impl BridgeMut<'_> {
         };
         let target = self.target(key, method, text, params, Subject { name, uri, reference })?;
         let upstream = match method.may_ask() {
-            true => self.seat_for_call(key, target.home)?,
-            false => self.seat(key, target.home)?,
+            true => self.connection_for_call(key, target.server)?,
+            false => self.connection(key, target.server)?,
         };
         let completes = self.servers.get(upstream).is_some_and(|server| server.peer().may_complete());
         if method == Method::Complete && !completes {

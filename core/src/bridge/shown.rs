@@ -6,11 +6,12 @@
 //! got, or would have got before if it has not asked for it (BR-51).
 
 use super::BridgeMut;
-use crate::id::{Key, UpstreamId};
+use crate::id::{Key, ServerId, UpstreamId};
 use crate::json::{self, quote};
 use crate::log::Level;
 use crate::mcp::{Declared, ListKind, Revision};
 use crate::publish::Published;
+use crate::servers::Server;
 use crate::servers::peer::Peer;
 use crate::view::View;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ impl BridgeMut<'_> {
         }
         // Of one server as it is; of several what they have together.
         let alone = view.members().first().filter(|_| !view.is_merged());
-        let peers = view.members().iter().filter_map(|member| self.servers.get(member.home));
+        let peers = view.members().iter().filter_map(|member| self.servers.shared_of(member.server));
         let peers = peers.map(|server| server.peer());
         match (alone, peers.clone().next()) {
             (Some(_), Some(peer)) => capabilities.extend(peer.declared.encode()),
@@ -67,7 +68,7 @@ impl BridgeMut<'_> {
     /// Whether a server of the view has something.
     pub(super) fn offers(&self, index: usize, has: impl Fn(&Peer) -> bool) -> bool {
         self.views.get(index).is_some_and(|view| {
-            let mut peers = view.members().iter().filter_map(|member| self.servers.get(member.home));
+            let mut peers = view.members().iter().filter_map(|member| self.servers.shared_of(member.server));
             peers.any(|server| has(server.peer()))
         })
     }
@@ -82,7 +83,7 @@ impl BridgeMut<'_> {
     /// The instructions of one server as they are, of several under their names: a JSON string.
     fn instructions(&self, index: usize) -> Option<String> {
         let view = self.views.get(index)?;
-        let servers = view.members().iter().filter_map(|member| self.servers.get(member.home));
+        let servers = view.members().iter().filter_map(|member| self.servers.shared_of(member.server));
         let mut said = servers.filter_map(|server| Some((server, server.peer().instructions.as_deref()?)));
         if !view.is_merged() {
             return said.next().map(|(_, text)| String::from_utf8_lossy(text).into_owned());
@@ -103,10 +104,11 @@ impl BridgeMut<'_> {
         }
         let view = self.views.get_mut(session.view)?;
         let merged = view.is_merged();
-        let offers = &*self.offers;
+        let (offers, servers) = (&*self.offers, &*self.servers);
         let catalogs = view.members().iter().map(|member| {
-            let link = session.links.get(&member.home).copied().unwrap_or(member.home);
-            (offers.of(link, member.home), offers.is_listed(member.home) || !merged)
+            let shared = servers.server(member.server).map(Server::shared);
+            let link = session.links.get(&member.server).copied().or(shared);
+            (offers.of(link, shared), offers.is_listed(member.server) || !merged)
         });
         let catalogs: Vec<_> = catalogs.collect();
         let lists: Vec<_> = catalogs.iter().map(|(catalog, listed)| (catalog.list(kind), *listed)).collect();
@@ -139,8 +141,8 @@ impl BridgeMut<'_> {
     }
 
     /// A server is about to come or go.
-    pub(super) fn before_relist_merged(&mut self, home: UpstreamId, kind: ListKind) {
-        for key in self.sessions_merged(home) {
+    pub(super) fn before_relist_merged(&mut self, server: ServerId, kind: ListKind) {
+        for key in self.sessions_merged(server) {
             self.remember_shown(key, kind);
         }
     }
@@ -165,17 +167,17 @@ impl BridgeMut<'_> {
     }
 
     /// A server came or went, which changes merged lists, whatever connection a session has to it.
-    pub(super) fn relist_merged(&mut self, home: UpstreamId, kind: ListKind) {
-        let sessions = self.sessions_merged(home);
+    pub(super) fn relist_merged(&mut self, server: ServerId, kind: ListKind) {
+        let sessions = self.sessions_merged(server);
         self.relist_for(&sessions, kind);
     }
 
     /// The sessions that see a server among others.
-    fn sessions_merged(&self, home: UpstreamId) -> Vec<Key> {
+    fn sessions_merged(&self, server: ServerId) -> Vec<Key> {
         let mut sessions = self.session_keys();
         sessions.retain(|key| {
             let view = self.sessions.get(*key).and_then(|session| self.views.get(session.view));
-            view.is_some_and(|view| view.is_merged() && view.has(home))
+            view.is_some_and(|view| view.is_merged() && view.has(server))
         });
         sessions
     }

@@ -6,7 +6,7 @@
 use super::BridgeMut;
 use super::listing::{Known, known};
 use crate::fault::{Code, Fault};
-use crate::id::{Key, UpstreamId};
+use crate::id::{Key, ServerId, UpstreamId};
 use crate::json::{self, Envelope, Kind, Span};
 use crate::mcp::{ListKind, Method};
 use crate::publish::pages;
@@ -17,7 +17,7 @@ use crate::view::View;
 #[derive(Debug)]
 pub(super) struct Target {
     /// The server, by its shared connection.
-    pub(super) home: UpstreamId,
+    pub(super) server: ServerId,
     /// What to call the thing there: the place of the name in the request, and the server's own name as JSON.
     pub(super) rename: Option<(Span, String)>,
     /// The name or URI as the server knows it, where it was looked at.
@@ -49,9 +49,9 @@ impl BridgeMut<'_> {
     ) -> Result<Target, Fault> {
         let index = self.sessions.get(session).map(|session| session.view).unwrap_or_default();
         if method == Method::Other {
-            let home = self.views.get(index).and_then(View::alone);
-            let home = home.ok_or_else(|| Fault::peer(Code::MethodNotFound, "method not found"))?;
-            return Ok(Target { home, rename: None, own: None });
+            let server = self.views.get(index).and_then(View::alone);
+            let server = server.ok_or_else(|| Fault::peer(Code::MethodNotFound, "method not found"))?;
+            return Ok(Target { server, rename: None, own: None });
         }
         let kinds: &[ListKind] = if method == Method::ToolsCall {
             &[ListKind::Tools]
@@ -67,8 +67,8 @@ impl BridgeMut<'_> {
         }
         let view = self.views.get(index);
         let through = kinds.iter().map(|kind| view.and_then(|view| view.passes(*kind)));
-        if let Some(home) = through.reduce(|one, other| one.filter(|_| other.is_some())).flatten() {
-            return Ok(Target { home, rename: None, own: None });
+        if let Some(server) = through.reduce(|one, other| one.filter(|_| other.is_some())).flatten() {
+            return Ok(Target { server, rename: None, own: None });
         }
         for member in json::scan::each_member(text, params) {
             json::refuse_look_alike(member.key.of(text), &["name", "uri", "ref"])?;
@@ -93,9 +93,9 @@ impl BridgeMut<'_> {
         let span = name.ok_or_else(missing)?;
         let name = json::unquote(span.of(text)).ok_or_else(missing)?;
         let found = self.find(session, kind, &name);
-        let (home, own) = found.ok_or_else(|| self.nothing_named(session, kind, &name))?;
+        let (server, own) = found.ok_or_else(|| self.nothing_named(session, kind, &name))?;
         let rename = (own != name).then(|| (span, json::quote(&own)));
-        Ok(Target { home, rename, own: Some(own) })
+        Ok(Target { server, rename, own: Some(own) })
     }
 
     /// A resource: listed, mentioned in an answer before, or made from a template. A mention counts more than a
@@ -104,13 +104,13 @@ impl BridgeMut<'_> {
         let missing = || Fault::peer(Code::InvalidParams, "a resource needs a `uri`");
         let span = uri.ok_or_else(missing)?;
         let uri = json::unquote(span.of(text)).ok_or_else(missing)?;
-        let (home, own) = self.owner_of(session, &uri).ok_or_else(|| {
+        let (server, own) = self.owner_of(session, &uri).ok_or_else(|| {
             let absent = self.absent(session, ListKind::Resources);
             let shown = Fault::quoted(uri.as_bytes());
             Fault::peer(Code::NoResource, format!("resource not found: {shown}{absent}"))
         })?;
         let rename = (own != uri).then(|| (span, json::quote(&own)));
-        Ok(Target { home, rename, own: Some(own) })
+        Ok(Target { server, rename, own: Some(own) })
     }
 
     /// A skill (SEP-2640): listed, or of the server that has its file; one that is not even mentioned is asked of the only
@@ -118,33 +118,35 @@ impl BridgeMut<'_> {
     fn skill(&mut self, session: Key, text: &[u8], uri: Option<Span>) -> Result<Target, Fault> {
         let missing = || Fault::peer(Code::InvalidParams, "a skill needs a `uri`");
         let uri = json::unquote(uri.ok_or_else(missing)?.of(text)).ok_or_else(missing)?;
-        let homes = self.homes(session);
-        let has = |home: &UpstreamId| {
-            self.servers.get(*home).is_some_and(|server| server.peer().has(ListKind::Skills))
+        let servers = self.servers_seen(session);
+        let has = |server: &ServerId| {
+            self.servers.shared_of(*server).is_some_and(|server| server.peer().has(ListKind::Skills))
         };
-        let having: Vec<UpstreamId> = homes.into_iter().filter(has).collect();
+        let having: Vec<ServerId> = servers.into_iter().filter(has).collect();
         if having.is_empty() {
             return Err(Fault::peer(Code::MethodNotFound, "no server has skills"));
         }
-        let listed = self.find(session, ListKind::Skills, &uri).map(|(home, _)| home);
-        let owner = |proxy: &mut Self| proxy.owner_of(session, &uri).map(|(home, _)| home);
+        let listed = self.find(session, ListKind::Skills, &uri).map(|(server, _)| server);
+        let owner = |proxy: &mut Self| proxy.owner_of(session, &uri).map(|(server, _)| server);
         let only = having.first().copied().filter(|_| having.len() == 1);
-        let home = listed.or_else(|| owner(self)).or(only);
-        let admits = |home: &UpstreamId| {
-            self.servers.get(*home).is_some_and(|server| server.config().filters.resources.admits(&uri))
+        let server = listed.or_else(|| owner(self)).or(only);
+        let admits = |server: &ServerId| {
+            self.servers
+                .shared_of(*server)
+                .is_some_and(|server| server.config().filters.resources.admits(&uri))
         };
-        let home = home.filter(|home| having.contains(home)).filter(admits).ok_or_else(|| {
+        let server = server.filter(|server| having.contains(server)).filter(admits).ok_or_else(|| {
             Fault::peer(Code::InvalidParams, format!("unknown skill `{}`", Fault::quoted(uri.as_bytes())))
         })?;
-        Ok(Target { home, rename: None, own: Some(uri) })
+        Ok(Target { server, rename: None, own: Some(uri) })
     }
 
     /// No server that is there has a tool or prompt of this name. A server that is not there might.
     fn nothing_named(&mut self, session: Key, kind: ListKind, name: &str) -> Fault {
         let shown = Fault::quoted(name.as_bytes());
         let view = self.sessions.get(session).and_then(|session| self.views.get(session.view));
-        let server = view.and_then(|view| self.servers.get(view.by_prefix(name)?));
-        match server.map(|server| (server, known(server, kind, true))) {
+        let server = view.and_then(|view| self.servers.shared_of(view.by_prefix(name)?));
+        match server.map(|server| (server, known(self.servers, server, kind, true))) {
             Some((_, Known::Nothing(fault))) => {
                 return Fault::environment(Code::NotReady, format!("{} `{shown}`: {fault}", kind.noun()));
             }
@@ -160,29 +162,29 @@ impl BridgeMut<'_> {
     fn absent(&mut self, session: Key, kind: ListKind) -> String {
         let view = self.sessions.get(session).and_then(|session| self.views.get(session.view));
         let members = view.filter(|view| view.is_merged()).map_or(&[][..], View::members);
-        let servers = members.iter().filter_map(|member| self.servers.get(member.home));
-        let absent = servers.filter(|server| !matches!(known(server, kind, true), Known::All));
+        let servers = members.iter().filter_map(|member| self.servers.shared_of(member.server));
+        let absent = servers.filter(|server| !matches!(known(self.servers, server, kind, true), Known::All));
         let names: Vec<&str> = absent.take(ABSENT_MAX).map(|server| &**server.label()).collect();
         if names.is_empty() { String::new() } else { format!(" (not connected: {})", names.join(", ")) }
     }
 
     /// A file of a listed skill, which its server need not list: it lies beside or below the `SKILL.md`.
-    fn skill_file(&mut self, session: Key, uri: &str) -> Option<UpstreamId> {
+    fn skill_file(&mut self, session: Key, uri: &str) -> Option<ServerId> {
         if uri.len() > URI_MAX || !self.is_merged(session) {
             return None;
         }
         let mut root = uri;
         while let Some((above, _)) = root.rsplit_once('/').filter(|(above, _)| !above.ends_with('/')) {
             root = above;
-            if let Some((home, _)) = self.find(session, ListKind::Skills, &format!("{root}/SKILL.md")) {
-                return Some(home);
+            if let Some((server, _)) = self.find(session, ListKind::Skills, &format!("{root}/SKILL.md")) {
+                return Some(server);
             }
         }
         None
     }
 
     /// The server that has a resource, and its own URI for it.
-    fn owner_of(&mut self, session: Key, uri: &str) -> Option<(UpstreamId, String)> {
+    fn owner_of(&mut self, session: Key, uri: &str) -> Option<(ServerId, String)> {
         let page = pages::is_page(uri).then(|| self.page(session, uri)).flatten();
         let listed = |proxy: &mut Self| proxy.find(session, ListKind::Resources, uri);
         let made = |proxy: &mut Self| {
@@ -191,19 +193,19 @@ impl BridgeMut<'_> {
             proxy.member(session, part)
         };
         let mentioned = |proxy: &mut Self| proxy.sessions.get(session)?.mentioned(uri);
-        let (home, own) = match page.or_else(|| listed(self)) {
+        let (server, own) = match page.or_else(|| listed(self)) {
             Some(found) => found,
             None => {
                 let of_skill = |proxy: &mut Self| proxy.skill_file(session, uri);
                 (of_skill(self).or_else(|| mentioned(self)).or_else(|| made(self))?, uri.to_owned())
             }
         };
-        let server = self.servers.get(home)?;
-        server.config().filters.resources.admits(&own).then_some((home, own))
+        let known = self.servers.server(server)?;
+        known.config().filters.resources.admits(&own).then_some((server, own))
     }
 
     /// A page of an app that a tool names or a server lists.
-    fn page(&mut self, session: Key, uri: &str) -> Option<(UpstreamId, String)> {
+    fn page(&mut self, session: Key, uri: &str) -> Option<(ServerId, String)> {
         let tools = self.shown(session, ListKind::Tools)?;
         let found = tools.find_page(uri)?;
         Some((self.member(session, found.part)?, found.own.to_owned()))
@@ -227,26 +229,26 @@ impl BridgeMut<'_> {
         }
         let template = uri.and_then(|span| json::unquote(span.of(text)));
         if let Some(template) = template
-            && let Some((home, _)) = self.find(session, ListKind::Templates, &template)
+            && let Some((server, _)) = self.find(session, ListKind::Templates, &template)
         {
-            return Ok(Target { home, rename: None, own: Some(template) });
+            return Ok(Target { server, rename: None, own: Some(template) });
         }
         self.located(session, text, uri)
     }
 
     /// Looks a published name or URI up: the server and its own name for it.
-    fn find(&mut self, session: Key, kind: ListKind, name: &str) -> Option<(UpstreamId, String)> {
+    fn find(&mut self, session: Key, kind: ListKind, name: &str) -> Option<(ServerId, String)> {
         let published = self.shown(session, kind)?;
         let view = self.sessions.get_mut(session)?.view;
         let members = self.views.get(view)?.members();
         let found = published.find(name, &*members.first()?.config).or_else(|| published.find_own(name))?;
-        Some((members.get(found.part)?.home, found.own.to_owned()))
+        Some((members.get(found.part)?.server, found.own.to_owned()))
     }
 
     /// The n-th server of a session's view.
-    fn member(&mut self, session: Key, place: usize) -> Option<UpstreamId> {
+    fn member(&mut self, session: Key, place: usize) -> Option<ServerId> {
         let view = self.sessions.get_mut(session)?.view;
-        Some(self.views.get(view)?.members().get(place)?.home)
+        Some(self.views.get(view)?.members().get(place)?.server)
     }
 
     /// How a tool is to be called, if its server runs it as a task only.
@@ -276,7 +278,7 @@ impl BridgeMut<'_> {
         if !merged || envelope.kind != Kind::Result || !LINKS.into_iter().any(says) {
             return;
         }
-        let Some(home) = self.servers.get(id).map(|upstream| upstream.home()) else { return };
+        let Some(server) = self.servers.get(id).map(|upstream| upstream.server()) else { return };
         let result = envelope.outcome.unwrap_or_default();
         let member = |object, name| json::member(text, object, name).ok().flatten();
         let array = |span: &Span| span.of(text).first() == Some(&b'[');
@@ -298,7 +300,7 @@ impl BridgeMut<'_> {
         });
         let named = pages::pages_of(text, result);
         for uri in links.chain(named).filter(|uri| uri.len() <= URI_MAX) {
-            known.note_mention(&uri, home);
+            known.note_mention(&uri, server);
         }
     }
 }

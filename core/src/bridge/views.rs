@@ -4,7 +4,7 @@
 
 use crate::config::Config;
 use crate::fault::{Code, Fault};
-use crate::id::UpstreamId;
+use crate::id::ServerId;
 use crate::policy::{Keyring, Principal};
 use crate::servers::Servers;
 use crate::view::View;
@@ -15,7 +15,7 @@ pub(crate) struct Views {
     /// Those of the servers in order, then the merged ones.
     all: Vec<View>,
     /// Servers of the merged ones, and the index of the view of them.
-    sets: Vec<(Vec<UpstreamId>, usize)>,
+    sets: Vec<(Vec<ServerId>, usize)>,
     /// Merged views of principals that are known from the configuration.
     fixed: Vec<(Principal, usize)>,
 }
@@ -23,7 +23,8 @@ pub(crate) struct Views {
 impl Views {
     /// The view of each server, and what each principal of the configuration sees of all.
     pub(super) fn new(config: &Config, servers: &Servers, keyring: &Keyring) -> Self {
-        let all = servers.shared().map(|server| View::single(server.id(), server.config().clone())).collect();
+        let all =
+            servers.servers().map(|server| View::single(server.id(), server.config().clone())).collect();
         let mut views = Self { all, sets: Vec::new(), fixed: Vec::new() };
         for principal in keyring.principals().filter(|_| config.merged.enabled) {
             let index = views.find(|place| keyring.opens(principal, place), config, servers, usize::MAX);
@@ -74,16 +75,16 @@ impl Views {
         servers: &Servers,
         max: usize,
     ) -> Option<usize> {
-        let shared = || servers.shared().enumerate();
-        let ids: Vec<UpstreamId> =
-            shared().filter(|(place, _)| opens(*place)).map(|(_, server)| server.id()).collect();
+        let all = || servers.servers().enumerate();
+        let ids: Vec<ServerId> =
+            all().filter(|(place, _)| opens(*place)).map(|(_, server)| server.id()).collect();
         if let Some((_, index)) = self.sets.iter().find(|(same, _)| *same == ids) {
             return Some(*index);
         }
         if self.sets.len() >= max {
             return None;
         }
-        let members = shared().map(|(_, server)| (server.id(), server.config().clone()));
+        let members = all().map(|(_, server)| (server.id(), server.config().clone()));
         let members: Vec<_> = members.filter(|(id, _)| ids.contains(id)).collect();
         let index = self.all.len();
         self.all.push(View::merged(&members, &config.merged));

@@ -8,7 +8,7 @@ use crate::health::{LastError, Page, Report, ServerReport, Standing, Status};
 use crate::http::{Method, RequestHead};
 use crate::id::UpstreamId;
 use crate::servers::health::Trouble;
-use crate::servers::{Connection, Phase, Servers};
+use crate::servers::{Connection, Phase, Server, Servers};
 use std::collections::BTreeMap;
 
 impl Proxy {
@@ -56,7 +56,7 @@ impl Proxy {
         let census = self.census();
         let (load, sessions) = (load(&self.servers), self.bridge.sessions_of_views());
         let report = |server| server_report(&self.servers, self.bridge.views(), server, &load, &sessions);
-        let shown = self.servers.shared().enumerate().filter(|(place, _)| shows(*place));
+        let shown = self.servers.servers().enumerate().filter(|(place, _)| shows(*place));
         Report {
             status: status(self.stage, self.bound.is_some(), &self.servers),
             version: env!("CARGO_PKG_VERSION"),
@@ -65,7 +65,7 @@ impl Proxy {
             sessions: census.sessions,
             calls_in_flight: census.calls,
             held_bytes: census.bytes,
-            servers: shown.map(|(_, server)| report(server)).collect(),
+            servers: shown.filter_map(|(_, server)| report(server)).collect(),
         }
     }
 }
@@ -93,24 +93,25 @@ fn load(servers: &Servers) -> BTreeMap<UpstreamId, (usize, usize)> {
 fn server_report(
     servers: &Servers,
     views: &Views,
-    home: &Connection,
+    server: &Server,
     load: &BTreeMap<UpstreamId, (usize, usize)>,
     sessions: &BTreeMap<usize, usize>,
-) -> ServerReport {
-    let lanes = home.lanes().iter().filter_map(|id| servers.get(*id));
-    let all: Vec<&Connection> = std::iter::once(home).chain(lanes).collect();
-    let shows = |view: &usize| views.get(*view).is_some_and(|view| view.has(home.id()));
+) -> Option<ServerReport> {
+    let shared = servers.get(server.shared())?;
+    let others = server.others().iter().filter_map(|id| servers.get(*id));
+    let all: Vec<&Connection> = std::iter::once(shared).chain(others).collect();
+    let shows = |view: &usize| views.get(*view).is_some_and(|view| view.has(server.id()));
     let calls = || all.iter().filter_map(|one| load.get(&one.id()));
-    let (state, since) = home.health().standing();
+    let (state, since) = shared.health().standing();
     let trouble = all.iter().filter_map(|one| one.health().trouble()).max_by_key(|trouble| trouble.at);
-    ServerReport {
-        name: home.label().to_string(),
+    Some(ServerReport {
+        name: shared.label().to_string(),
         state,
         since,
-        transport: home.transport(),
-        server_name: home.peer().name.as_deref().map(str::to_owned),
-        server_version: home.peer().version.as_deref().map(str::to_owned),
-        protocol_version: home.was_ready().then(|| home.peer().revision.name()),
+        transport: shared.transport(),
+        server_name: shared.peer().name.as_deref().map(str::to_owned),
+        server_version: shared.peer().version.as_deref().map(str::to_owned),
+        protocol_version: shared.was_ready().then(|| shared.peer().revision.name()),
         last_error: trouble.map(last_error),
         restarts: all.iter().map(|one| one.health().restarts).sum(),
         sessions: sessions.iter().filter(|(view, _)| shows(view)).map(|(_, count)| count).sum(),
@@ -118,8 +119,8 @@ fn server_report(
         calls_in_flight: calls().map(|(in_flight, _)| in_flight).sum(),
         calls_waiting: calls().map(|(_, waiting)| waiting).sum(),
         late_answers: all.iter().map(|one| one.health().late_answers).sum(),
-        invalid_items: home.catalog().flawed_len(),
-    }
+        invalid_items: shared.catalog().flawed_len(),
+    })
 }
 
 /// Whether calls reach a server that stands so.

@@ -66,7 +66,7 @@ impl ServersMut<'_> {
         let full = || Fault::local(Code::Overloaded, "too many calls are in flight");
         let call = Origin::Client(origin);
         let gone = || Fault::environment(Code::UpstreamLost, "the connection to the server has ended");
-        let to = (upstream, self.conns.get(upstream).ok_or_else(gone)?.home);
+        let to = (upstream, self.conns.get(upstream).ok_or_else(gone)?.server);
         let key = self.calls.open(call, to, method, self.fx.mono(), &self.fx.ledger).ok_or_else(full)?;
         let wire = Decimal::new(self.wire_of(key));
         // Absent parts are nothing, cut out at the end.
@@ -125,7 +125,7 @@ impl ServersMut<'_> {
         params: &str,
     ) -> Option<Key> {
         let kind = Method::from_name(method);
-        let to = (upstream, self.conns.get(upstream)?.home);
+        let to = (upstream, self.conns.get(upstream)?.server);
         let key = self.calls.open(Origin::Own(own), to, kind, self.fx.mono(), &self.fx.ledger)?;
         let id = self.wire_of(key);
         let text = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"{method}\"{params}}}");
@@ -154,7 +154,7 @@ impl ServersMut<'_> {
 
     /// The call that a server means by this raw id, if it is one of its own.
     pub(super) fn call_named(&self, id: UpstreamId, raw: &[u8]) -> Option<Key> {
-        self.calls.find(id, self.conns.get(id)?.home, raw)
+        self.calls.find(id, self.conns.get(id)?.server, raw)
     }
 
     /// Sends a call that waited for one connection on another one to the same server.

@@ -7,7 +7,7 @@
 //!
 //! Invariants: each call ends once; each has a timer, but for those of the proxy that end with their connection.
 
-use crate::id::{IdMap, Key, Requester, Table, UpstreamId};
+use crate::id::{IdMap, Key, Requester, ServerId, Table, UpstreamId};
 use crate::json::{self, Raw, Span};
 use crate::ledger::{Charge, Ledger};
 use crate::limits::Limits;
@@ -20,8 +20,8 @@ use crate::timer::Timer;
 #[derive(Debug)]
 pub(crate) struct Calls {
     calls: Table<Call>,
-    /// The ids of each server, by its shared connection.
-    ids: IdMap<u64, ShortIds>,
+    /// The ids of each server.
+    ids: IdMap<ServerId, ShortIds>,
     id_max: u32,
     owed_max: usize,
     /// Calls of clients, and how many there may be: what the proxy itself asks is never crowded out.
@@ -37,8 +37,7 @@ const OWN_CALLS_MAX: usize = 10_000;
 pub(crate) struct Call {
     pub(crate) origin: Origin,
     pub(crate) upstream: UpstreamId,
-    /// The shared connection of its server.
-    home: UpstreamId,
+    server: ServerId,
     /// Its id at the server.
     pub(crate) wire: u32,
     /// The server has answered it, or never heard of it.
@@ -139,11 +138,11 @@ impl Calls {
         }
     }
 
-    /// Takes a call to a connection of the server of `home` in, unless there are too many.
+    /// Takes a call to a connection of a server in, unless there are too many.
     pub(crate) fn open(
         &mut self,
         origin: Origin,
-        (upstream, home): (UpstreamId, UpstreamId),
+        (upstream, server): (UpstreamId, ServerId),
         method: Method,
         now: Mono,
         ledger: &Ledger,
@@ -155,7 +154,7 @@ impl Calls {
         let mut call = Call {
             origin,
             upstream,
-            home,
+            server,
             wire: 0,
             settled: false,
             method,
@@ -174,7 +173,7 @@ impl Calls {
         };
         call.charge.set(call.size());
         let key = self.calls.insert(call).ok()?;
-        let ids = self.ids.entry(home.0).or_insert_with(|| ShortIds::new(self.id_max, self.owed_max));
+        let ids = self.ids.entry(server).or_insert_with(|| ShortIds::new(self.id_max, self.owed_max));
         let Some(wire) = ids.give(key) else {
             self.calls.remove(key);
             return None;
@@ -211,7 +210,7 @@ impl Calls {
     pub(crate) fn remove(&mut self, key: Key) -> Option<Call> {
         let call = self.calls.remove(key)?;
         self.clients -= usize::from(matches!(call.origin, Origin::Client(_)));
-        if let Some(ids) = self.ids.get_mut(&call.home.0) {
+        if let Some(ids) = self.ids.get_mut(&call.server) {
             match call.settled || call.waiting.is_some() {
                 true => ids.free(call.wire),
                 false => ids.owe(call.wire, call.upstream),
@@ -220,21 +219,21 @@ impl Calls {
         Some(call)
     }
 
-    /// The call that a connection to the server of `home` means by this raw id, if it is one of its own.
-    pub(crate) fn find(&self, upstream: UpstreamId, home: UpstreamId, raw: &[u8]) -> Option<Key> {
-        let key = self.ids.get(&home.0)?.find(number(raw)?)?;
+    /// The call that a connection to a server means by this raw id, if it is one of its own.
+    pub(crate) fn find(&self, upstream: UpstreamId, server: ServerId, raw: &[u8]) -> Option<Key> {
+        let key = self.ids.get(&server)?.find(number(raw)?)?;
         self.calls.get(key).filter(|call| call.upstream == upstream).map(|_| key)
     }
 
     /// A server answered under an id that names no call.
-    pub(crate) fn on_late(&mut self, home: UpstreamId, raw: &[u8]) -> Late {
-        let ids = number(raw).and_then(|id| Some((id, self.ids.get_mut(&home.0)?)));
+    pub(crate) fn on_late(&mut self, server: ServerId, raw: &[u8]) -> Late {
+        let ids = number(raw).and_then(|id| Some((id, self.ids.get_mut(&server)?)));
         ids.map_or(Late::Unknown, |(id, ids)| ids.on_late(id))
     }
 
     /// What a connection was asked before it ended it will not answer.
-    pub(crate) fn forgive(&mut self, upstream: UpstreamId, home: UpstreamId) {
-        if let Some(ids) = self.ids.get_mut(&home.0) {
+    pub(crate) fn forgive(&mut self, upstream: UpstreamId, server: ServerId) {
+        if let Some(ids) = self.ids.get_mut(&server) {
             ids.forgive(upstream);
         }
     }

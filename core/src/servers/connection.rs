@@ -18,7 +18,7 @@ use crate::config::{self, HttpKind};
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::health::Standing;
-use crate::id::{Key, UpstreamId};
+use crate::id::{Key, ServerId, UpstreamId};
 use crate::json::Pieces;
 use crate::ledger::Held;
 use crate::ledger::NO_MEMORY;
@@ -33,21 +33,14 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(super) id: UpstreamId,
-    /// The shared connection of the same server, which is this one or another.
-    pub(super) home: UpstreamId,
+    pub(super) server: ServerId,
     pub(super) tenants: Tenants,
     pub(super) running: Running,
-    /// Of a shared connection: the others of this server.
-    pub(super) lanes: Vec<UpstreamId>,
-    /// Of a shared connection: it was ready, and has not been away for long since.
-    pub(super) listed: bool,
     /// What the proxy itself asked and waits for.
     pub(super) own_calls: Vec<Key>,
     /// When a session last wanted something of it, and whether one has called since it was connected.
     pub(super) used_at: Mono,
     pub(super) has_served: bool,
-    /// Of a shared connection: when another one could not be made although this one could.
-    pub(super) lane_failed_at: Option<Mono>,
     /// Its key in the configuration.
     pub(super) name: Arc<str>,
     /// The key as logs may show it.
@@ -69,8 +62,6 @@ pub(crate) struct Connection {
     /// Why it refused the handshake, while it is asked which revisions it speaks.
     pub(super) refusal: Option<Fault>,
     pub(super) refresh: Option<Timer>,
-    /// When it has been away too long to stay on lists.
-    pub(super) away: Option<Timer>,
     /// Of a connection beside the shared one: its next look at whether it is needed.
     pub(super) idle: Option<Timer>,
     pub(super) pulse: Pulse,
@@ -111,23 +102,20 @@ pub(crate) enum Phase {
 impl Connection {
     pub(crate) fn new(
         id: UpstreamId,
-        home: UpstreamId,
+        server: ServerId,
         config: Arc<config::Server>,
         tenants: Tenants,
     ) -> Self {
         Self {
             id,
-            home,
+            server,
             // Who opens a connection for a session has calls waiting already.
             was_ready: tenants.tenancy != Tenancy::Shared,
             tenants,
             running: Running::default(),
-            lanes: Vec::new(),
-            listed: false,
             own_calls: Vec::new(),
             used_at: Mono::default(),
             has_served: false,
-            lane_failed_at: None,
             name: config.name.as_str().into(),
             label: config.label().into(),
             phase: Phase::Down,
@@ -140,7 +128,6 @@ impl Connection {
             stale: [false; ListKind::COUNT],
             refusal: None,
             refresh: None,
-            away: None,
             idle: None,
             pulse: Pulse::default(),
             noise: Noise::default(),
@@ -448,14 +435,10 @@ impl Connection {
     /// It came up.
     pub(crate) fn mark_ready(&mut self, fx: &mut Effects) {
         self.was_ready = true;
-        self.listed = self.tenants.tenancy == Tenancy::Shared;
         self.tenants.level = None;
         self.ready_at = fx.mono();
         self.pulse.begin();
         self.enter(fx, Phase::Ready);
-        if let Some(timer) = self.away.take() {
-            fx.timers.cancel(timer);
-        }
         self.arm(fx, |limits| limits.ping_ms, ServerTimer::Ping);
     }
 

@@ -1,57 +1,69 @@
-//! All connections to servers: the one of each server that everybody may share, and those that serve sessions of
-//! their own.
+//! All servers and the connections to them.
 //!
-//! Invariants: the shared connections come first, in the order of the configuration, and stay for good; an id is
-//! never used again, so what comes late for a connection that is gone misses.
+//! Invariants: each server has a shared connection, and each connection one server; an id is never used again, so what
+//! comes late for a connection that is gone misses.
 
 use super::Connection;
+use super::server::Server;
 use super::tenants::{Tenancy, Tenants};
-use crate::config::Config;
-use crate::id::UpstreamId;
+use crate::config::{self, Config};
+use crate::id::{ServerId, UpstreamId};
 use crate::mcp::{Declared, Profile};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The connections.
+/// The servers and their connections.
 #[derive(Debug)]
 pub(crate) struct Connections {
+    servers: BTreeMap<ServerId, Server>,
     open: BTreeMap<UpstreamId, Box<Connection>>,
+    next_server: u64,
     next: u64,
 }
 
 impl Connections {
-    /// The shared connection of each server that is not disabled; none is started yet.
+    /// Each server that is not disabled, with its shared connection; none is started yet.
     pub(crate) fn new(config: &Config) -> Self {
-        let mut all = Self { open: BTreeMap::new(), next: 0 };
+        let mut all = Self { servers: BTreeMap::new(), open: BTreeMap::new(), next_server: 0, next: 0 };
         for server in config.servers.iter().filter(|server| !server.disabled) {
-            let id = all.mint();
-            let tenants = Tenants::new(Tenancy::Shared, Profile::default(), Declared::default());
-            all.open.insert(id, Box::new(Connection::new(id, id, Arc::new(server.clone()), tenants)));
+            all.add(Arc::new(server.clone()));
         }
         all
     }
 
-    /// Another connection to the server of `home`; not started yet.
-    pub(crate) fn open(&mut self, home: UpstreamId, tenants: Tenants) -> Option<UpstreamId> {
+    fn add(&mut self, config: Arc<config::Server>) {
+        let server = ServerId(self.next_server);
+        self.next_server = self.next_server.saturating_add(1);
         let id = self.mint();
-        let server = self.get_mut(home)?;
-        server.lanes.push(id);
-        let kind = server.link.http().map(|link| link.kind);
-        let mut upstream = Connection::new(id, home, server.config.clone(), tenants);
-        if let (Some(link), Some(kind)) = (upstream.link.http(), kind) {
+        let tenants = Tenants::new(Tenancy::Shared, Profile::default(), Declared::default());
+        self.open.insert(id, Box::new(Connection::new(id, server, config.clone(), tenants)));
+        self.servers.insert(server, Server::new(server, config, id));
+    }
+
+    /// Another connection to a server; not started yet.
+    pub(crate) fn open(&mut self, server: ServerId, tenants: Tenants) -> Option<UpstreamId> {
+        let id = self.mint();
+        let known = self.servers.get_mut(&server)?;
+        known.add_another(id);
+        let mut another = Connection::new(id, server, known.config().clone(), tenants);
+        let shared = known.shared();
+        let kind = self.get_mut(shared).and_then(|shared| shared.link.http().map(|link| link.kind));
+        if let (Some(link), Some(kind)) = (another.link.http(), kind) {
             // What the server turned out to speak.
             link.kind = kind;
         }
-        self.open.insert(id, Box::new(upstream));
+        self.open.insert(id, Box::new(another));
         Some(id)
     }
 
-    /// Forgets a connection that has ended.
+    /// Forgets a connection beside the shared one that has ended.
     pub(crate) fn remove(&mut self, id: UpstreamId) -> Option<Box<Connection>> {
         let gone = self.open.remove(&id)?;
-        if let Some(home) = self.get_mut(gone.home) {
-            home.lanes.retain(|lane| *lane != id);
-            home.health.inherit(&gone.health);
+        if let Some(server) = self.servers.get_mut(&gone.server) {
+            server.remove_another(id);
+            if let Some(shared) = self.open.get_mut(&server.shared()) {
+                shared.health.inherit(&gone.health);
+            }
         }
         Some(gone)
     }
@@ -62,6 +74,29 @@ impl Connections {
         id
     }
 
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &Server> {
+        self.servers.values()
+    }
+
+    pub(crate) fn server(&self, id: ServerId) -> Option<&Server> {
+        self.servers.get(&id)
+    }
+
+    pub(crate) fn server_mut(&mut self, id: ServerId) -> Option<&mut Server> {
+        self.servers.get_mut(&id)
+    }
+
+    /// The server of a connection.
+    pub(crate) fn server_of_mut(&mut self, id: UpstreamId) -> Option<&mut Server> {
+        let server = self.get(id)?.server;
+        self.servers.get_mut(&server)
+    }
+
+    /// The shared connection of a server.
+    pub(crate) fn shared_of(&self, id: ServerId) -> Option<&Connection> {
+        self.get(self.server(id)?.shared())
+    }
+
     pub(crate) fn get(&self, id: UpstreamId) -> Option<&Connection> {
         self.open.get(&id).map(|upstream| &**upstream)
     }
@@ -70,9 +105,9 @@ impl Connections {
         self.open.get_mut(&id).map(|upstream| &mut **upstream)
     }
 
-    /// The shared connection of each server, in the order of the configuration.
+    /// The shared connection of each server, in the order in which servers came.
     pub(crate) fn shared(&self) -> impl Iterator<Item = &Connection> {
-        self.iter().take_while(|server| server.id == server.home)
+        self.servers.values().filter_map(|server| self.get(server.shared()))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Connection> {

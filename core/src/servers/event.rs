@@ -3,7 +3,7 @@
 use super::attribution::Cause;
 use super::calls::{Call, ClientOrigin};
 use crate::fault::Fault;
-use crate::id::{Key, UpstreamId};
+use crate::id::{Key, ServerId, UpstreamId};
 use crate::json::{Envelope, Span};
 use crate::mcp::{Ask, ListKind};
 
@@ -38,9 +38,9 @@ pub(crate) enum ServerEvent {
     /// A connection was made that could not be made before, or was lost: it is in use again.
     Up { id: UpstreamId },
     /// A server that was lost has been away for a while.
-    Away { id: UpstreamId },
+    Away { server: ServerId },
     /// The first start of a server has succeeded or failed.
-    Tried { id: UpstreamId },
+    Tried { server: ServerId },
     /// A list differs from what it was before. `first`: the server was never ready.
     ListChanged { id: UpstreamId, kind: ListKind, first: bool },
     /// It was found out for the first time what a list holds, or that it cannot be read.

@@ -8,8 +8,7 @@ use super::running::Running;
 use super::tenants::Tenants;
 use crate::catalog::Catalog;
 use crate::config::{self, HttpKind};
-use crate::id::UpstreamId;
-use crate::time::Mono;
+use crate::id::{ServerId, UpstreamId};
 use std::sync::Arc;
 
 impl Connection {
@@ -18,9 +17,9 @@ impl Connection {
         self.id
     }
 
-    /// The shared connection of the same server, which is this one or another.
-    pub(crate) fn home(&self) -> UpstreamId {
-        self.home
+    /// Its server.
+    pub(crate) fn server(&self) -> ServerId {
+        self.server
     }
 
     /// The key of its server, as logs may show it.
@@ -70,21 +69,6 @@ impl Connection {
     /// Whether its first start has succeeded or failed.
     pub(crate) fn was_tried(&self) -> bool {
         self.was_tried
-    }
-
-    /// Of a shared connection: whether it was ready, and has not been away for long since.
-    pub(crate) fn is_listed(&self) -> bool {
-        self.listed
-    }
-
-    /// Of a shared connection: the others of its server.
-    pub(crate) fn lanes(&self) -> &[UpstreamId] {
-        &self.lanes
-    }
-
-    /// Of a shared connection: when another one could not be made although this one could.
-    pub(crate) fn lane_failed_at(&self) -> Option<Mono> {
-        self.lane_failed_at
     }
 
     /// The transport in the words of the configuration.

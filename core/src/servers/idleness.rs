@@ -9,14 +9,14 @@ use super::event::ServerEvent;
 use super::tenants::{Tenancy, Tenants};
 use crate::config::Sharing;
 use crate::fault::{Code, Fault};
-use crate::id::UpstreamId;
+use crate::id::{ServerId, UpstreamId};
 use crate::log::Level;
 use crate::timer::ServerTimer;
 
 impl ServersMut<'_> {
     /// The connections of a server that are like this one.
-    pub(crate) fn lanes_of(&self, home: UpstreamId, like: &Tenants) -> Vec<UpstreamId> {
-        let Some(server) = self.conns.get(home) else { return Vec::new() };
+    pub(crate) fn like(&self, server: ServerId, like: &Tenants) -> Vec<UpstreamId> {
+        let Some(server) = self.conns.server(server) else { return Vec::new() };
         let fits = |id: &&UpstreamId| {
             self.conns.get(**id).is_some_and(|lane| {
                 lane.tenants.tenancy == like.tenancy
@@ -25,30 +25,32 @@ impl ServersMut<'_> {
                     && lane.phase != Phase::Stopped
             })
         };
-        server.lanes.iter().filter(fits).copied().collect()
+        server.others().iter().filter(fits).copied().collect()
     }
 
     /// A connection and those that serve the same sessions.
     pub(crate) fn siblings(&self, id: UpstreamId) -> Vec<UpstreamId> {
         match self.conns.get(id) {
             Some(upstream) if upstream.tenants.tenancy == Tenancy::Interactive => {
-                self.lanes_of(upstream.home, &upstream.tenants)
+                self.like(upstream.server, &upstream.tenants)
             }
             _ => vec![id],
         }
     }
 
     /// Opens a connection beside the shared one, unless there are enough.
-    pub(crate) fn open_lane(&mut self, home: UpstreamId, tenants: Tenants) -> Option<UpstreamId> {
-        let server = self.conns.get(home).filter(|_| !*self.stopping)?;
-        let shared = server.config.options.sessions == Sharing::Shared;
-        let default = if shared { self.fx.limits.shared_lanes_max } else { self.fx.limits.lanes_max };
-        let max = server.config.options.sessions_max.map_or(default, |max| max as usize);
-        if server.lanes.len() >= max {
+    pub(crate) fn open_another(&mut self, server: ServerId, tenants: Tenants) -> Option<UpstreamId> {
+        let known = self.conns.server(server).filter(|_| !*self.stopping)?;
+        let options = &known.config().options;
+        let is_shared = options.sessions == Sharing::Shared;
+        let default = if is_shared { self.fx.limits.shared_lanes_max } else { self.fx.limits.lanes_max };
+        let max = options.sessions_max.map_or(default, |max| max as usize);
+        if known.others().len() >= max {
             return None;
         }
-        let (catalog, peer) = (server.catalog.clone(), server.peer.clone());
-        let id = self.conns.open(home, tenants)?;
+        let shared = self.conns.shared_of(server)?;
+        let (catalog, peer) = (shared.catalog.clone(), shared.peer.clone());
+        let id = self.conns.open(server, tenants)?;
         if let Some(lane) = self.conns.get_mut(id) {
             // What it will most likely offer, until it says so itself.
             lane.catalog = catalog;
@@ -56,7 +58,7 @@ impl ServersMut<'_> {
             lane.used_at = self.fx.mono();
         }
         self.start_server(id);
-        self.watch_lane(id);
+        self.watch_idle(id);
         Some(id)
     }
 
@@ -66,7 +68,7 @@ impl ServersMut<'_> {
         if upstream.phase == Phase::Asleep {
             upstream.enter(self.fx, Phase::Down);
             self.start_server(id);
-            self.watch_lane(id);
+            self.watch_idle(id);
         } else if upstream.phase == Phase::Down
             && upstream.is_suspended(self.fx)
             && upstream.may_be_tried(self.fx)
@@ -75,7 +77,7 @@ impl ServersMut<'_> {
         }
     }
 
-    fn watch_lane(&mut self, id: UpstreamId) {
+    fn watch_idle(&mut self, id: UpstreamId) {
         let Some(upstream) = self.conns.get_mut(id) else { return };
         let wait = self.fx.limits.lane_idle_ms;
         let wait = upstream.config.options.idle_ms.map_or(wait, |ms| ms.min(wait));
@@ -91,7 +93,7 @@ impl ServersMut<'_> {
         let now = self.fx.mono();
         let Some(upstream) = self.conns.get_mut(id) else { return };
         match upstream.phase {
-            Phase::Asleep if upstream.tenants.users == 0 => return self.end_lane(id),
+            Phase::Asleep if upstream.tenants.users == 0 => return self.end_connection(id),
             Phase::Asleep | Phase::Stopped => return,
             Phase::Down | Phase::Starting | Phase::Handshake | Phase::Listing | Phase::Ready => {}
         }
@@ -103,10 +105,10 @@ impl ServersMut<'_> {
         };
         let idle = limit.is_some_and(|ms| now.ms_since(upstream.used_at) >= ms) && upstream.is_idle();
         if !idle {
-            return self.watch_lane(id);
+            return self.watch_idle(id);
         }
         if !held {
-            return self.end_lane(id);
+            return self.end_connection(id);
         }
         upstream.lost(self.fx);
         upstream.enter(self.fx, Phase::Asleep);
@@ -120,7 +122,9 @@ impl ServersMut<'_> {
 
     /// A session holds on to a connection that others may use as well.
     pub(crate) fn hold(&mut self, id: UpstreamId) {
-        if let Some(upstream) = self.conns.get_mut(id).filter(|upstream| upstream.id != upstream.home) {
+        if let Some(upstream) =
+            self.conns.get_mut(id).filter(|upstream| upstream.tenants.tenancy != Tenancy::Shared)
+        {
             upstream.tenants.users += 1;
         }
     }
@@ -130,13 +134,13 @@ impl ServersMut<'_> {
         let Some(upstream) = self.conns.get_mut(id) else { return };
         match upstream.tenants.tenancy {
             Tenancy::Shared => {}
-            Tenancy::Dedicated(_) => self.end_lane(id),
+            Tenancy::Dedicated(_) => self.end_connection(id),
             Tenancy::Interactive | Tenancy::Alike => {
                 debug_assert!(upstream.tenants.users > 0, "who lets go has held on");
                 upstream.tenants.users = upstream.tenants.users.saturating_sub(1);
                 upstream.used_at = self.fx.now.mono;
                 if upstream.phase == Phase::Asleep && upstream.tenants.users == 0 {
-                    self.end_lane(id);
+                    self.end_connection(id);
                 }
             }
         }
@@ -151,17 +155,16 @@ impl ServersMut<'_> {
             return false;
         }
         lane.was_tried = true;
-        let home = lane.home;
         let calls = std::iter::from_fn(|| lane.take_waiting()).collect();
-        if let Some(shared) = self.conns.get_mut(home) {
-            shared.lane_failed_at = Some(now);
+        if let Some(server) = self.conns.server_of_mut(id) {
+            server.on_another_failed(now);
         }
         self.events.push_back(ServerEvent::Unmade { id, calls, fault: fault.clone() });
         true
     }
 
     /// Ends a connection that serves nobody any more.
-    pub(crate) fn end_lane(&mut self, id: UpstreamId) {
+    pub(crate) fn end_connection(&mut self, id: UpstreamId) {
         self.stop(id);
         self.drop_own_calls(id);
         self.check_gone(id);
@@ -186,11 +189,11 @@ impl ServersMut<'_> {
         if self.conns.get(id).is_some_and(|upstream| {
             upstream.phase == Phase::Ready && upstream.running.is_haunted() && upstream.keeps_others_waiting()
         }) {
-            self.renew_lane(id);
+            self.renew(id);
         }
     }
 
-    fn renew_lane(&mut self, id: UpstreamId) {
+    fn renew(&mut self, id: UpstreamId) {
         let Some(upstream) = self.conns.get_mut(id) else { return };
         self.fx.log(Level::Debug, Some(&upstream.label), "a connection is made anew after a cancelled call");
         upstream.lost(self.fx);

@@ -13,7 +13,7 @@ use crate::config::HttpKind;
 use crate::event::ExitStatus;
 use crate::fault::{Code, Fault};
 use crate::http::Method as HttpMethod;
-use crate::id::{ConnId, Key, UpstreamId};
+use crate::id::{ConnId, Key, ServerId, UpstreamId};
 use crate::json::{Pieces, Span, quote};
 use crate::log::Level;
 use crate::mcp::Revision;
@@ -38,14 +38,14 @@ impl ServersMut<'_> {
         self.fx.log(Level::Debug, Some(&server.label), "Connecting");
         server.disarm(self.fx);
         server.begin(self.fx);
-        let home = server.home;
+        let of = server.server;
         match &mut server.link {
             Link::Child(link) => {
                 // While the old child is still ending, its exit starts the new one.
                 if !link.start(self.fx, id) {
                     return;
                 }
-                self.calls.forgive(id, home);
+                self.calls.forgive(id, of);
                 server.health.on_start();
                 server.enter(self.fx, Phase::Starting);
                 let ms = server.startup_left_ms(self.fx);
@@ -53,7 +53,7 @@ impl ServersMut<'_> {
             }
             Link::Http(link) => match link.kind {
                 HttpKind::Sse => {
-                    self.calls.forgive(id, home);
+                    self.calls.forgive(id, of);
                     link.ask(self.fx, Job::Stream, HttpMethod::Get, None);
                     server.health.on_start();
                     server.enter(self.fx, Phase::Starting);
@@ -61,7 +61,7 @@ impl ServersMut<'_> {
                     server.arm(self.fx, |limits| limits.endpoint_ms.min(ms), ServerTimer::Handshake);
                 }
                 HttpKind::Streamable => {
-                    self.calls.forgive(id, home);
+                    self.calls.forgive(id, of);
                     server.health.on_start();
                     self.shake_hands(id);
                 }
@@ -275,7 +275,7 @@ impl ServersMut<'_> {
         if std::mem::replace(&mut server.was_tried, true) || server.tenants.tenancy != Tenancy::Shared {
             return;
         }
-        self.events.push_back(ServerEvent::Tried { id });
+        self.events.push_back(ServerEvent::Tried { server: server.server });
         if self.conns.shared().all(|server| server.was_tried) {
             let ready = self.conns.shared().filter(|server| server.phase == Phase::Ready).count();
             let all = self.conns.shared().count();
@@ -366,15 +366,14 @@ impl ServersMut<'_> {
             false => format!("in {:.1} s", backoff as f64 / 1000.0),
         };
         self.fx.log(Level::Warn, Some(&server.label), format!("{what}: {fault}; trying again {next}"));
-        if server.listed && server.away.is_none() {
-            server.away = Some(self.fx.after(self.fx.limits.away_ms, ServerTimer::Away, id.0));
-        }
+        self.watch_away(id);
+        let Some(server) = self.conns.get_mut(id) else { return };
         if sleeps {
             server.enter(self.fx, Phase::Asleep);
             server.disarm(self.fx);
             let shared = matches!(server.tenants.tenancy, Tenancy::Interactive | Tenancy::Alike);
             if shared && server.tenants.users == 0 {
-                self.end_lane(id);
+                self.end_connection(id);
             }
             return;
         }
@@ -419,12 +418,21 @@ impl ServersMut<'_> {
         }
     }
 
+    /// The shared connection of a server is gone: it stays on lists for a while.
+    fn watch_away(&mut self, id: UpstreamId) {
+        let is_shared = self.conns.get(id).is_some_and(|it| it.tenants.tenancy == Tenancy::Shared);
+        let server = self.conns.server_of_mut(id).filter(|server| is_shared && server.needs_away_timer());
+        if let Some(server) = server {
+            let owner = server.id().0;
+            server.set_away_timer(self.fx.after(self.fx.limits.away_ms, ServerTimer::Away, owner));
+        }
+    }
+
     /// A server that was lost has been away for a while.
-    pub(super) fn on_away_timer(&mut self, id: UpstreamId) {
-        if let Some(server) = self.conns.get_mut(id) {
-            server.away = None;
-            server.listed = false;
-            self.events.push_back(ServerEvent::Away { id });
+    pub(super) fn on_away_timer(&mut self, server: ServerId) {
+        if let Some(known) = self.conns.server_mut(server) {
+            known.unlist();
+            self.events.push_back(ServerEvent::Away { server });
         }
     }
 
@@ -526,12 +534,11 @@ impl ServersMut<'_> {
             && upstream.tenants.tenancy != Tenancy::Shared
             && !upstream.is_ending()
         {
-            let timers = [upstream.refresh.take(), upstream.away.take(), upstream.idle.take()];
+            let timers = [upstream.refresh.take(), upstream.idle.take()];
             for timer in timers.into_iter().flatten() {
                 self.fx.timers.cancel(timer);
             }
-            let home = upstream.home;
-            self.calls.forgive(id, home);
+            self.calls.forgive(id, upstream.server);
             self.conns.remove(id);
             self.events.push_back(ServerEvent::Gone { id });
         }

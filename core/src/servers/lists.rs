@@ -179,10 +179,9 @@ impl ServersMut<'_> {
 
     /// A list that another connection to the same server has as well is kept once.
     fn share_list(&mut self, id: UpstreamId, kind: ListKind) {
-        let Some(home) = self.conns.get(id).map(|server| server.home).filter(|home| *home != id) else {
-            return;
-        };
-        let Some(known) = self.conns.get(home).map(|home| home.catalog.clone()) else { return };
+        let server = self.conns.get(id).map(|connection| connection.server);
+        let shared = server.and_then(|server| self.conns.shared_of(server)).filter(|shared| shared.id != id);
+        let Some(known) = shared.map(|shared| shared.catalog.clone()) else { return };
         if let Some(server) = self.conns.get_mut(id) {
             server.catalog.share(kind, &known);
         }
@@ -191,20 +190,20 @@ impl ServersMut<'_> {
     /// A list of the shared connection changed. Of those that sleep, the ones that had the same list have the new one;
     /// the others have to say themselves.
     fn tell_sleepers(&mut self, id: UpstreamId, kind: ListKind, before: Digest) {
-        let Some(home) = self.conns.get(id).filter(|home| home.tenants.tenancy == Tenancy::Shared) else {
-            return;
-        };
-        let (new, lanes) = (home.catalog.clone(), home.lanes.clone());
-        for lane in lanes {
-            let asleep = self.conns.get(lane).filter(|lane| lane.phase == Phase::Asleep);
-            match asleep.map(|lane| lane.catalog.list(kind).digest == before) {
+        let shared = self.conns.get(id).filter(|shared| shared.tenants.tenancy == Tenancy::Shared);
+        let server = shared.and_then(|shared| self.conns.server(shared.server));
+        let (Some(shared), Some(server)) = (shared, server) else { return };
+        let (new, others) = (shared.catalog.clone(), server.others().to_vec());
+        for other in others {
+            let asleep = self.conns.get(other).filter(|other| other.phase == Phase::Asleep);
+            match asleep.map(|other| other.catalog.list(kind).digest == before) {
                 Some(true) => {
-                    if let Some(upstream) = self.conns.get_mut(lane) {
+                    if let Some(upstream) = self.conns.get_mut(other) {
                         upstream.catalog.adopt(kind, &new);
                     }
-                    self.events.push_back(ServerEvent::ListChanged { id: lane, kind, first: false });
+                    self.events.push_back(ServerEvent::ListChanged { id: other, kind, first: false });
                 }
-                Some(false) => self.wake(lane),
+                Some(false) => self.wake(other),
                 None => {}
             }
         }
@@ -225,6 +224,8 @@ impl ServersMut<'_> {
         let first = !server.was_ready;
         server.mark_ready(self.fx);
         let shared = server.tenants.tenancy == Tenancy::Shared;
+        let away = self.conns.server_of_mut(id).filter(|_| shared).and_then(super::Server::on_ready);
+        away.into_iter().for_each(|timer| self.fx.timers.cancel(timer));
         self.tell_ready(id, shared && first);
         self.events.push_back(ServerEvent::Up { id });
         self.todo.push_back(Todo::Resume(id));

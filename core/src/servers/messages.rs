@@ -190,7 +190,7 @@ impl ServersMut<'_> {
             }
             None => {
                 let Some(server) = self.conns.get_mut(id) else { return };
-                let late = self.calls.on_late(server.home, raw);
+                let late = self.calls.on_late(server.server, raw);
                 if late != Late::Unknown {
                     server.health.late_answers = server.health.late_answers.saturating_add(1);
                 }

@@ -16,7 +16,7 @@
 //! | `event` | what others are told |
 //! | `attribution` | whom something concerns that a server says |
 //! | `call`, `calls` | a call from submission to its one end; all calls in flight |
-//! | `connection`, `connections` | one connection to a server; all of them |
+//! | `server`, `connection`, `connections` | one server; one connection to it; all of them |
 //! | `facts` | what others may know of a connection |
 //! | `lifecycle` | a connection's life: start, handshake, loss, restart, stop |
 //! | `idleness` | connections beside the shared one: how long they are kept |
@@ -69,6 +69,7 @@ mod redirects;
 mod refusals;
 mod running;
 mod salvage;
+mod server;
 mod spoken;
 mod tasks;
 pub(crate) mod tenants;
@@ -78,12 +79,13 @@ pub(crate) use attribution::Cause;
 pub(crate) use call::{Forwarded, Purpose};
 pub(crate) use connection::{Connection, Phase};
 pub(crate) use event::{Outcome, Said, ServerEvent};
+pub(crate) use server::Server;
 pub(crate) use tasks::task_mark;
 
 use crate::config::Config;
 use crate::effects::Effects;
 use crate::event::{CloseCause, ConnEvent};
-use crate::id::{ConnId, Key, UpstreamId};
+use crate::id::{ConnId, Key, ServerId, UpstreamId};
 use crate::limits::Limits;
 use crate::timer::ServerTimer;
 use calls::{Call, Calls};
@@ -154,6 +156,21 @@ impl Servers {
     pub(crate) fn with<'a>(&'a mut self, fx: &'a mut Effects) -> ServersMut<'a> {
         let Self { config, conns, calls, events, todo, unread, stopping } = self;
         ServersMut { fx, config, conns, calls, events, todo, unread, stopping }
+    }
+
+    /// All servers, in the order in which they came.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &Server> {
+        self.conns.servers()
+    }
+
+    /// A server, if it is still there.
+    pub(crate) fn server(&self, id: ServerId) -> Option<&Server> {
+        self.conns.server(id)
+    }
+
+    /// The shared connection of a server, if that is still there.
+    pub(crate) fn shared_of(&self, id: ServerId) -> Option<&Connection> {
+        self.conns.shared_of(id)
     }
 
     /// A connection, if it is still there.
@@ -236,7 +253,7 @@ impl ServersMut<'_> {
             ServerTimer::Ping => self.on_ping_timer(id),
             ServerTimer::Refresh => self.on_refresh_timer(id),
             ServerTimer::Idle => self.on_idle_timer(id),
-            ServerTimer::Away => self.on_away_timer(id),
+            ServerTimer::Away => self.on_away_timer(ServerId(owner)),
             ServerTimer::Exchange => {
                 if let Some(id) = self.fx.owner(conn) {
                     self.on_exchange_timer(id, conn);

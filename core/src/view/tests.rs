@@ -5,10 +5,10 @@ use crate::catalog::{Catalog, Item};
 use crate::config::{Source, parse};
 use crate::time::Mono;
 
-fn servers(text: &str) -> Vec<(UpstreamId, Arc<config::Server>)> {
+fn servers(text: &str) -> Vec<(ServerId, Arc<config::Server>)> {
     let text = format!(r#"{{"mcpProxy": {{"baseURL": "http://localhost:9090"}}, "mcpServers": {{{text}}}}}"#);
     let loaded = parse(&Source { text: &text, name: "test", strict: true, env: None }).unwrap();
-    (0..).map(UpstreamId).zip(loaded.config.servers.into_iter().map(Arc::new)).collect()
+    (0..).map(ServerId).zip(loaded.config.servers.into_iter().map(Arc::new)).collect()
 }
 
 fn tools(names: &[&str]) -> Catalog {
@@ -29,12 +29,12 @@ fn text(published: &Published) -> &str {
 
 #[test]
 fn a_filtered_tool_is_neither_listed_nor_found() {
-    let (home, config) =
+    let (server, config) =
         servers(r#""a": {"command": "x", "options": {"toolFilter": {"mode": "block", "list": ["b*"]}}}"#)
             .remove(0);
-    let mut view = View::single(home, config.clone());
+    let mut view = View::single(server, config.clone());
     assert_eq!(view.passes(ListKind::Tools), None);
-    assert_eq!(view.passes(ListKind::Prompts), Some(home));
+    assert_eq!(view.passes(ListKind::Prompts), Some(server));
     let list = tools(&["a", "b1", "c"]);
     let (published, _) = view.publish(ListKind::Tools, &[(list.list(ListKind::Tools), true)], None);
     assert_eq!(text(&published), r#"{"tools":[{"name":"a"},{"name":"c"}]}"#);
@@ -44,8 +44,8 @@ fn a_filtered_tool_is_neither_listed_nor_found() {
 
 #[test]
 fn the_same_lists_are_published_once_for_all_sessions() {
-    let (home, config) = servers(r#""a": {"command": "x"}"#).remove(0);
-    let mut view = View::single(home, config);
+    let (server, config) = servers(r#""a": {"command": "x"}"#).remove(0);
+    let mut view = View::single(server, config);
     let (one, other) = (tools(&["a"]), tools(&["a"]));
     let (first, fresh) = view.publish(ListKind::Tools, &[(one.list(ListKind::Tools), true)], None);
     assert!(fresh);
@@ -58,8 +58,8 @@ fn the_same_lists_are_published_once_for_all_sessions() {
 
 #[test]
 fn what_nobody_is_shown_any_more_is_forgotten() {
-    let (home, config) = servers(r#""a": {"command": "x"}"#).remove(0);
-    let mut view = View::single(home, config);
+    let (server, config) = servers(r#""a": {"command": "x"}"#).remove(0);
+    let mut view = View::single(server, config);
     for n in 0..100 {
         let list = tools(&[&format!("tool{n}")]);
         view.publish(ListKind::Tools, &[(list.list(ListKind::Tools), true)], None);
