@@ -6,7 +6,9 @@
 //! may read is shown under names only that no stranger can point here.
 
 use crate::fault::{Code, Fault};
+use crate::id::ServerId;
 use crate::redacted::Redacted;
+use std::collections::BTreeMap;
 use subtle::ConstantTimeEq;
 
 /// Which hosts and origins are welcome.
@@ -86,7 +88,7 @@ impl Gate {
 pub(crate) struct Keyring {
     /// Each once, without blanks around and without `Bearer`.
     tokens: Vec<Redacted<String>>,
-    servers: Vec<Lock>,
+    servers: BTreeMap<ServerId, Lock>,
 }
 
 /// What opens one server.
@@ -99,13 +101,12 @@ struct Lock {
 }
 
 impl Keyring {
-    /// The tokens of all servers and whether each needs a login otherwise, in the order in which they are asked about
-    /// later.
-    pub(crate) fn new<'a>(servers: impl Iterator<Item = (&'a [Redacted<String>], bool)>) -> Self {
+    /// The tokens of all servers, and whether each needs a login otherwise.
+    pub(crate) fn new<'a>(servers: impl Iterator<Item = (ServerId, &'a [Redacted<String>], bool)>) -> Self {
         let mut keyring = Self::default();
-        for (tokens, login) in servers {
+        for (id, tokens, login) in servers {
             let places = tokens.iter().map(|token| keyring.place(token.expose())).collect();
-            keyring.servers.push(Lock { places, login });
+            keyring.servers.insert(id, Lock { places, login });
         }
         keyring
     }
@@ -126,8 +127,8 @@ impl Keyring {
 
     /// Whether a server is open to somebody. What a login opens beside what is open to everybody is for the
     /// authorization server to say.
-    pub(crate) fn opens(&self, principal: Principal, server: usize) -> bool {
-        let Some(lock) = self.servers.get(server) else { return false };
+    pub(crate) fn opens(&self, principal: Principal, server: ServerId) -> bool {
+        let Some(lock) = self.servers.get(&server) else { return false };
         let open = lock.places.is_empty() && !lock.login;
         match principal {
             Principal::Anonymous | Principal::Login(_) => open,
@@ -139,7 +140,7 @@ impl Keyring {
     ///
     /// # Errors
     /// [`Code::Unauthorized`].
-    pub(crate) fn enter(&self, server: usize, header: Option<&str>) -> Result<Principal, Fault> {
+    pub(crate) fn enter(&self, server: ServerId, header: Option<&str>) -> Result<Principal, Fault> {
         if self.opens(Principal::Anonymous, server) {
             return Ok(Principal::Anonymous);
         }
@@ -153,7 +154,7 @@ impl Keyring {
     /// # Errors
     /// [`Code::Unauthorized`].
     pub(crate) fn identify(&self, header: Option<&str>) -> Result<Principal, Fault> {
-        let open = (0..self.servers.len()).any(|server| self.opens(Principal::Anonymous, server));
+        let open = self.servers.keys().any(|server| self.opens(Principal::Anonymous, *server));
         match self.find(header) {
             Some(principal) => Ok(principal),
             None if self.tokens.is_empty() || (open && header.is_none()) => Ok(Principal::Anonymous),
@@ -162,7 +163,7 @@ impl Keyring {
     }
 
     /// Whose token this is, if it opens this server, or any.
-    pub(crate) fn holder(&self, server: Option<usize>, header: Option<&str>) -> Option<Principal> {
+    pub(crate) fn holder(&self, server: Option<ServerId>, header: Option<&str>) -> Option<Principal> {
         self.find(header).filter(|principal| server.is_none_or(|server| self.opens(*principal, server)))
     }
 
@@ -308,7 +309,7 @@ mod tests {
             .iter()
             .map(|tokens| tokens.iter().map(|token| Redacted::new((*token).to_owned())).collect())
             .collect();
-        Keyring::new(servers.iter().map(|tokens| (tokens.as_slice(), false)))
+        Keyring::new((0..).zip(&servers).map(|(n, tokens)| (ServerId(n), tokens.as_slice(), false)))
     }
 
     #[test]
@@ -317,31 +318,31 @@ mod tests {
         for (header, place) in
             [("one", 0), ("Bearer one", 0), (" bearer  one ", 0), ("Bearer two", 1), ("two", 1)]
         {
-            assert_eq!(keys.enter(0, Some(header)), Ok(Principal::Token(place)), "{header}");
+            assert_eq!(keys.enter(ServerId(0), Some(header)), Ok(Principal::Token(place)), "{header}");
         }
         for bad in ["", "Bearer", "Bearer ", "on", "onee", "Basic one", "ONE"] {
-            assert_eq!(keys.enter(0, Some(bad)).unwrap_err().code, Code::Unauthorized, "{bad}");
+            assert_eq!(keys.enter(ServerId(0), Some(bad)).unwrap_err().code, Code::Unauthorized, "{bad}");
         }
-        assert!(keys.enter(0, None).is_err());
-        assert_eq!(keys.enter(1, None), Ok(Principal::Anonymous));
-        assert_eq!(keys.enter(1, Some("anything")), Ok(Principal::Anonymous));
+        assert!(keys.enter(ServerId(0), None).is_err());
+        assert_eq!(keys.enter(ServerId(1), None), Ok(Principal::Anonymous));
+        assert_eq!(keys.enter(ServerId(1), Some("anything")), Ok(Principal::Anonymous));
     }
 
     #[test]
     fn an_empty_token_lets_nobody_in() {
-        assert!(keyring(&[&[""]]).enter(0, Some("")).is_err());
+        assert!(keyring(&[&[""]]).enter(ServerId(0), Some("")).is_err());
     }
 
     #[test]
     fn a_token_opens_its_servers_and_those_open_to_everybody() {
         let keys = keyring(&[&["a", "b"], &["b"], &[]]);
         let (a, b) = (keys.identify(Some("a")).unwrap(), keys.identify(Some("Bearer b")).unwrap());
-        let open = |who| (0..3).map(|server| keys.opens(who, server)).collect::<Vec<_>>();
+        let open = |who| (0..3).map(|server| keys.opens(who, ServerId(server))).collect::<Vec<_>>();
         assert_eq!(open(a), [true, false, true]);
         assert_eq!(open(b), [true, true, true]);
         assert_eq!(keys.identify(None), Ok(Principal::Anonymous));
         assert_eq!(open(Principal::Anonymous), [false, false, true]);
-        assert_eq!(keys.enter(1, Some("a")).unwrap_err().code, Code::Unauthorized);
+        assert_eq!(keys.enter(ServerId(1), Some("a")).unwrap_err().code, Code::Unauthorized);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! redirected: some clients lose their body or their credentials on the way.
 
 use crate::config::{Config, OWN_PATHS, Serve};
+use crate::id::ServerId;
 use std::collections::HashMap;
 
 /// Where a path leads.
@@ -16,8 +17,8 @@ pub(crate) struct Route {
 /// What is shown there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// The n-th server that is not disabled.
-    Server(usize),
+    /// A server.
+    Server(ServerId),
     /// All servers that the caller's credential opens.
     Merged,
 }
@@ -44,8 +45,8 @@ impl Routes {
     pub(crate) fn new(config: &Config) -> Self {
         let mut routes = Self::default();
         routes.add(merged(config), Place::Merged);
-        for (index, server) in config.servers.iter().filter(|server| !server.disabled).enumerate() {
-            routes.add(paths(config, &server.name), Place::Server(index));
+        for server in config.enabled() {
+            routes.add(paths(config, &server.name), Place::Server(server.id));
         }
         routes
     }
@@ -177,16 +178,16 @@ mod tests {
         Routes::new(&loaded.config)
     }
 
-    fn endpoint(routes: &Routes, path: &str) -> Option<(usize, Endpoint)> {
+    fn endpoint(routes: &Routes, path: &str) -> Option<(u64, Endpoint)> {
         match routes.find(path)? {
-            Route { place: Place::Server(index), endpoint } => Some((index, endpoint)),
-            Route { place: Place::Merged, endpoint } => Some((usize::MAX, endpoint)),
+            Route { place: Place::Server(id), endpoint } => Some((id.0, endpoint)),
+            Route { place: Place::Merged, endpoint } => Some((u64::MAX, endpoint)),
         }
     }
 
     #[test]
     fn the_merged_endpoint_lies_under_the_base_path() {
-        const MERGED: usize = usize::MAX;
+        const MERGED: u64 = u64::MAX;
         let both = routes("both", &["a", "mcp"]);
         assert_eq!(endpoint(&both, "/pre/mcp"), Some((MERGED, Endpoint::Mcp)));
         assert_eq!(endpoint(&both, "/pre/sse"), Some((MERGED, Endpoint::Sse)));

@@ -17,23 +17,25 @@ mod logins;
 pub(crate) use logins::AccessEvent;
 
 use crate::clients::Refusal;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::http::RequestHead;
+use crate::id::ServerId;
 use crate::log::Level;
 use crate::oauth;
 use crate::policy::{Keyring, Principal};
 use crate::route::Place;
 use documents::Documents;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Who may in.
 #[derive(Debug)]
 pub(crate) struct Access {
     config: Arc<Config>,
-    /// Of each server that is not disabled, as logs may show it.
-    labels: Vec<Arc<str>>,
+    /// The keys of servers, as logs may show them.
+    labels: BTreeMap<ServerId, Arc<str>>,
     keyring: Keyring,
     oauth: Option<oauth::Server>,
     documents: Documents,
@@ -72,7 +74,7 @@ impl Who {
 impl Access {
     /// By this configuration. `seed` is for the authorization server, if there is one.
     pub(crate) fn new(config: Arc<Config>, seed: [u8; 32]) -> Self {
-        let labels = enabled(&config).map(|server| server.label().into()).collect();
+        let labels = config.enabled().map(|server| (server.id, server.label().into())).collect();
         let oauth = oauth::Settings::of(&config).map(|settings| oauth::Server::new(settings, seed));
         let (keyring, documents) = (keyring(&config), Documents::default());
         Self { labels, keyring, oauth, documents, told: false, has_expired: false, config }
@@ -88,12 +90,12 @@ impl Access {
         self.oauth.as_ref().map(oauth::Server::trust)
     }
 
-    /// Whether a server, by its place, is open to who asks for all.
-    pub(crate) fn opens(&self, who: &Who, place: usize) -> bool {
+    /// Whether a server is open to who asks for all.
+    pub(crate) fn opens(&self, who: &Who, server: ServerId) -> bool {
         match who {
-            Who::Known(principal) => self.keyring.opens(*principal, place),
+            Who::Known(principal) => self.keyring.opens(*principal, server),
             Who::LoggedIn(login) => {
-                login.servers.contains(&place) || self.keyring.opens(Principal::Anonymous, place)
+                login.servers.contains(&server) || self.keyring.opens(Principal::Anonymous, server)
             }
         }
     }
@@ -116,7 +118,7 @@ impl Access {
         let header = head.credential()?;
         if self.oauth.as_ref().is_none_or(|oauth| !oauth.protects(place)) {
             return Ok(Who::Known(match place {
-                Place::Server(index) => self.keyring.enter(index, header)?,
+                Place::Server(id) => self.keyring.enter(id, header)?,
                 Place::Merged => self.keyring.identify(header)?,
             }));
         }
@@ -129,7 +131,7 @@ impl Access {
             ));
         }
         let server = match place {
-            Place::Server(index) => Some(index),
+            Place::Server(id) => Some(id),
             Place::Merged => None,
         };
         if let Some(holder) = self.keyring.holder(server, header) {
@@ -156,7 +158,7 @@ impl Access {
         let level = if refusal == oauth::Refusal::Missing { Level::Debug } else { Level::Info };
         if fx.logs(level) {
             let label = match place {
-                Place::Server(index) => self.labels.get(index).cloned(),
+                Place::Server(id) => self.labels.get(&id).cloned(),
                 Place::Merged => None,
             };
             fx.log(level, label.as_ref(), format!("oauth event=refused reason=\"{reason}\""));
@@ -172,7 +174,7 @@ impl Access {
         if self.oauth.is_none() {
             return;
         }
-        for server in enabled(&self.config) {
+        for server in self.config.enabled() {
             let login = !server.options.oauth2_exempt;
             let counted = !login || self.config.oauth2.as_ref().is_some_and(|oauth2| oauth2.static_tokens);
             let tokens = counted && !server.options.auth_tokens.is_empty();
@@ -188,17 +190,13 @@ impl Access {
     }
 }
 
-fn enabled(config: &Config) -> impl Iterator<Item = &config::Server> {
-    config.servers.iter().filter(|server| !server.disabled)
-}
-
 /// The tokens that open each server, and whether it needs a login otherwise.
 fn keyring(config: &Config) -> Keyring {
     let oauth2 = config.oauth2.as_ref().filter(|oauth2| oauth2.enabled);
-    Keyring::new(enabled(config).map(|server| {
+    Keyring::new(config.enabled().map(|server| {
         let login = oauth2.is_some() && !server.options.oauth2_exempt;
         let is_closed = login && oauth2.is_some_and(|oauth2| !oauth2.static_tokens);
         let tokens = if is_closed { &[] } else { server.options.auth_tokens.as_slice() };
-        (tokens, login)
+        (server.id, tokens, login)
     }))
 }

@@ -4,7 +4,7 @@
 //! charged; each change is told once (DL-54).
 
 use crate::effects::Effects;
-use crate::id::{Key, ServerId, UpstreamId};
+use crate::id::{Key, ServerId, UpstreamId, ViewId};
 use crate::json::Raw;
 use crate::ledger::{Charge, Ledger};
 use crate::mcp::{Declared, ListKind, LogLevel, Profile, Revision};
@@ -18,8 +18,8 @@ use std::sync::Arc;
 /// One client in one session.
 #[derive(Debug)]
 pub(super) struct ClientState {
-    /// Index of the view that it sees.
-    pub(super) view: usize,
+    /// What it sees.
+    pub(super) view: ViewId,
     /// What was negotiated; the newest before.
     pub(super) revision: Revision,
     /// Whether its `initialize` was taken.
@@ -111,7 +111,7 @@ const MENTIONS_MAX: usize = 256;
 const UPDATES_MAX: usize = 1_000;
 
 impl ClientState {
-    pub(super) fn new(ledger: &Ledger, question_ids: ShortIds, view: usize) -> Self {
+    pub(super) fn new(ledger: &Ledger, question_ids: ShortIds, view: ViewId) -> Self {
         Self {
             view,
             revision: Revision::NEWEST,

@@ -11,7 +11,7 @@ use super::BridgeMut;
 use super::client::Greeting;
 use crate::clients::{Role, Transport};
 use crate::fault::{Code, Fault};
-use crate::id::{Key, Requester, ServerId};
+use crate::id::{Key, Requester, ServerId, ViewId};
 use crate::json::Pieces;
 use crate::servers::{Connection, Phase, Server};
 use crate::timer::BridgeTimer;
@@ -31,7 +31,7 @@ impl BridgeMut<'_> {
     ///
     /// # Errors
     /// [`Code::NotReady`] if no server of this route was ever connected, and none is in its first start.
-    pub(super) fn readiness(&mut self, view: usize) -> Result<Readiness, Fault> {
+    pub(super) fn readiness(&mut self, view: ViewId) -> Result<Readiness, Fault> {
         let view = self.views.get(view);
         let seen: Vec<ServerId> =
             view.iter().flat_map(|view| view.members()).map(|member| member.server).collect();

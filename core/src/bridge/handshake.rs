@@ -5,7 +5,7 @@ use super::client::ClientState;
 use super::greetings::Readiness;
 use crate::clients::{Body, Entry, Exchange, Message, Served};
 use crate::fault::{Code, Fault};
-use crate::id::Key;
+use crate::id::{Key, ViewId};
 use crate::json::{self, Envelope};
 use crate::ledger::NO_MEMORY;
 use crate::log::Level;
@@ -77,7 +77,7 @@ impl BridgeMut<'_> {
     }
 
     /// A session has begun.
-    fn add_client(&mut self, key: Key, view: usize) {
+    fn add_client(&mut self, key: Key, view: ViewId) {
         // It may have the place of one that made room for it.
         while let Some(ended) = self.clients.next_ended() {
             self.forget_client(ended);

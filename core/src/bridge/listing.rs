@@ -48,8 +48,8 @@ impl BridgeMut<'_> {
         {
             return Err(Fault::peer(Code::InvalidParams, "this cursor was not given out here"));
         }
-        let index = self.sessions.get_mut(key).map(|session| session.view).unwrap_or_default();
-        if !self.lists(index, kind) {
+        let view = self.client(key)?.view;
+        if !self.lists(view, kind) {
             let detail = format!("the server has no {}", kind.capability());
             return Err(Fault::peer(Code::MethodNotFound, detail));
         }

@@ -49,8 +49,8 @@ pub(crate) use views::Views;
 use crate::clients::{Clients, McpEvent, Message, Role, Served};
 use crate::config::Config;
 use crate::effects::Effects;
-use crate::fault::Fault;
-use crate::id::{Key, SideTable};
+use crate::fault::{Code, Fault};
+use crate::id::{Key, ServerId, SideTable, ViewId};
 use crate::json::{Pieces, quote};
 use crate::limits::Limits;
 use crate::policy::Keyring;
@@ -127,10 +127,10 @@ impl Bridge {
     /// [`Code::Overloaded`](crate::fault::Code) if it had to be made and there are `max` already.
     pub(crate) fn merged_view(
         &mut self,
-        opens: impl Fn(usize) -> bool,
+        opens: impl Fn(ServerId) -> bool,
         servers: &Servers,
         max: usize,
-    ) -> Result<usize, Fault> {
+    ) -> Result<ViewId, Fault> {
         self.views.merged_of_login(opens, &self.config, servers, max)
     }
 
@@ -145,8 +145,8 @@ impl Bridge {
     }
 
     /// Number of sessions of each view that has some.
-    pub(crate) fn sessions_of_views(&self) -> BTreeMap<usize, usize> {
-        let mut sessions: BTreeMap<usize, usize> = BTreeMap::new();
+    pub(crate) fn sessions_of_views(&self) -> BTreeMap<ViewId, usize> {
+        let mut sessions: BTreeMap<ViewId, usize> = BTreeMap::new();
         for (_, client) in self.sessions.iter() {
             *sessions.entry(client.view).or_default() += 1;
         }
@@ -219,6 +219,16 @@ impl BridgeMut<'_> {
             let text = [head.as_slice(), quote(&uri).as_bytes(), b"}}"].concat();
             self.clients.deliver(self.fx, requester, &Pieces::of(&[&text]), Role::Note);
         }
+    }
+
+    /// What is known of a client that has just sent something.
+    ///
+    /// # Errors
+    /// [`Code::UnknownSession`] never: a message comes from a session that is there.
+    fn client(&self, session: Key) -> Result<&ClientState, Fault> {
+        let client = self.sessions.get(session);
+        debug_assert!(client.is_some(), "each session at the clients is known here");
+        client.ok_or_else(|| Fault::peer(Code::UnknownSession, "the session is over"))
     }
 
     /// The servers, to do something with them.

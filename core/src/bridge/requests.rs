@@ -157,8 +157,8 @@ impl BridgeMut<'_> {
     /// `logging/setLevel`: unknown levels are refused (DL-18).
     fn set_session_level(&mut self, message: &Message) -> Result<Served, Fault> {
         let (key, envelope, text) = (message.session(), message.envelope(), message.text());
-        let index = self.sessions.get_mut(key).map(|session| session.view).unwrap_or_default();
-        if !self.offers(index, |peer| peer.logging) {
+        let view = self.client(key)?.view;
+        if !self.offers(view, |peer| peer.logging) {
             return Err(Fault::peer(Code::MethodNotFound, "the server has no log messages"));
         }
         let level = envelope.params.map(|params| json::member(text, params, "level")).transpose()?.flatten();

@@ -6,7 +6,7 @@
 //! got, or would have got before if it has not asked for it (BR-51).
 
 use super::BridgeMut;
-use crate::id::{Key, ServerId, UpstreamId};
+use crate::id::{Key, ServerId, UpstreamId, ViewId};
 use crate::json::{self, quote};
 use crate::log::Level;
 use crate::mcp::{Declared, ListKind, Revision};
@@ -19,20 +19,20 @@ use std::sync::Arc;
 impl BridgeMut<'_> {
     /// The `result` of `initialize`: what the servers of a view can do. On the merged endpoint servers come and go, so
     /// there is every kind of list.
-    pub(super) fn greeting(&self, index: usize, revision: Revision) -> Option<String> {
-        let view = self.views.get(index)?;
+    pub(super) fn greeting(&self, id: ViewId, revision: Revision) -> Option<String> {
+        let view = self.views.get(id)?;
         let mut capabilities = Vec::new();
         for kind in [ListKind::Tools, ListKind::Prompts, ListKind::Resources] {
-            if self.lists(index, kind) {
-                let watches = kind == ListKind::Resources && self.offers(index, |peer| peer.subscribe);
+            if self.lists(id, kind) {
+                let watches = kind == ListKind::Resources && self.offers(id, |peer| peer.subscribe);
                 let subscribe = if watches { ",\"subscribe\":true" } else { "" };
                 capabilities.push(format!("\"{}\":{{\"listChanged\":true{subscribe}}}", kind.capability()));
             }
         }
-        if self.offers(index, |peer| peer.completions) && revision.declares_completions() {
+        if self.offers(id, |peer| peer.completions) && revision.declares_completions() {
             capabilities.push("\"completions\":{}".to_owned());
         }
-        if self.offers(index, |peer| peer.logging) {
+        if self.offers(id, |peer| peer.logging) {
             capabilities.push("\"logging\":{}".to_owned());
         }
         // Of one server as it is; of several what they have together.
@@ -55,7 +55,7 @@ impl BridgeMut<'_> {
             revision.name(),
             capabilities.join(","),
         );
-        if let Some(instructions) = self.instructions(index) {
+        if let Some(instructions) = self.instructions(id) {
             greeting.push_str(&format!(",\"instructions\":{instructions}"));
         }
         if let Some(meta) = peer.and_then(|peer| peer.meta.as_deref()) {
@@ -66,8 +66,8 @@ impl BridgeMut<'_> {
     }
 
     /// Whether a server of the view has something.
-    pub(super) fn offers(&self, index: usize, has: impl Fn(&Peer) -> bool) -> bool {
-        self.views.get(index).is_some_and(|view| {
+    pub(super) fn offers(&self, id: ViewId, has: impl Fn(&Peer) -> bool) -> bool {
+        self.views.get(id).is_some_and(|view| {
             let mut peers = view.members().iter().filter_map(|member| self.servers.shared_of(member.server));
             peers.any(|server| has(server.peer()))
         })
@@ -75,14 +75,14 @@ impl BridgeMut<'_> {
 
     /// Whether there is this kind of list: on the merged endpoint always, since a server that has it may come. Those of
     /// an extension are only asked for where it is declared.
-    pub(super) fn lists(&self, index: usize, kind: ListKind) -> bool {
-        self.views.get(index).is_some_and(|view| view.is_merged() && kind != ListKind::Skills)
-            || self.offers(index, |peer| peer.has(kind))
+    pub(super) fn lists(&self, id: ViewId, kind: ListKind) -> bool {
+        self.views.get(id).is_some_and(|view| view.is_merged() && kind != ListKind::Skills)
+            || self.offers(id, |peer| peer.has(kind))
     }
 
     /// The instructions of one server as they are, of several under their names: a JSON string.
-    fn instructions(&self, index: usize) -> Option<String> {
-        let view = self.views.get(index)?;
+    fn instructions(&self, id: ViewId) -> Option<String> {
+        let view = self.views.get(id)?;
         let servers = view.members().iter().filter_map(|member| self.servers.shared_of(member.server));
         let mut said = servers.filter_map(|server| Some((server, server.peer().instructions.as_deref()?)));
         if !view.is_merged() {

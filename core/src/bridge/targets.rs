@@ -47,9 +47,9 @@ impl BridgeMut<'_> {
         params: Span,
         subject: Subject,
     ) -> Result<Target, Fault> {
-        let index = self.sessions.get(session).map(|session| session.view).unwrap_or_default();
+        let view = self.client(session)?.view;
         if method == Method::Other {
-            let server = self.views.get(index).and_then(View::alone);
+            let server = self.views.get(view).and_then(View::alone);
             let server = server.ok_or_else(|| Fault::peer(Code::MethodNotFound, "method not found"))?;
             return Ok(Target { server, rename: None, own: None });
         }
@@ -65,7 +65,7 @@ impl BridgeMut<'_> {
         if method == Method::SkillsGet {
             return self.skill(session, text, subject.uri);
         }
-        let view = self.views.get(index);
+        let view = self.views.get(view);
         let through = kinds.iter().map(|kind| view.and_then(|view| view.passes(*kind)));
         if let Some(server) = through.reduce(|one, other| one.filter(|_| other.is_some())).flatten() {
             return Ok(Target { server, rename: None, own: None });

@@ -12,7 +12,7 @@ use super::transports::spoken;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::http::{CONTINUE, Method, RequestHead};
-use crate::id::ConnId;
+use crate::id::{ConnId, ViewId};
 use crate::json::{Pieces, Raw, Salvage};
 use crate::limits::Limits;
 use crate::oauth::{self, Reply};
@@ -103,7 +103,7 @@ impl Clients {
         fx: &mut Effects,
         mut exchange: Exchange,
         endpoint: Endpoint,
-        (view, principal): (usize, Principal),
+        (view, principal): (ViewId, Principal),
         login: Option<oauth::Hash>,
     ) {
         let client = &mut exchange.0;

@@ -10,7 +10,7 @@ use super::stream::MESSAGE;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::http::{self, Body, encode_last_chunk, encode_response_head};
-use crate::id::{ConnId, Key};
+use crate::id::{ConnId, Key, ViewId};
 use crate::json::{Pieces, quote};
 use crate::ledger::Charge;
 use crate::oauth;
@@ -78,8 +78,8 @@ pub(super) enum Admission {
 /// Where a request leads, and whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Index of the view.
-    pub(crate) view: usize,
+    /// What is seen there.
+    pub(crate) view: ViewId,
     pub(crate) endpoint: Endpoint,
     pub(crate) principal: Principal,
 }

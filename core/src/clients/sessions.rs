@@ -16,7 +16,7 @@ use super::stream::Stream;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::http::RequestHead;
-use crate::id::Key;
+use crate::id::{Key, ViewId};
 use crate::mcp::Revision;
 use crate::policy::Principal;
 use crate::sse::encode_event;
@@ -121,7 +121,7 @@ impl Clients {
 
     /// The session of this view and principal that has been idle longest and has nothing going on, to make room for
     /// another. Those of others are not touched: nobody can drive them out.
-    fn idlest(&self, view: usize, principal: Principal) -> Option<Key> {
+    fn idlest(&self, view: ViewId, principal: Principal) -> Option<Key> {
         let same = |session: &Session| session.entry.view == view && session.entry.principal == principal;
         let idle = self.sessions.iter().filter(|(_, session)| same(session) && session.is_quiet());
         idle.min_by_key(|(_, session)| session.last_used).map(|(key, _)| key)

@@ -33,7 +33,7 @@ impl Stage {
         );
         self.clients.handle(&mut self.fx, CONN, ConnEvent::Received(request.as_bytes()));
         let Some(ClientEvent::Entry { exchange, route }) = self.poll() else { panic!("a head comes first") };
-        let seen = (0, Principal::Anonymous);
+        let seen = (crate::id::ViewId(0), Principal::Anonymous);
         self.clients.admit(&mut self.fx, exchange, route.endpoint, seen, None);
         self.poll().expect("a request is an event")
     }

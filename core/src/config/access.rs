@@ -41,10 +41,15 @@ impl Config {
         }
     }
 
+    /// The servers that are not disabled, in the order of the text.
+    pub fn enabled(&self) -> impl Iterator<Item = &Server> {
+        self.servers.iter().filter(|server| !server.disabled)
+    }
+
     /// Who may use which servers, one line for all that are open to the same people, in the order of the text.
     pub fn access_lines(&self) -> Vec<String> {
         let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-        for server in self.servers.iter().filter(|server| !server.disabled) {
+        for server in self.enabled() {
             let access = self.access(server);
             match groups.iter_mut().find(|(known, _)| *known == access) {
                 Some((_, names)) => names.push(server.label()),

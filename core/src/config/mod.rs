@@ -52,6 +52,7 @@ pub use server::{Era, Server};
 pub use transport::{HttpKind, Transport};
 pub use uri_filter::UriFilter;
 
+use crate::id::ServerId;
 use crate::url::Url;
 use fields::{At, Fields};
 use notice::Report;
@@ -215,7 +216,7 @@ fn settle(
         merged: section.merged,
         allowed_origins: section.allowed_origins,
         allowed_hosts: section.allowed_hosts,
-        servers: servers.into_iter().map(|server| server.value).collect(),
+        servers: (0..).zip(servers).map(|(n, read)| Server { id: ServerId(n), ..read.value }).collect(),
         limits: section.limits,
     })
 }

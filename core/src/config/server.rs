@@ -16,10 +16,13 @@ use super::options::{Options, ServerOptions};
 use super::overrides::ToolOverride;
 use super::transport::{self, HttpKind, Transport};
 use super::tree::Member;
+use crate::id::ServerId;
 
 /// A configured server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Server {
+    /// Names it for as long as a proxy runs. Reading numbers the servers of a text in order.
+    pub id: ServerId,
     /// The key: the path below that of `baseURL`. May hold a secret after the first `/`; for logs there is
     /// [`label`](Self::label).
     pub name: String,
@@ -108,7 +111,17 @@ pub(super) fn read(
         foreign::skip(report, &mut fields);
     }
     fields.finish(report, &HINTS);
-    Some(Server { name: member.key.clone(), transport: transport?, options, filters, tools, disabled, era })
+    let id = ServerId(0);
+    Some(Server {
+        id,
+        name: member.key.clone(),
+        transport: transport?,
+        options,
+        filters,
+        tools,
+        disabled,
+        era,
+    })
 }
 
 /// The key with everything after the first `/` masked, fit for a message.

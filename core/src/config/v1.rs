@@ -12,6 +12,7 @@ use super::proxy::ProxySection;
 use super::server::{Era, Server, label};
 use super::transport::{self, HttpKind, KINDS};
 use super::tree::Member;
+use crate::id::ServerId;
 
 /// `server`. There is no `type` in it: the proxy serves HTTP+SSE (SEED-056).
 pub(super) fn read_server(report: &mut Report<'_>, mut fields: Fields<'_>) -> ProxySection {
@@ -56,6 +57,7 @@ fn try_read_client(report: &mut Report<'_>, member: &Member, defaults: &Options)
     own.auth_tokens = own.auth_tokens.map(|own| sum(own, &defaults.auth_tokens));
     let ServerOptions { filters, tools, disabled, .. } = ServerOptions::default();
     Some(Server {
+        id: ServerId(0),
         name: member.key.clone(),
         transport: transport?,
         options: own.over(defaults),

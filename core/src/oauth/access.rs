@@ -7,6 +7,7 @@ use super::challenge::Refusal;
 use super::resource::Audience;
 use super::secret::Hash;
 use super::store::Grant;
+use crate::id::ServerId;
 use crate::route::Place;
 
 /// Somebody who logged in.
@@ -16,15 +17,15 @@ pub struct Login {
     pub principal: [u8; 16],
     /// The token that was shown, to see later whether it still holds.
     pub token: Hash,
-    /// Places of the servers that are open, in order.
-    pub servers: Vec<usize>,
+    /// The servers that are open, in order.
+    pub servers: Vec<ServerId>,
 }
 
 impl Server {
     /// Whether a login is needed here.
     pub fn protects(&self, place: Place) -> bool {
         match place {
-            Place::Server(index) => self.settings.resources.get(index).is_some_and(|server| server.protected),
+            Place::Server(id) => self.settings.resource(id).is_some_and(|server| server.protected),
             Place::Merged => self.settings.resources.iter().any(|server| server.protected),
         }
     }
@@ -51,25 +52,21 @@ impl Server {
         let hash = Hash::of(token);
         let (grant, audience, mcp) = self.living(&hash).map_err(|reason| (Refusal::Invalid, reason))?;
         let user = grant.user.as_deref();
-        let opens = |index: &usize| {
-            self.settings.resources.get(*index).is_some_and(|server| {
-                server.protected
-                    && audience.has(&server.key)
-                    && user.is_none_or(|user| server.users.admits(user))
-            })
+        let in_audience = |server: &&super::Resource| server.protected && audience.has(&server.key);
+        let opens = |server: &&super::Resource| {
+            in_audience(server) && user.is_none_or(|user| server.users.admits(user))
         };
-        let in_audience = |server: &super::Resource| server.protected && audience.has(&server.key);
-        let servers: Vec<usize> = match place {
-            Place::Server(index) => {
-                if !self.settings.resources.get(index).is_some_and(in_audience) {
-                    return Err((Refusal::Invalid, "the token was issued for another server"));
-                }
-                Some(index).filter(opens).into_iter().collect()
+        let servers: Vec<ServerId> = match place {
+            Place::Server(id) => {
+                let named = self.settings.resource(id).filter(in_audience);
+                let named = named.ok_or((Refusal::Invalid, "the token was issued for another server"))?;
+                Some(named).filter(opens).map(|server| server.id).into_iter().collect()
             }
-            Place::Merged => (0..self.settings.resources.len()).filter(opens).collect(),
+            Place::Merged => self.settings.resources.iter().filter(opens).map(|server| server.id).collect(),
         };
         if servers.is_empty() {
-            let none = place == Place::Merged && !self.settings.resources.iter().any(in_audience);
+            let none =
+                place == Place::Merged && !self.settings.resources.iter().any(|server| in_audience(&server));
             return Err(match none {
                 true => (Refusal::Invalid, "the token was issued for another server"),
                 false => (Refusal::Forbidden, "the user may not use this server"),

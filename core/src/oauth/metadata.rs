@@ -84,8 +84,8 @@ impl Server {
         let resource = format!("{}{path}", issuer.origin());
         match self.settings.routes.find(path)?.place {
             Place::Merged => self.protects(Place::Merged).then(|| (resource, proxy.clone())),
-            Place::Server(index) => {
-                let server = self.settings.resources.get(index).filter(|server| server.protected)?;
+            Place::Server(id) => {
+                let server = self.settings.resource(id).filter(|server| server.protected)?;
                 Some((resource, format!("{} ({proxy})", server.label)))
             }
         }

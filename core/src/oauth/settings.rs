@@ -1,6 +1,7 @@
 //! What the authorization server needs to know of the configuration.
 
 use crate::config::{Config, Filter, OAuth2};
+use crate::id::ServerId;
 use crate::route::Routes;
 use crate::url::Url;
 
@@ -11,7 +12,7 @@ pub struct Settings {
     pub base: Option<Url>,
     /// What the proxy is called on pages.
     pub name: String,
-    /// The servers behind the proxy, in the order of their routes.
+    /// The servers behind the proxy, in the order of their ids.
     pub resources: Vec<Resource>,
     /// `mcpProxy.options.oauth2`
     pub options: OAuth2,
@@ -21,6 +22,8 @@ pub struct Settings {
 /// A server behind the proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {
+    /// What names it.
+    pub id: ServerId,
     /// Its key.
     pub key: String,
     /// Its key with secret parts masked.
@@ -35,8 +38,8 @@ impl Settings {
     /// The settings of a configuration; `None` when there is no authorization server.
     pub fn of(config: &Config) -> Option<Self> {
         let options = config.oauth2.clone().filter(|oauth2| oauth2.enabled)?;
-        let enabled = config.servers.iter().filter(|server| !server.disabled);
-        let resources = enabled.map(|server| Resource {
+        let resources = config.enabled().map(|server| Resource {
+            id: server.id,
             key: server.name.clone(),
             label: server.label(),
             protected: !server.options.oauth2_exempt,
@@ -49,5 +52,11 @@ impl Settings {
             options,
             routes: Routes::new(config),
         })
+    }
+
+    /// A server, if it is still there.
+    pub(super) fn resource(&self, id: ServerId) -> Option<&Resource> {
+        let place = self.resources.binary_search_by_key(&id, |resource| resource.id).ok()?;
+        self.resources.get(place)
     }
 }

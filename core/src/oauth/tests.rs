@@ -196,10 +196,10 @@ impl Desk {
     }
 
     /// Shows a token at a server: `db` is the first, `fs` the second.
-    fn check(&mut self, server: usize, token: &str) -> Result<Login, Refusal> {
+    fn check(&mut self, server: u64, token: &str) -> Result<Login, Refusal> {
         self.server.set_now(self.now);
         self.server
-            .check(crate::route::Place::Server(server), Some(&format!("Bearer {token}")))
+            .check(crate::route::Place::Server(crate::id::ServerId(server)), Some(&format!("Bearer {token}")))
             .map_err(|(refusal, _)| refusal)
     }
 }

@@ -7,12 +7,12 @@ use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::health::Page;
 use crate::http::{Method, RequestHead};
-use crate::id::UpstreamId;
+use crate::id::{ServerId, ViewId};
 use crate::log::Level;
 use crate::oauth;
 use crate::policy::Principal;
 use crate::route::{Endpoint, Place, Route};
-use crate::servers::{Connection, Servers};
+use crate::servers::{Server, Servers};
 
 impl Proxy {
     /// The head of a request at an endpoint of MCP: may it in, and to what?
@@ -34,28 +34,28 @@ impl Proxy {
         &mut self,
         head: &RequestHead,
         place: Place,
-    ) -> Result<((usize, Principal), Option<oauth::Hash>), Refusal> {
+    ) -> Result<((ViewId, Principal), Option<oauth::Hash>), Refusal> {
         let Self { access, bridge, servers, fx, .. } = self;
         let who = access.identify(fx, head, place)?;
         let view = match (place, &who) {
-            (Place::Server(index), _) => index,
+            (Place::Server(id), _) => bridge.views().single(id)?,
             (Place::Merged, Who::Known(principal)) => bridge.views().merged_of(*principal)?,
             (Place::Merged, Who::LoggedIn(_)) => {
-                bridge.merged_view(|place| access.opens(&who, place), servers, fx.limits.views_max)?
+                bridge.merged_view(|server| access.opens(&who, server), servers, fx.limits.views_max)?
             }
         };
         Ok(((view, who.principal()), who.token()))
     }
 
-    /// The servers that are open to whoever asks for all, by their places. Without a credential a web page under a
+    /// The servers that are open to who asks for all. Without a credential a web page under a
     /// name that was pointed here could be asking, and its browser would not say so.
-    pub(super) fn open_servers(&mut self, head: &RequestHead) -> Result<Vec<usize>, Refusal> {
+    pub(super) fn open_servers(&mut self, head: &RequestHead) -> Result<Vec<ServerId>, Refusal> {
         let who = self.access.identify(&mut self.fx, head, Place::Merged)?;
         if matches!(who, Who::Known(Principal::Anonymous)) {
             self.clients.gate().check_reader(head.host())?;
         }
-        let opens = |place: &usize| self.access.opens(&who, *place);
-        Ok((0..self.servers.shared().count()).filter(opens).collect())
+        let ids = self.servers.servers().map(Server::id);
+        Ok(ids.filter(|server| self.access.opens(&who, *server)).collect())
     }
 
     /// The head of a request that leads to no server: for the authorization server, or for a page about the proxy.
@@ -86,11 +86,11 @@ fn log_request(fx: &mut Effects, servers: &Servers, base: &str, route: Route, he
         return;
     }
     let server = match route.place {
-        Place::Server(index) => servers.get(UpstreamId(index as u64)),
+        Place::Server(id) => servers.server(id),
         Place::Merged => None,
     };
-    let on = |server: &Connection| server.config().options.log_enabled;
-    if !server.map_or_else(|| servers.iter().any(on), on) {
+    let on = |server: &Server| server.config().options.log_enabled;
+    if !server.map_or_else(|| servers.servers().any(on), on) {
         return;
     }
     let label = server.map(|server| server.label().clone());

@@ -6,7 +6,7 @@ use crate::clients::{Exchange, Refusal};
 use crate::fault::{Code, Fault};
 use crate::health::{LastError, Page, Report, ServerReport, Standing, Status};
 use crate::http::{Method, RequestHead};
-use crate::id::UpstreamId;
+use crate::id::{ServerId, UpstreamId, ViewId};
 use crate::servers::health::Trouble;
 use crate::servers::{Connection, Phase, Server, Servers};
 use std::collections::BTreeMap;
@@ -46,17 +46,17 @@ impl Proxy {
             }
             Page::Servers => {
                 let open = self.open_servers(head)?;
-                let report = self.report(|place| open.contains(&place));
+                let report = self.report(|server| open.contains(&server));
                 (200, serde_json::to_string(&report).unwrap_or_default())
             }
         })
     }
 
-    fn report(&self, shows: impl Fn(usize) -> bool) -> Report {
+    fn report(&self, shows: impl Fn(ServerId) -> bool) -> Report {
         let census = self.census();
         let (load, sessions) = (load(&self.servers), self.bridge.sessions_of_views());
         let report = |server| server_report(&self.servers, self.bridge.views(), server, &load, &sessions);
-        let shown = self.servers.servers().enumerate().filter(|(place, _)| shows(*place));
+        let shown = self.servers.servers().filter(|server| shows(server.id()));
         Report {
             status: status(self.stage, self.bound.is_some(), &self.servers),
             version: env!("CARGO_PKG_VERSION"),
@@ -65,7 +65,7 @@ impl Proxy {
             sessions: census.sessions,
             calls_in_flight: census.calls,
             held_bytes: census.bytes,
-            servers: shown.filter_map(|(_, server)| report(server)).collect(),
+            servers: shown.filter_map(report).collect(),
         }
     }
 }
@@ -95,12 +95,12 @@ fn server_report(
     views: &Views,
     server: &Server,
     load: &BTreeMap<UpstreamId, (usize, usize)>,
-    sessions: &BTreeMap<usize, usize>,
+    sessions: &BTreeMap<ViewId, usize>,
 ) -> Option<ServerReport> {
     let shared = servers.get(server.shared())?;
     let others = server.others().iter().filter_map(|id| servers.get(*id));
     let all: Vec<&Connection> = std::iter::once(shared).chain(others).collect();
-    let shows = |view: &usize| views.get(*view).is_some_and(|view| view.has(server.id()));
+    let shows = |view: &ViewId| views.get(*view).is_some_and(|view| view.has(server.id()));
     let calls = || all.iter().filter_map(|one| load.get(&one.id()));
     let (state, since) = shared.health().standing();
     let trouble = all.iter().filter_map(|one| one.health().trouble()).max_by_key(|trouble| trouble.at);

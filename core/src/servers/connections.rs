@@ -17,23 +17,21 @@ use std::sync::Arc;
 pub(crate) struct Connections {
     servers: BTreeMap<ServerId, Server>,
     open: BTreeMap<UpstreamId, Box<Connection>>,
-    next_server: u64,
     next: u64,
 }
 
 impl Connections {
     /// Each server that is not disabled, with its shared connection; none is started yet.
     pub(crate) fn new(config: &Config) -> Self {
-        let mut all = Self { servers: BTreeMap::new(), open: BTreeMap::new(), next_server: 0, next: 0 };
-        for server in config.servers.iter().filter(|server| !server.disabled) {
+        let mut all = Self { servers: BTreeMap::new(), open: BTreeMap::new(), next: 0 };
+        for server in config.enabled() {
             all.add(Arc::new(server.clone()));
         }
         all
     }
 
     fn add(&mut self, config: Arc<config::Server>) {
-        let server = ServerId(self.next_server);
-        self.next_server = self.next_server.saturating_add(1);
+        let server = config.id;
         let id = self.mint();
         let tenants = Tenants::new(Tenancy::Shared, Profile::default(), Declared::default());
         self.open.insert(id, Box::new(Connection::new(id, server, config.clone(), tenants)));

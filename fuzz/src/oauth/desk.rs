@@ -245,7 +245,7 @@ impl Desk {
     }
 
     fn opens(&self, token: &str) -> bool {
-        self.server.check(Place::Server(0), Some(&format!("Bearer {token}"))).is_ok()
+        self.server.check(Place::Server(mcp_proxy_core::id::ServerId(0)), Some(&format!("Bearer {token}"))).is_ok()
     }
 
     /// Time passes on both clocks. No access token lives for a day.

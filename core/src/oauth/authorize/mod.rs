@@ -225,8 +225,8 @@ impl Server {
             let place = resource::find(&self.settings.routes, issuer, literal)?;
             let one = match place {
                 Place::Merged => self.default_audience()?,
-                Place::Server(index) => {
-                    Audience::one(&self.settings.resources.get(index).filter(|server| server.protected)?.key)
+                Place::Server(id) => {
+                    Audience::one(&self.settings.resource(id).filter(|server| server.protected)?.key)
                 }
             };
             audience = Some(match audience {
