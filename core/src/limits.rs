@@ -130,11 +130,11 @@ pub struct Limits {
     /// Resources one session may watch.
     pub watches_max: usize,
     /// Connections to one server that serve sessions of their own, unless `maxSessions` says otherwise.
-    pub lanes_max: usize,
+    pub server_conns_max: usize,
     /// The same for those that sessions share one after the other (`sessions: "shared"`).
-    pub shared_lanes_max: usize,
+    pub shared_server_conns_max: usize,
     /// Such a connection that no call has used yet, or that no session holds, is stopped after this time.
-    pub lane_idle_ms: u64,
+    pub server_conn_idle_ms: u64,
     /// `initialize` waits this long for a server in its first start, if that may take so long. Clients of the field give
     /// up after 30 to 60 s.
     pub greeting_ms: u64,
@@ -255,9 +255,9 @@ impl Default for Limits {
             owed_ids_max: 1_024,
             uri_bytes_max: 8 * 1024,
             watches_max: 1_000,
-            lanes_max: 64,
-            shared_lanes_max: 4,
-            lane_idle_ms: 60_000,
+            server_conns_max: 64,
+            shared_server_conns_max: 4,
+            server_conn_idle_ms: 60_000,
             greeting_ms: 30_000,
             lists_ms: 3_000,
             away_ms: 5_000,

@@ -74,7 +74,7 @@ fn cast(tape: &mut Tape<'_>) -> (Cast, Vec<&'static str>) {
         l.call_total_ms = 30_000;
         l.queue_ms = 5_000;
         l.stream_retention_ms = 2_000;
-        l.lane_idle_ms = 3_000;
+        l.server_conn_idle_ms = 3_000;
         l.lists_ms = 2_000;
         l.backoff_max_ms = 2_000;
     });

@@ -59,7 +59,7 @@ impl BridgeMut<'_> {
         let Said { id, ref text, ref envelope, .. } = *said;
         let gone = || ask::unattributed(ask);
         let upstream = self.servers.get(id).ok_or_else(gone)?;
-        let (told, asked) = (upstream.tenants().profile, self.questions.len_of(id));
+        let (told, asked) = (upstream.usage().profile, self.questions.len_of(id));
         // What the server was not told of it may not ask for, whoever is behind the connection.
         ask::check(ask, told.usable(upstream.peer().revision))?;
         let cause = self.cause(said).ok_or_else(gone)?;

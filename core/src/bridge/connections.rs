@@ -20,7 +20,7 @@ use crate::fault::{Code, Fault};
 use crate::id::{Key, ServerId, UpstreamId};
 use crate::log::Level;
 use crate::mcp::{ListKind, Profile};
-use crate::servers::tenants::{Tenancy, Tenants};
+use crate::servers::usage::{Usage, UsageKind};
 use crate::servers::{Connection, Server};
 
 /// How long no other connection to a server is tried after one could not be made.
@@ -42,28 +42,28 @@ impl BridgeMut<'_> {
         }
         let (profile, declared, now) = (client.profile, client.declared.clone(), self.fx.mono());
         let sharing = known.config().options.sessions;
-        let tenancy = match (sharing, profile.is_empty()) {
+        let use_kind = match (sharing, profile.is_empty()) {
             (Sharing::Auto | Sharing::Shared, true) if declared.is_empty() => return Ok(shared),
-            (Sharing::Auto | Sharing::Shared, true) => Tenancy::Alike,
-            (Sharing::Shared, false) => Tenancy::Interactive,
-            (Sharing::Auto, false) | (Sharing::Dedicated, _) => Tenancy::Dedicated(session),
+            (Sharing::Auto | Sharing::Shared, true) => UsageKind::Alike,
+            (Sharing::Shared, false) => UsageKind::Interactive,
+            (Sharing::Auto, false) | (Sharing::Dedicated, _) => UsageKind::Dedicated(session),
         };
         let was_ready = self.servers.get(shared).is_some_and(Connection::was_ready);
         let has_failed = known.another_failed_at().is_some_and(|at| now.ms_since(at) < ANOTHER_RETRY_MS);
         if !was_ready || (has_failed && sharing != Sharing::Dedicated) {
             return Ok(shared);
         }
-        let profile = match tenancy {
-            Tenancy::Alike => Profile::default(),
-            Tenancy::Interactive => profile.without_roots_changed(),
-            Tenancy::Shared | Tenancy::Dedicated(_) => profile,
+        let profile = match use_kind {
+            UsageKind::Alike => Profile::default(),
+            UsageKind::Interactive => profile.without_roots_changed(),
+            UsageKind::Shared | UsageKind::Dedicated(_) => profile,
         };
-        let tenants = Tenants::new(tenancy, profile, declared);
-        let alike = match tenancy {
-            Tenancy::Interactive | Tenancy::Alike => self.servers().like(server, &tenants).first().copied(),
-            Tenancy::Shared | Tenancy::Dedicated(_) => None,
+        let usage = Usage::new(use_kind, profile, declared);
+        let alike = match use_kind {
+            UsageKind::Interactive | UsageKind::Alike => self.servers().like(server, &usage).first().copied(),
+            UsageKind::Shared | UsageKind::Dedicated(_) => None,
         };
-        let id = match alike.or_else(|| self.open_another(server, tenants)) {
+        let id = match alike.or_else(|| self.open_another(server, usage)) {
             Some(id) => id,
             None => self.without_another(server)?,
         };
@@ -92,13 +92,13 @@ impl BridgeMut<'_> {
         if upstream.is_free_for(session) {
             return Ok(id);
         }
-        let tenants = upstream.tenants().like();
+        let usage = upstream.usage().like();
         let alike = self.servers().siblings(id);
         let mut queues = alike.iter().filter_map(|one| self.servers.get(*one));
         if let Some(free) = queues.find(|one| one.is_free_for(session)) {
             return Ok(free.id());
         }
-        if let Some(id) = self.open_another(server, tenants) {
+        if let Some(id) = self.open_another(server, usage) {
             return Ok(id);
         }
         let queues = alike.iter().filter_map(|one| self.servers.get(*one));
@@ -106,9 +106,9 @@ impl BridgeMut<'_> {
     }
 
     /// Opens a connection in addition to the shared one, unless there are enough.
-    fn open_another(&mut self, server: ServerId, tenants: Tenants) -> Option<UpstreamId> {
+    fn open_another(&mut self, server: ServerId, usage: Usage) -> Option<UpstreamId> {
         let shared = self.servers.server(server)?.shared();
-        let id = self.servers().open_another(server, tenants)?;
+        let id = self.servers().open_another(server, usage)?;
         self.offers.open(id, shared);
         Some(id)
     }
@@ -132,7 +132,7 @@ impl BridgeMut<'_> {
         let Some(upstream) = self.servers.get(id) else { return Vec::new() };
         let server = upstream.server();
         let Some(shared) = self.servers.server(server).map(Server::shared) else { return Vec::new() };
-        if let Tenancy::Dedicated(session) = upstream.tenants().tenancy {
+        if let UsageKind::Dedicated(session) = upstream.usage().kind {
             return vec![session];
         }
         let siblings = self.servers().siblings(id);

@@ -9,7 +9,7 @@ use crate::json::{Pieces, Span};
 use crate::log::Level;
 use crate::mcp::ListKind;
 use crate::servers::calls::{Call, ClientOrigin, Origin};
-use crate::servers::tenants::Tenancy;
+use crate::servers::usage::UsageKind;
 use crate::servers::{Outcome, Said, Server, ServerEvent};
 
 impl BridgeMut<'_> {
@@ -109,14 +109,14 @@ impl BridgeMut<'_> {
     /// A connection is in use, for the first time or again. Whoever watches something there may have missed news of it.
     fn on_up(&mut self, id: UpstreamId) {
         let Some(connection) = self.servers.get(id) else { return };
-        if connection.tenants().tenancy == Tenancy::Shared {
+        if connection.usage().kind == UsageKind::Shared {
             self.set_listed(connection.server(), true);
         }
         self.tell_level(id);
         let Some(connection) = self.servers.get(id) else { return };
-        let watched = connection.tenants().watched();
+        let watched = connection.usage().watched();
         let updates: Vec<_> =
-            watched.into_iter().map(|uri| (connection.tenants().watchers(&uri), uri)).collect();
+            watched.into_iter().map(|uri| (connection.usage().watchers(&uri), uri)).collect();
         for (sessions, uri) in updates {
             self.note_updates(&sessions, &uri);
         }

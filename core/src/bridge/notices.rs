@@ -39,7 +39,7 @@ impl BridgeMut<'_> {
             }
             return;
         };
-        let told = self.servers.get(id).and_then(|upstream| upstream.tenants().level);
+        let told = self.servers.get(id).and_then(|upstream| upstream.usage().level);
         let Some(session) = self.sessions.get(cause.session) else { return };
         let wanted = session.level.or_else(|| told.map(|_| DEFAULT_LEVEL));
         if wanted.is_none_or(|wanted| level >= wanted) {
@@ -64,7 +64,7 @@ impl BridgeMut<'_> {
         let Some(upstream) = self.servers.get(id) else { return };
         // Nobody was to know that there is something of this name.
         if upstream.config().filters.resources.admits(&uri) {
-            self.note_updates(&upstream.tenants().watchers(&uri), &uri);
+            self.note_updates(&upstream.usage().watchers(&uri), &uri);
         }
     }
 
@@ -99,7 +99,7 @@ impl BridgeMut<'_> {
         let label = upstream.label().clone();
         let sessions = self.sessions_on(id);
         let alone = match sessions.as_slice() {
-            [one] => self.servers.get(id).is_some_and(|up| !up.running().is_haunted_by_others(*one)),
+            [one] => self.servers.get(id).is_some_and(|up| !up.running().has_abandoned_of_others(*one)),
             _ => false,
         };
         let causes: Vec<Cause> = match cause {
@@ -137,7 +137,7 @@ impl BridgeMut<'_> {
         let Some(links) = client.map(|client| client.links.clone()) else { return };
         for id in links.into_values() {
             let Some(upstream) = self.servers.get(id) else { continue };
-            if upstream.tenants().profile.roots_changed() && upstream.phase() == Phase::Ready {
+            if upstream.usage().profile.roots_changed() && upstream.phase() == Phase::Ready {
                 let text = b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/roots/list_changed\"}";
                 self.servers().notify(id, &Pieces::of(&[text]));
             }

@@ -114,7 +114,7 @@ impl BridgeMut<'_> {
             }
             let uri = target.own.clone().or_else(|| json::unquote(uri?.of(text)));
             let uri = uri.ok_or_else(|| Fault::peer(Code::InvalidParams, "a `uri` is needed"))?;
-            if self.is_settled_here(key, upstream, method, &uri)? {
+            if self.is_answered_here(key, upstream, method, &uri)? {
                 return Ok(Served::nothing());
             }
             about = Some(uri.into());

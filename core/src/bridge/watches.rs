@@ -16,7 +16,7 @@ impl BridgeMut<'_> {
     /// # Errors
     /// [`Code::Overloaded`] when the session watches too much, [`Code::MethodNotFound`] when the server has no
     /// subscriptions.
-    pub(super) fn is_settled_here(
+    pub(super) fn is_answered_here(
         &mut self,
         session: Key,
         id: UpstreamId,
@@ -42,11 +42,11 @@ impl BridgeMut<'_> {
         if !known.has_room(self.fx, uri.len()) {
             return Err(Fault::local(Code::Overloaded, NO_MEMORY));
         }
-        let settled = upstream.tenants().is_watched(uri);
-        if settled {
+        let is_held = upstream.usage().is_watched(uri);
+        if is_held {
             self.watch(session, id, uri);
         }
-        Ok(settled)
+        Ok(is_held)
     }
 
     /// A server accepted the first subscription.

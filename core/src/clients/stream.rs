@@ -105,7 +105,7 @@ impl Stream {
             self.gathered.push(if self.gathered.is_empty() { b'[' } else { b',' });
         }
         message.write(&mut self.gathered);
-        self.settle();
+        self.update_charge();
         self.owed == 0
     }
 
@@ -144,7 +144,7 @@ impl Stream {
             let array: &[u8] = if self.batch { b"[" } else { b"" };
             let end: &[u8] = if self.batch { b"]" } else { b"" };
             self.write_event(fx, Some(client), number, &Pieces::of(&[array, &text, end]));
-            self.settle();
+            self.update_charge();
         }
         is_primed || has_answers
     }
@@ -213,14 +213,14 @@ impl Stream {
         if fx.ledger.is_short() {
             self.forget_kept();
         }
-        self.settle();
+        self.update_charge();
     }
 
     /// Gives up what it keeps for a client that comes back: who does has to ask again.
     pub(super) fn forget_kept(&mut self) {
         self.kept = VecDeque::new();
         self.kept_bytes = 0;
-        self.settle();
+        self.update_charge();
     }
 
     /// Whether something is kept.
@@ -228,7 +228,7 @@ impl Stream {
         !self.kept.is_empty()
     }
 
-    fn settle(&mut self) {
+    fn update_charge(&mut self) {
         self.charge.set(self.size());
     }
 

@@ -5,7 +5,7 @@
 
 use super::ServersMut;
 use super::calls::{Origin, Own};
-use super::tenants::Tenancy;
+use super::usage::UsageKind;
 use crate::id::{Key, UpstreamId};
 
 /// Whom something concerns.
@@ -21,11 +21,11 @@ impl ServersMut<'_> {
     /// (raw id) if it says so.
     pub(super) fn cause(&self, id: UpstreamId, call: Option<Key>, task: Option<&[u8]>) -> Option<Cause> {
         let connection = self.conns.get(id)?;
-        let (tenancy, one_channel) = (connection.tenants.tenancy, connection.has_one_channel());
+        let (kind, one_channel) = (connection.usage.kind, connection.has_one_channel());
         // Where everybody's calls run, those that lead to no question count too.
-        let only = match tenancy {
-            Tenancy::Shared | Tenancy::Alike => self.alone(id),
-            Tenancy::Interactive | Tenancy::Dedicated(_) => connection.running.only(),
+        let only = match kind {
+            UsageKind::Shared | UsageKind::Alike => self.alone(id),
+            UsageKind::Interactive | UsageKind::Dedicated(_) => connection.running.only(),
         };
         let of_task = task.and_then(|task| self.call_of_task(id, task));
         let call = call.and_then(|call| self.parent(call)).or(of_task);
@@ -33,10 +33,10 @@ impl ServersMut<'_> {
             let origin = self.calls.get(call)?.origin.client()?;
             return Some(Cause { session: origin.session, call: Some((call, origin.stream)) });
         }
-        let session = match tenancy {
-            Tenancy::Dedicated(session) => session,
-            Tenancy::Interactive if one_channel => connection.running.session()?,
-            Tenancy::Interactive | Tenancy::Alike | Tenancy::Shared => return None,
+        let session = match kind {
+            UsageKind::Dedicated(session) => session,
+            UsageKind::Interactive if one_channel => connection.running.session()?,
+            UsageKind::Interactive | UsageKind::Alike | UsageKind::Shared => return None,
         };
         Some(Cause { session, call: None })
     }

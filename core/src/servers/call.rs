@@ -83,7 +83,7 @@ impl ServersMut<'_> {
         let sent = match server.submit(self.fx, key, asks, &message) {
             Ok(sent) => sent,
             Err(fault) => {
-                self.calls.settle(key);
+                self.calls.mark_answered(key);
                 self.calls.remove(key);
                 return Err(fault);
             }
@@ -104,7 +104,7 @@ impl ServersMut<'_> {
             if let (Some(uri), Method::Subscribe, Some(server)) =
                 (&purpose.uri, method, self.conns.get_mut(upstream))
             {
-                server.tenants.asked(uri);
+                server.usage.asked(uri);
             }
             call.remember_uri(purpose.uri);
             call.task = purpose.task;
@@ -132,7 +132,7 @@ impl ServersMut<'_> {
         let server = self.conns.get_mut(upstream)?;
         let sent = server.link.send_call(self.fx, key, &Pieces::of(&[text.as_bytes()]));
         if sent.is_err() {
-            self.calls.settle(key);
+            self.calls.mark_answered(key);
             self.calls.remove(key);
             return None;
         }
@@ -163,7 +163,7 @@ impl ServersMut<'_> {
         let Some(server) = self.conns.get_mut(id) else { return };
         call.upstream = id;
         if let Some(uri) = call.uri.as_ref().filter(|_| call.method == Method::Subscribe) {
-            server.tenants.asked(uri);
+            server.usage.asked(uri);
         }
         match server.submit(self.fx, key, call.asks(), &Pieces::of(&[body])) {
             Ok(true) => {
@@ -202,7 +202,7 @@ impl ServersMut<'_> {
         loop {
             let open = |server: &&mut Connection| server.phase == Phase::Ready && server.link.is_open();
             let Some(server) = self.conns.get_mut(id).filter(open) else { return };
-            let Some((key, asks, body)) = server.next_waiting() else { return self.renew_haunted(id) };
+            let Some((key, asks, body)) = server.next_waiting() else { return self.renew_abandoned(id) };
             let Some(call) = self.calls.get_mut(key) else { continue };
             call.waiting = None;
             call.alive = now;
@@ -225,7 +225,7 @@ impl ServersMut<'_> {
             return Some(call);
         }
         if let (Some(uri), Method::Subscribe) = (&call.uri, call.method) {
-            upstream.tenants.asked_no_more(uri);
+            upstream.usage.asked_no_more(uri);
         }
         if call.waiting.is_none() {
             upstream.left(key, call.method.may_ask());
@@ -269,7 +269,7 @@ impl ServersMut<'_> {
             server.pulse.gave_up(call.started);
         }
         if let Some(origin) = call.origin.client().filter(|_| server.has_one_channel()) {
-            server.running.haunt(key, origin.session, call.asks().is_some());
+            server.running.abandon(key, origin.session, call.asks().is_some());
         }
         self.send_cancelled(call.upstream, call.wire, reason);
         // A subscription that nobody holds may have been made all the same.
@@ -373,7 +373,7 @@ impl ServersMut<'_> {
         {
             return;
         }
-        self.calls.settle(key);
+        self.calls.mark_answered(key);
         let Some(call) = self.forget(key) else { return };
         let own = match call.origin {
             Origin::Client(_) => {

@@ -41,7 +41,7 @@ pub(crate) struct Call {
     /// Its id at the server.
     pub(crate) wire: u32,
     /// The server has answered it, or never heard of it.
-    settled: bool,
+    answered: bool,
     pub(crate) method: Method,
     pub(crate) timer: Option<Timer>,
     pub(crate) started: Mono,
@@ -156,7 +156,7 @@ impl Calls {
             upstream,
             server,
             wire: 0,
-            settled: false,
+            answered: false,
             method,
             timer: None,
             started: now,
@@ -201,9 +201,9 @@ impl Calls {
     }
 
     /// The server answers a call, or never hears of it: no answer to it can come any more.
-    pub(crate) fn settle(&mut self, key: Key) {
+    pub(crate) fn mark_answered(&mut self, key: Key) {
         if let Some(call) = self.calls.get_mut(key) {
-            call.settled = true;
+            call.answered = true;
         }
     }
 
@@ -211,7 +211,7 @@ impl Calls {
         let call = self.calls.remove(key)?;
         self.clients -= usize::from(matches!(call.origin, Origin::Client(_)));
         if let Some(ids) = self.ids.get_mut(&call.server) {
-            match call.settled || call.waiting.is_some() {
+            match call.answered || call.waiting.is_some() {
                 true => ids.free(call.wire),
                 false => ids.owe(call.wire, call.upstream),
             }

@@ -6,13 +6,13 @@
 
 use super::exchange::Job;
 use super::health::Health;
+use super::line_rate::LineRate;
 use super::link::Link;
-use super::noise::Noise;
 use super::peer::Peer;
 use super::pulse::Pulse;
 use super::queue::{self, Queue};
 use super::running::Running;
-use super::tenants::{Tenancy, Tenants};
+use super::usage::{Usage, UsageKind};
 use crate::catalog::{Catalog, Reading};
 use crate::config::{self, HttpKind};
 use crate::effects::Effects;
@@ -34,7 +34,7 @@ use std::sync::Arc;
 pub(crate) struct Connection {
     pub(super) id: UpstreamId,
     pub(super) server: ServerId,
-    pub(super) tenants: Tenants,
+    pub(super) usage: Usage,
     pub(super) running: Running,
     /// What the proxy itself asked and waits for.
     pub(super) own_calls: Vec<Key>,
@@ -65,7 +65,7 @@ pub(crate) struct Connection {
     /// Of a connection beside the shared one: its next look at whether it is needed.
     pub(super) idle: Option<Timer>,
     pub(super) pulse: Pulse,
-    pub(super) noise: Noise,
+    pub(super) line_rate: LineRate,
     queue: Queue,
     timer: Option<Timer>,
     /// Tries one after the other after which it was not in use for long.
@@ -100,18 +100,13 @@ pub(crate) enum Phase {
 }
 
 impl Connection {
-    pub(crate) fn new(
-        id: UpstreamId,
-        server: ServerId,
-        config: Arc<config::Server>,
-        tenants: Tenants,
-    ) -> Self {
+    pub(crate) fn new(id: UpstreamId, server: ServerId, config: Arc<config::Server>, usage: Usage) -> Self {
         Self {
             id,
             server,
             // Who opens a connection for a session has calls waiting already.
-            was_ready: tenants.tenancy != Tenancy::Shared,
-            tenants,
+            was_ready: usage.kind != UsageKind::Shared,
+            usage,
             running: Running::default(),
             own_calls: Vec::new(),
             used_at: Mono::default(),
@@ -130,7 +125,7 @@ impl Connection {
             refresh: None,
             idle: None,
             pulse: Pulse::default(),
-            noise: Noise::default(),
+            line_rate: LineRate::default(),
             queue: Queue::default(),
             timer: None,
             attempts: 0,
@@ -309,7 +304,7 @@ impl Connection {
     /// Whether calls that may lead to questions are those of one session at a time (BR-44): on a connection that
     /// several sessions share and that has one channel for everything.
     pub(crate) fn is_gated(&self) -> bool {
-        self.tenants.tenancy == Tenancy::Interactive && self.has_one_channel()
+        self.usage.kind == UsageKind::Interactive && self.has_one_channel()
     }
 
     /// Whether a call may begin. Whoever is in lets others have their turn, unless it has a question to answer, which
@@ -317,7 +312,7 @@ impl Connection {
     pub(crate) fn admits(&self, asks: Option<Key>) -> bool {
         let Some(session) = asks.filter(|_| self.is_gated()) else { return true };
         let is_turn = self.queue.calls().all(|call| call.asks.is_none_or(|other| other == session));
-        self.running.admits(session) && (is_turn || self.tenants.questions > 0)
+        self.running.admits(session) && (is_turn || self.usage.questions > 0)
     }
 
     /// Whether a call of a session that may lead to questions need not wait for another session: not even for one
@@ -359,22 +354,22 @@ impl Connection {
 
     /// Whether it should be there even if nobody calls: everybody's connection, and one that has something to tell.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.tenants.tenancy == Tenancy::Shared || !self.queue.has_no_call() || self.tenants.has_watches()
+        self.usage.kind == UsageKind::Shared || !self.queue.has_no_call() || self.usage.has_watches()
     }
 
     /// Whether it has not been ready yet: what waits for it waits as long as a server may take to start.
     pub(crate) fn is_new(&self) -> bool {
-        !self.was_tried && self.tenants.tenancy != Tenancy::Shared
+        !self.was_tried && self.usage.kind != UsageKind::Shared
     }
 
     /// How much its comings and goings matter to an operator.
     pub(crate) fn level(&self) -> Level {
-        if self.tenants.tenancy == Tenancy::Shared { Level::Info } else { Level::Debug }
+        if self.usage.kind == UsageKind::Shared { Level::Info } else { Level::Debug }
     }
 
     /// Whether it must be dead, or cannot be heard, as it has answered no ping for so long.
     pub(crate) fn is_dead(&self, fx: &Effects) -> bool {
-        let rests = self.running.is_idle() && self.queue.has_no_call() && self.tenants.questions == 0;
+        let rests = self.running.is_idle() && self.queue.has_no_call() && self.usage.questions == 0;
         let streams = matches!(&self.link, Link::Http(link) if link.kind == HttpKind::Sse);
         self.pulse.missed() >= fx.limits.ping_failures_max && self.pulse.is_telling(!rests, streams)
     }
@@ -384,8 +379,8 @@ impl Connection {
         self.phase == Phase::Ready
             && self.running.is_idle()
             && self.queue.has_no_call()
-            && self.tenants.questions == 0
-            && !self.tenants.has_watches()
+            && self.usage.questions == 0
+            && !self.usage.has_watches()
     }
 
     /// Forgets a waiting call. Returns whether it was waiting.
@@ -435,7 +430,7 @@ impl Connection {
     /// It came up.
     pub(crate) fn mark_ready(&mut self, fx: &mut Effects) {
         self.was_ready = true;
-        self.tenants.level = None;
+        self.usage.level = None;
         self.ready_at = fx.mono();
         self.pulse.begin();
         self.enter(fx, Phase::Ready);
@@ -449,8 +444,8 @@ impl Connection {
         self.readings = [const { None }; ListKind::COUNT];
         self.pulse.forget();
         self.has_served = false;
-        self.tenants.level = None;
-        self.running.forget_ghosts();
+        self.usage.level = None;
+        self.running.forget_abandoned();
         self.queue.forget_notes();
     }
 

@@ -5,7 +5,7 @@
 
 use super::Connection;
 use super::server::Server;
-use super::tenants::{Tenancy, Tenants};
+use super::usage::{Usage, UsageKind};
 use crate::config::{self, Config};
 use crate::id::{ServerId, UpstreamId};
 use crate::mcp::{Declared, Profile};
@@ -33,17 +33,17 @@ impl Connections {
     fn add(&mut self, config: Arc<config::Server>) {
         let server = config.id;
         let id = self.mint();
-        let tenants = Tenants::new(Tenancy::Shared, Profile::default(), Declared::default());
-        self.open.insert(id, Box::new(Connection::new(id, server, config.clone(), tenants)));
+        let usage = Usage::new(UsageKind::Shared, Profile::default(), Declared::default());
+        self.open.insert(id, Box::new(Connection::new(id, server, config.clone(), usage)));
         self.servers.insert(server, Server::new(server, config, id));
     }
 
     /// Another connection to a server; not started yet.
-    pub(crate) fn open(&mut self, server: ServerId, tenants: Tenants) -> Option<UpstreamId> {
+    pub(crate) fn open(&mut self, server: ServerId, usage: Usage) -> Option<UpstreamId> {
         let id = self.mint();
         let known = self.servers.get_mut(&server)?;
         known.add_another(id);
-        let mut another = Connection::new(id, server, known.config().clone(), tenants);
+        let mut another = Connection::new(id, server, known.config().clone(), usage);
         let shared = known.shared();
         let kind = self.get_mut(shared).and_then(|shared| shared.link.http().map(|link| link.kind));
         if let (Some(link), Some(kind)) = (another.link.http(), kind) {

@@ -206,7 +206,7 @@ impl Exchange {
     }
 
     /// Counts what is here.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn update_charge(&mut self) {
         self.charge.set(self.capacity());
     }
 

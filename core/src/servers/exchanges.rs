@@ -455,7 +455,7 @@ impl ServersMut<'_> {
 
     /// Whether the answer that an exchange is receiving may go on.
     pub(super) fn may_grow(&self, exchange: &mut Exchange) -> bool {
-        exchange.settle();
+        exchange.update_charge();
         match exchange.job {
             // They belong to everybody behind the server; there is one of each, and a limit to one event.
             Job::Stream | Job::Listen => true,

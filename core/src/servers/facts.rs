@@ -5,7 +5,7 @@ use super::health::Health;
 use super::link::Link;
 use super::peer::Peer;
 use super::running::Running;
-use super::tenants::Tenants;
+use super::usage::Usage;
 use crate::catalog::Catalog;
 use crate::config::{self, HttpKind};
 use crate::id::{ServerId, UpstreamId};
@@ -52,8 +52,8 @@ impl Connection {
     }
 
     /// Whom it serves, and what they want of it.
-    pub(crate) fn tenants(&self) -> &Tenants {
-        &self.tenants
+    pub(crate) fn usage(&self) -> &Usage {
+        &self.usage
     }
 
     /// What runs on it.

@@ -122,7 +122,7 @@ impl HttpLink {
     }
 
     pub(crate) fn put(&mut self, fx: &mut Effects, mut exchange: Box<Exchange>) {
-        exchange.settle();
+        exchange.update_charge();
         if self.is_current(&exchange) && fx.is_open(exchange.conn) {
             self.exchanges.insert(exchange.conn, exchange);
         } else {
@@ -132,7 +132,7 @@ impl HttpLink {
 
     /// Puts an exchange back of which more is to be read, whether its connection is still there or not.
     pub(super) fn put_back(&mut self, mut exchange: Box<Exchange>) {
-        exchange.settle();
+        exchange.update_charge();
         self.exchanges.insert(exchange.conn, exchange);
     }
 
@@ -460,7 +460,7 @@ impl HttpLink {
         exchange.retry_ms = None;
         exchange.reused = true;
         fx.release(conn);
-        exchange.settle();
+        exchange.update_charge();
         self.exchanges.insert(conn, exchange);
         self.idle.push((conn, fx.mono()));
         self.send_queued(fx);

@@ -6,7 +6,7 @@
 use super::ServersMut;
 use super::connection::Phase;
 use super::event::ServerEvent;
-use super::tenants::{Tenancy, Tenants};
+use super::usage::{Usage, UsageKind};
 use crate::config::Sharing;
 use crate::fault::{Code, Fault};
 use crate::id::{ServerId, UpstreamId};
@@ -15,14 +15,14 @@ use crate::timer::ServerTimer;
 
 impl ServersMut<'_> {
     /// The connections of a server that are like this one.
-    pub(crate) fn like(&self, server: ServerId, like: &Tenants) -> Vec<UpstreamId> {
+    pub(crate) fn like(&self, server: ServerId, like: &Usage) -> Vec<UpstreamId> {
         let Some(server) = self.conns.server(server) else { return Vec::new() };
         let fits = |id: &&UpstreamId| {
-            self.conns.get(**id).is_some_and(|lane| {
-                lane.tenants.tenancy == like.tenancy
-                    && lane.tenants.profile == like.profile
-                    && lane.tenants.declared == like.declared
-                    && lane.phase != Phase::Stopped
+            self.conns.get(**id).is_some_and(|other| {
+                other.usage.kind == like.kind
+                    && other.usage.profile == like.profile
+                    && other.usage.declared == like.declared
+                    && other.phase != Phase::Stopped
             })
         };
         server.others().iter().filter(fits).copied().collect()
@@ -31,31 +31,32 @@ impl ServersMut<'_> {
     /// A connection and those that serve the same sessions.
     pub(crate) fn siblings(&self, id: UpstreamId) -> Vec<UpstreamId> {
         match self.conns.get(id) {
-            Some(upstream) if upstream.tenants.tenancy == Tenancy::Interactive => {
-                self.like(upstream.server, &upstream.tenants)
+            Some(upstream) if upstream.usage.kind == UsageKind::Interactive => {
+                self.like(upstream.server, &upstream.usage)
             }
             _ => vec![id],
         }
     }
 
     /// Opens a connection beside the shared one, unless there are enough.
-    pub(crate) fn open_another(&mut self, server: ServerId, tenants: Tenants) -> Option<UpstreamId> {
+    pub(crate) fn open_another(&mut self, server: ServerId, usage: Usage) -> Option<UpstreamId> {
         let known = self.conns.server(server).filter(|_| !*self.stopping)?;
         let options = &known.config().options;
         let is_shared = options.sessions == Sharing::Shared;
-        let default = if is_shared { self.fx.limits.shared_lanes_max } else { self.fx.limits.lanes_max };
+        let default =
+            if is_shared { self.fx.limits.shared_server_conns_max } else { self.fx.limits.server_conns_max };
         let max = options.sessions_max.map_or(default, |max| max as usize);
         if known.others().len() >= max {
             return None;
         }
         let shared = self.conns.shared_of(server)?;
         let (catalog, peer) = (shared.catalog.clone(), shared.peer.clone());
-        let id = self.conns.open(server, tenants)?;
-        if let Some(lane) = self.conns.get_mut(id) {
+        let id = self.conns.open(server, usage)?;
+        if let Some(other) = self.conns.get_mut(id) {
             // What it will most likely offer, until it says so itself.
-            lane.catalog = catalog;
-            lane.peer = peer;
-            lane.used_at = self.fx.mono();
+            other.catalog = catalog;
+            other.peer = peer;
+            other.used_at = self.fx.mono();
         }
         self.start_server(id);
         self.watch_idle(id);
@@ -79,7 +80,7 @@ impl ServersMut<'_> {
 
     fn watch_idle(&mut self, id: UpstreamId) {
         let Some(upstream) = self.conns.get_mut(id) else { return };
-        let wait = self.fx.limits.lane_idle_ms;
+        let wait = self.fx.limits.server_conn_idle_ms;
         let wait = upstream.config.options.idle_ms.map_or(wait, |ms| ms.min(wait));
         if let Some(timer) = upstream.idle.take() {
             self.fx.timers.cancel(timer);
@@ -93,12 +94,12 @@ impl ServersMut<'_> {
         let now = self.fx.mono();
         let Some(upstream) = self.conns.get_mut(id) else { return };
         match upstream.phase {
-            Phase::Asleep if upstream.tenants.users == 0 => return self.end_connection(id),
+            Phase::Asleep if upstream.usage.users == 0 => return self.end_connection(id),
             Phase::Asleep | Phase::Stopped => return,
             Phase::Down | Phase::Starting | Phase::Handshake | Phase::Listing | Phase::Ready => {}
         }
-        let (idle_ms, default) = (upstream.config.options.idle_ms, self.fx.limits.lane_idle_ms);
-        let held = upstream.tenants.users > 0;
+        let (idle_ms, default) = (upstream.config.options.idle_ms, self.fx.limits.server_conn_idle_ms);
+        let held = upstream.usage.users > 0;
         let limit = match (held, upstream.has_served) {
             (true, true) => idle_ms,
             (true, false) | (false, _) => Some(idle_ms.unwrap_or(default)),
@@ -123,23 +124,23 @@ impl ServersMut<'_> {
     /// A session holds on to a connection that others may use as well.
     pub(crate) fn hold(&mut self, id: UpstreamId) {
         if let Some(upstream) =
-            self.conns.get_mut(id).filter(|upstream| upstream.tenants.tenancy != Tenancy::Shared)
+            self.conns.get_mut(id).filter(|upstream| upstream.usage.kind != UsageKind::Shared)
         {
-            upstream.tenants.users += 1;
+            upstream.usage.users += 1;
         }
     }
 
     /// A session lets go of a connection.
     pub(crate) fn leave(&mut self, id: UpstreamId) {
         let Some(upstream) = self.conns.get_mut(id) else { return };
-        match upstream.tenants.tenancy {
-            Tenancy::Shared => {}
-            Tenancy::Dedicated(_) => self.end_connection(id),
-            Tenancy::Interactive | Tenancy::Alike => {
-                debug_assert!(upstream.tenants.users > 0, "who lets go has held on");
-                upstream.tenants.users = upstream.tenants.users.saturating_sub(1);
+        match upstream.usage.kind {
+            UsageKind::Shared => {}
+            UsageKind::Dedicated(_) => self.end_connection(id),
+            UsageKind::Interactive | UsageKind::Alike => {
+                debug_assert!(upstream.usage.users > 0, "who lets go has held on");
+                upstream.usage.users = upstream.usage.users.saturating_sub(1);
                 upstream.used_at = self.fx.now.mono;
-                if upstream.phase == Phase::Asleep && upstream.tenants.users == 0 {
+                if upstream.phase == Phase::Asleep && upstream.usage.users == 0 {
                     self.end_connection(id);
                 }
             }
@@ -150,12 +151,12 @@ impl ServersMut<'_> {
     /// server that can run only once, say. What waits for it goes to who asked for it, unless it must not go elsewhere.
     pub(super) fn is_unmade(&mut self, id: UpstreamId, fault: &Fault) -> bool {
         let now = self.fx.mono();
-        let Some(lane) = self.conns.get_mut(id) else { return false };
-        if lane.tenants.tenancy == Tenancy::Shared || lane.config.options.sessions == Sharing::Dedicated {
+        let Some(other) = self.conns.get_mut(id) else { return false };
+        if other.usage.kind == UsageKind::Shared || other.config.options.sessions == Sharing::Dedicated {
             return false;
         }
-        lane.was_tried = true;
-        let calls = std::iter::from_fn(|| lane.take_waiting()).collect();
+        other.was_tried = true;
+        let calls = std::iter::from_fn(|| other.take_waiting()).collect();
         if let Some(server) = self.conns.server_of_mut(id) {
             server.on_another_failed(now);
         }
@@ -185,9 +186,11 @@ impl ServersMut<'_> {
 
     /// Calls of other sessions wait for a connection that is kept only because of cancelled calls: a server that
     /// starts anew asks nothing for their sake.
-    pub(super) fn renew_haunted(&mut self, id: UpstreamId) {
+    pub(super) fn renew_abandoned(&mut self, id: UpstreamId) {
         if self.conns.get(id).is_some_and(|upstream| {
-            upstream.phase == Phase::Ready && upstream.running.is_haunted() && upstream.keeps_others_waiting()
+            upstream.phase == Phase::Ready
+                && upstream.running.is_kept_by_abandoned()
+                && upstream.keeps_others_waiting()
         }) {
             self.renew(id);
         }

@@ -8,7 +8,7 @@ use super::exchange::Job;
 use super::link::Link;
 use super::peer::Peer;
 use super::spoken;
-use super::tenants::Tenancy;
+use super::usage::UsageKind;
 use crate::config::HttpKind;
 use crate::event::ExitStatus;
 use crate::fault::{Code, Fault};
@@ -90,7 +90,7 @@ impl ServersMut<'_> {
         let params = format!(
             ",\"params\":{{\"protocolVersion\":\"{}\",\"capabilities\":{},\"clientInfo\":{{\"name\":{},\"version\":{}}}}}",
             Revision::NEWEST.name(),
-            server.tenants.profile.encode(&server.tenants.declared),
+            server.usage.profile.encode(&server.usage.declared),
             quote(&self.config.name),
             quote(&self.config.version),
         );
@@ -272,7 +272,7 @@ impl ServersMut<'_> {
     /// The first start of a server has succeeded or failed.
     pub(super) fn count_started(&mut self, id: UpstreamId) {
         let Some(server) = self.conns.get_mut(id) else { return };
-        if std::mem::replace(&mut server.was_tried, true) || server.tenants.tenancy != Tenancy::Shared {
+        if std::mem::replace(&mut server.was_tried, true) || server.usage.kind != UsageKind::Shared {
             return;
         }
         self.events.push_back(ServerEvent::Tried { server: server.server });
@@ -371,8 +371,8 @@ impl ServersMut<'_> {
         if sleeps {
             server.enter(self.fx, Phase::Asleep);
             server.disarm(self.fx);
-            let shared = matches!(server.tenants.tenancy, Tenancy::Interactive | Tenancy::Alike);
-            if shared && server.tenants.users == 0 {
+            let shared = matches!(server.usage.kind, UsageKind::Interactive | UsageKind::Alike);
+            if shared && server.usage.users == 0 {
                 self.end_connection(id);
             }
             return;
@@ -420,7 +420,7 @@ impl ServersMut<'_> {
 
     /// The shared connection of a server is gone: it stays on lists for a while.
     fn watch_away(&mut self, id: UpstreamId) {
-        let is_shared = self.conns.get(id).is_some_and(|it| it.tenants.tenancy == Tenancy::Shared);
+        let is_shared = self.conns.get(id).is_some_and(|it| it.usage.kind == UsageKind::Shared);
         let server = self.conns.server_of_mut(id).filter(|server| is_shared && server.needs_away_timer());
         if let Some(server) = server {
             let owner = server.id().0;
@@ -531,7 +531,7 @@ impl ServersMut<'_> {
     pub(super) fn check_gone(&mut self, id: UpstreamId) {
         if let Some(upstream) = self.conns.get_mut(id)
             && upstream.phase == Phase::Stopped
-            && upstream.tenants.tenancy != Tenancy::Shared
+            && upstream.usage.kind != UsageKind::Shared
             && !upstream.is_ending()
         {
             let timers = [upstream.refresh.take(), upstream.idle.take()];

@@ -45,7 +45,7 @@ pub(crate) struct Pipes {
 
 impl Pipes {
     /// Counts what is here, and lets go of a line for which there is no memory.
-    pub(crate) fn settle(&mut self, fx: &Effects) {
+    pub(crate) fn update_charge(&mut self, fx: &Effects) {
         self.charge.set(self.capacity());
         if !fx.ledger.allows(self.stdout.pending()) {
             self.stdout.refuse_line();

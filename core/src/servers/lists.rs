@@ -8,7 +8,7 @@
 use super::calls::Own;
 use super::connection::Phase;
 use super::event::ServerEvent;
-use super::tenants::Tenancy;
+use super::usage::UsageKind;
 use super::{ServersMut, Todo};
 use crate::catalog::{Digest, Item, Page, Reading};
 use crate::fault::{Code, Fault};
@@ -190,7 +190,7 @@ impl ServersMut<'_> {
     /// A list of the shared connection changed. Of those that sleep, the ones that had the same list have the new one;
     /// the others have to say themselves.
     fn tell_sleepers(&mut self, id: UpstreamId, kind: ListKind, before: Digest) {
-        let shared = self.conns.get(id).filter(|shared| shared.tenants.tenancy == Tenancy::Shared);
+        let shared = self.conns.get(id).filter(|shared| shared.usage.kind == UsageKind::Shared);
         let server = shared.and_then(|shared| self.conns.server(shared.server));
         let (Some(shared), Some(server)) = (shared, server) else { return };
         let (new, others) = (shared.catalog.clone(), server.others().to_vec());
@@ -223,7 +223,7 @@ impl ServersMut<'_> {
         }
         let first = !server.was_ready;
         server.mark_ready(self.fx);
-        let shared = server.tenants.tenancy == Tenancy::Shared;
+        let shared = server.usage.kind == UsageKind::Shared;
         let away = self.conns.server_of_mut(id).filter(|_| shared).and_then(super::Server::on_ready);
         away.into_iter().for_each(|timer| self.fx.timers.cancel(timer));
         self.tell_ready(id, shared && first);

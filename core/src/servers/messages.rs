@@ -7,8 +7,8 @@ use super::connection::{Connection, Phase};
 use super::event::{Said, ServerEvent};
 use super::exchange::Job;
 use super::health::printable;
+use super::line_rate::Heard;
 use super::link::{Link, Pipes};
-use super::noise::Heard;
 use super::salvage::Unfit;
 use super::tasks::related_task;
 use super::{ServersMut, Todo, Unread};
@@ -46,7 +46,7 @@ impl ServersMut<'_> {
         if !self.events.is_empty() {
             self.unread.push_front(Unread::Child(id));
         }
-        pipes.settle(self.fx);
+        pipes.update_charge(self.fx);
         if let Some(link) = self.server(id).and_then(|server| server.link.child()) {
             link.pipes = Some(pipes);
         }
@@ -64,7 +64,7 @@ impl ServersMut<'_> {
             if let Some(line) = pipes.stdout.finish() {
                 self.on_server_text(id, None, line);
             }
-            pipes.settle(self.fx);
+            pipes.update_charge(self.fx);
             if let Some(link) = self.server(id).and_then(|server| server.link.child()) {
                 link.pipes = Some(pipes);
             }
@@ -195,7 +195,7 @@ impl ServersMut<'_> {
                     server.health.late_answers = server.health.late_answers.saturating_add(1);
                 }
                 if let Late::Owed(key) = late
-                    && server.running.exorcise(key)
+                    && server.running.on_late_answer(key)
                 {
                     self.todo.push_back(Todo::SendWaiting(id));
                 }
@@ -279,7 +279,7 @@ impl ServersMut<'_> {
         let Some(mut pipes) = server.link.child().and_then(|link| link.pipes.take()) else { return };
         pipes.push_stderr(bytes);
         print_lines(self.fx, server, &mut pipes);
-        pipes.settle(self.fx);
+        pipes.update_charge(self.fx);
         if let Some(link) = server.link.child() {
             link.pipes = Some(pipes);
         }
@@ -321,7 +321,7 @@ fn print_line(fx: &mut Effects, server: &mut Connection, line: &[u8]) {
 
 /// Whether one more line that a server printed goes to the log.
 pub(super) fn hears(fx: &mut Effects, server: &mut Connection) -> bool {
-    let heard = server.noise.line(fx.mono(), fx.limits.printed_lines_max);
+    let heard = server.line_rate.line(fx.mono(), fx.limits.printed_lines_max);
     if heard == Heard::Full {
         let line = format!(
             "it prints more than {} lines a second, of which the rest is dropped",

@@ -29,8 +29,8 @@
 //! | `exchanges`, `recovery`, `redirects`, `packed` | what comes back over HTTP; what goes wrong with it |
 //! | `lapses`, `refusals` | whether a session is lost; what a refusal says, in words |
 //! | `child`, `http`, `link`, `exchange` | a process; HTTP; either; one HTTP connection |
-//! | `running`, `queue`, `tenants`, `pulse`, `peer`, `health` | parts of a connection |
-//! | `cookies`, `redirect`, `escape`, `noise`, `spoken` | parts of those |
+//! | `running`, `queue`, `usage`, `pulse`, `peer`, `health` | parts of a connection |
+//! | `cookies`, `redirect`, `escape`, `line_rate`, `spoken` | parts of those |
 //!
 //! Invariants: nothing but the handshake is sent before the server is ready; calls wait in a bounded queue while
 //! a server that was ready before comes back; a server is told of the client capabilities that everybody behind the
@@ -53,10 +53,10 @@ mod http;
 mod idleness;
 mod lapses;
 mod lifecycle;
+mod line_rate;
 mod link;
 mod lists;
 mod messages;
-mod noise;
 mod packed;
 pub(crate) mod peer;
 mod pings;
@@ -72,7 +72,7 @@ mod salvage;
 mod server;
 mod spoken;
 mod tasks;
-pub(crate) mod tenants;
+pub(crate) mod usage;
 mod watches;
 
 pub(crate) use attribution::Cause;
@@ -270,7 +270,7 @@ impl ServersMut<'_> {
     /// A question of a server is open: as long as there is one, its silence means nothing.
     pub(crate) fn open_question(&mut self, id: UpstreamId, call: Option<Key>) {
         if let Some(connection) = self.conns.get_mut(id) {
-            connection.tenants.questions += 1;
+            connection.usage.questions += 1;
         }
         if let Some(call) = call.and_then(|call| self.calls.get_mut(call)) {
             call.asking += 1;
@@ -280,8 +280,8 @@ impl ServersMut<'_> {
     /// A question of a server was answered, or is void.
     pub(crate) fn close_question(&mut self, id: UpstreamId, call: Option<Key>) {
         if let Some(connection) = self.conns.get_mut(id) {
-            debug_assert!(connection.tenants.questions > 0, "a question ends once");
-            connection.tenants.questions = connection.tenants.questions.saturating_sub(1);
+            debug_assert!(connection.usage.questions > 0, "a question ends once");
+            connection.usage.questions = connection.usage.questions.saturating_sub(1);
             connection.used_at = self.fx.now.mono;
         }
         if let Some(call) = call.and_then(|call| self.calls.get_mut(call)) {

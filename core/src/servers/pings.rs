@@ -22,7 +22,7 @@ impl ServersMut<'_> {
         }
         let Some(server) = self.conns.get(id) else { return };
         // A question to a client may be what it waits for.
-        if server.pulse.missed() >= self.fx.limits.ping_failures_max && server.tenants.questions == 0 {
+        if server.pulse.missed() >= self.fx.limits.ping_failures_max && server.usage.questions == 0 {
             return self.events.push_back(ServerEvent::Silent { id });
         }
         self.go_on_pinging(id);

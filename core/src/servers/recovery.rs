@@ -74,7 +74,7 @@ impl ServersMut<'_> {
             Some(Envelope { outcome: Some(error), .. }) if named == Some(key) && is_own => {
                 let fault = self.refused_with(id, status, &text, error);
                 self.doubt_after(id, key);
-                self.calls.settle(key);
+                self.calls.mark_answered(key);
                 self.fail(key, &fault);
             }
             Some(envelope) if named == Some(key) => {

@@ -22,11 +22,11 @@ pub(crate) struct Running {
     /// All others of clients.
     others: u32,
     /// Calls that were cancelled and may run on.
-    ghosts: Vec<Ghost>,
+    abandoned: Vec<Abandoned>,
 }
 
 #[derive(Debug)]
-struct Ghost {
+struct Abandoned {
     call: Key,
     session: Key,
     /// It may lead to questions.
@@ -34,7 +34,7 @@ struct Ghost {
 }
 
 /// Cancelled calls told apart; with more the connection stays its session's until it is started anew.
-const GHOSTS_MAX: usize = 64;
+const ABANDONED_MAX: usize = 64;
 
 impl Running {
     /// A call begins; one that may lead to questions with its session.
@@ -58,45 +58,45 @@ impl Running {
         }
         self.count = self.count.saturating_sub(1);
         self.keys ^= call.to_u64();
-        self.settle();
+        self.tidy_up();
     }
 
     /// A call was cancelled: the server may not have heard of it yet, or not care.
-    pub(crate) fn haunt(&mut self, call: Key, session: Key, asks: bool) {
+    pub(crate) fn abandon(&mut self, call: Key, session: Key, asks: bool) {
         if asks {
             self.session = Some(session);
         }
-        if self.ghosts.len() < GHOSTS_MAX {
-            self.ghosts.push(Ghost { call, session, asks });
+        if self.abandoned.len() < ABANDONED_MAX {
+            self.abandoned.push(Abandoned { call, session, asks });
         }
     }
 
     /// The server answered a call that nobody waits for. Returns whether that makes room for other sessions.
-    pub(crate) fn exorcise(&mut self, call: Key) -> bool {
+    pub(crate) fn on_late_answer(&mut self, call: Key) -> bool {
         // Of those that found no place nothing is known.
-        if self.ghosts.len() == GHOSTS_MAX {
+        if self.abandoned.len() == ABANDONED_MAX {
             return false;
         }
-        let before = self.has_asking_ghosts();
-        self.ghosts.retain(|ghost| ghost.call != call);
-        self.settle();
-        before && !self.has_asking_ghosts()
+        let before = self.has_asking_abandoned();
+        self.abandoned.retain(|one| one.call != call);
+        self.tidy_up();
+        before && !self.has_asking_abandoned()
     }
 
-    fn has_asking_ghosts(&self) -> bool {
-        self.ghosts.iter().any(|ghost| ghost.asks)
+    fn has_asking_abandoned(&self) -> bool {
+        self.abandoned.iter().any(|one| one.asks)
     }
 
     /// The server is gone, and what ran there with it.
-    pub(crate) fn forget_ghosts(&mut self) {
-        self.ghosts.clear();
-        self.settle();
+    pub(crate) fn forget_abandoned(&mut self) {
+        self.abandoned.clear();
+        self.tidy_up();
     }
 
-    fn settle(&mut self) {
+    fn tidy_up(&mut self) {
         if self.count == 0 {
             self.keys = 0;
-            if !self.has_asking_ghosts() {
+            if !self.has_asking_abandoned() {
                 self.session = None;
             }
         }
@@ -104,7 +104,7 @@ impl Running {
 
     /// The one call that may have led to a question, if it is one.
     pub(crate) fn only(&self) -> Option<Key> {
-        self.single().filter(|_| !self.has_asking_ghosts())
+        self.single().filter(|_| !self.has_asking_abandoned())
     }
 
     /// The one call that runs at all, besides those that were cancelled.
@@ -119,13 +119,13 @@ impl Running {
     /// Whether words of nobody in particular can only be meant for this session, which is that of the calls that may
     /// lead to questions: no other call runs, nor may one that was cancelled.
     pub(crate) fn is_sole(&self, session: Key) -> bool {
-        let full = self.ghosts.len() == GHOSTS_MAX;
-        self.others == 0 && !full && self.ghosts.iter().all(|ghost| ghost.session == session)
+        let full = self.abandoned.len() == ABANDONED_MAX;
+        self.others == 0 && !full && self.abandoned.iter().all(|one| one.session == session)
     }
 
     /// Whether a cancelled call of another session than this may run on.
-    pub(crate) fn is_haunted_by_others(&self, session: Key) -> bool {
-        self.ghosts.len() == GHOSTS_MAX || self.ghosts.iter().any(|ghost| ghost.session != session)
+    pub(crate) fn has_abandoned_of_others(&self, session: Key) -> bool {
+        self.abandoned.len() == ABANDONED_MAX || self.abandoned.iter().any(|one| one.session != session)
     }
 
     /// The session of the calls that run, on a connection that lets one session in at a time.
@@ -139,8 +139,8 @@ impl Running {
     }
 
     /// Whether it is kept for a session only because of cancelled calls.
-    pub(crate) fn is_haunted(&self) -> bool {
-        self.count == 0 && self.has_asking_ghosts()
+    pub(crate) fn is_kept_by_abandoned(&self) -> bool {
+        self.count == 0 && self.has_asking_abandoned()
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -198,33 +198,33 @@ mod tests {
         let mut running = Running::default();
         running.enter(key(1), Some(key(7)));
         running.leave(key(1), true);
-        running.haunt(key(1), key(7), true);
-        assert!(running.is_haunted() && !running.admits(key(8)) && running.admits(key(7)));
-        assert!(!running.exorcise(key(2)));
-        assert!(running.exorcise(key(1)));
+        running.abandon(key(1), key(7), true);
+        assert!(running.is_kept_by_abandoned() && !running.admits(key(8)) && running.admits(key(7)));
+        assert!(!running.on_late_answer(key(2)));
+        assert!(running.on_late_answer(key(1)));
         assert!(running.admits(key(8)));
     }
 
     #[test]
     fn a_cancelled_call_that_cannot_ask_may_still_speak() {
         let mut running = Running::default();
-        running.haunt(key(1), key(7), false);
+        running.abandon(key(1), key(7), false);
         running.enter(key(2), Some(key(8)));
         assert_eq!((running.only(), running.alone()), (Some(key(2)), Some(key(2))));
-        assert!(!running.is_haunted() && running.admits(key(8)));
+        assert!(!running.is_kept_by_abandoned() && running.admits(key(8)));
         assert!(running.is_sole(key(7)) && !running.is_sole(key(8)));
-        assert!(!running.exorcise(key(1)), "it kept nobody out");
+        assert!(!running.on_late_answer(key(1)), "it kept nobody out");
         assert!(running.is_sole(key(8)));
     }
 
     #[test]
-    fn of_more_ghosts_than_are_told_apart_nothing_is_known() {
+    fn of_more_abandoned_calls_than_are_told_apart_nothing_is_known() {
         let mut running = Running::default();
-        let many = GHOSTS_MAX as u64 + 1;
-        (1..=many).for_each(|n| running.haunt(key(n), key(700), true));
-        assert!((1..=many).all(|n| !running.exorcise(key(n))));
-        assert!(running.is_haunted() && !running.is_sole(key(700)));
-        running.forget_ghosts();
-        assert!(!running.is_haunted() && running.is_sole(key(700)));
+        let many = ABANDONED_MAX as u64 + 1;
+        (1..=many).for_each(|n| running.abandon(key(n), key(700), true));
+        assert!((1..=many).all(|n| !running.on_late_answer(key(n))));
+        assert!(running.is_kept_by_abandoned() && !running.is_sole(key(700)));
+        running.forget_abandoned();
+        assert!(!running.is_kept_by_abandoned() && running.is_sole(key(700)));
     }
 }

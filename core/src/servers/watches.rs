@@ -13,19 +13,19 @@ impl ServersMut<'_> {
     /// A session watches a resource from now on, of which the server knows.
     pub(crate) fn watch(&mut self, id: UpstreamId, uri: &str, session: Key) {
         if let Some(connection) = self.conns.get_mut(id) {
-            connection.tenants.watch(uri, session);
+            connection.usage.watch(uri, session);
         }
     }
 
     /// A session watches a resource no more. Returns whether nobody does, so that the server is to be told.
     pub(crate) fn unwatch(&mut self, id: UpstreamId, uri: &str, session: Key) -> bool {
-        self.conns.get_mut(id).is_some_and(|connection| connection.tenants.unwatch(uri, session))
+        self.conns.get_mut(id).is_some_and(|connection| connection.usage.unwatch(uri, session))
     }
 
     /// The same, where the server is told at once.
     pub(crate) fn let_go(&mut self, id: UpstreamId, uri: &str, session: Key) {
         let Some(connection) = self.conns.get_mut(id) else { return };
-        if connection.tenants.is_watched(uri) && connection.tenants.unwatch(uri, session) {
+        if connection.usage.is_watched(uri) && connection.usage.unwatch(uri, session) {
             self.let_go_unheld(id, uri);
         }
     }
@@ -33,7 +33,7 @@ impl ServersMut<'_> {
     /// Tells a server that nobody watches a resource, if that is so.
     pub(super) fn let_go_unheld(&mut self, id: UpstreamId, uri: &str) {
         let Some(connection) = self.conns.get(id) else { return };
-        if connection.phase == Phase::Ready && !connection.tenants.wants(uri) {
+        if connection.phase == Phase::Ready && !connection.usage.wants(uri) {
             let params = format!(",\"params\":{{\"uri\":{}}}", json::quote(uri));
             self.submit_own(id, Own::Watch, "resources/unsubscribe", &params);
         }
@@ -44,11 +44,11 @@ impl ServersMut<'_> {
         let Some(connection) = self.conns.get_mut(id) else { return };
         if !connection.peer.logging
             || connection.phase != Phase::Ready
-            || connection.tenants.level == Some(level)
+            || connection.usage.level == Some(level)
         {
             return;
         }
-        connection.tenants.level = Some(level);
+        connection.usage.level = Some(level);
         let params = format!(",\"params\":{{\"level\":\"{}\"}}", level.name());
         self.submit_own(id, Own::SetLevel, "logging/setLevel", &params);
     }
@@ -56,13 +56,13 @@ impl ServersMut<'_> {
     /// A session was sent to a URL by a server; `elicitation` is a raw id.
     pub(crate) fn sent_away(&mut self, id: UpstreamId, elicitation: Raw, session: Key) {
         if let Some(connection) = self.conns.get_mut(id) {
-            connection.tenants.sent_away(elicitation, session);
+            connection.usage.sent_away(elicitation, session);
         }
     }
 
     /// The session that was sent to the URL of this elicitation; told once.
     pub(crate) fn came_back(&mut self, id: UpstreamId, elicitation: &[u8]) -> Option<Key> {
-        self.conns.get_mut(id)?.tenants.came_back(elicitation)
+        self.conns.get_mut(id)?.usage.came_back(elicitation)
     }
 
     /// A connection is up, and whoever wants something of it was told: it is asked for what was watched before, and
@@ -70,7 +70,7 @@ impl ServersMut<'_> {
     pub(super) fn resume(&mut self, id: UpstreamId) {
         let ready = |connection: &&Connection| connection.phase == Phase::Ready;
         let Some(connection) = self.conns.get(id).filter(ready) else { return };
-        for uri in connection.tenants.watched() {
+        for uri in connection.usage.watched() {
             let params = format!(",\"params\":{{\"uri\":{}}}", json::quote(&uri));
             self.submit_own(id, Own::Watch, "resources/subscribe", &params);
         }

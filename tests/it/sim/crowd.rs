@@ -62,7 +62,7 @@ fn cast(seed: u64, cast: Cast, server: &str) -> Cast {
         l.call_total_ms = 30_000;
         l.queue_ms = 5_000;
         l.stream_retention_ms = 2_000;
-        l.lane_idle_ms = 3_000;
+        l.server_conn_idle_ms = 3_000;
         l.lists_ms = 2_000;
         l.backoff_max_ms = 2_000;
     });

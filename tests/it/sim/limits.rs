@@ -287,12 +287,12 @@ fn a_session_watches_as_much_as_the_limits_say() {
 
 #[test]
 fn a_server_has_as_many_connections_of_sessions_as_the_limits_say() {
-    // limit: lanes_max
-    // limit: shared_lanes_max
+    // limit: server_conns_max
+    // limit: shared_server_conns_max
     for sessions in ["dedicated", "shared"] {
         let cast = one().options("fs", json!({"sessions": sessions})).limits(|l| {
-            l.lanes_max = 2;
-            l.shared_lanes_max = 2;
+            l.server_conns_max = 2;
+            l.shared_server_conns_max = 2;
         });
         bound(cast, |w| {
             w.client_with("fs", Kind::Streamable, |_| {});

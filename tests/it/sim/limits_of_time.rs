@@ -256,8 +256,8 @@ fn a_server_has_a_moment_to_stop_before_its_question_is_answered_for_the_client(
 
 #[test]
 fn a_connection_that_no_call_has_used_is_stopped() {
-    // limit: lane_idle_ms
-    timed(one().limits(|l| l.lane_idle_ms = 5_000), |w| {
+    // limit: server_conn_idle_ms
+    timed(one().limits(|l| l.server_conn_idle_ms = 5_000), |w| {
         let c = w.client_with("fs", Kind::Sse, able);
         w.ask(c, "tools/list", json!({}));
         w.run_ms(4_500);

@@ -30,7 +30,7 @@ mod losing_sessions;
 mod lost_sessions;
 mod merged;
 mod merged_changes;
-mod merged_lanes;
+mod merged_connections;
 mod merged_names;
 mod named_errors;
 mod negotiation;

@@ -168,7 +168,7 @@ fn a_completion_outlives_the_idle_time() {
 }
 
 #[test]
-fn unsent_calls_wake_a_lost_lane() {
+fn unsent_calls_wake_a_lost_connection() {
     for k in 0..12 {
         let cast = Cast::default().sse("old");
         tell(cast, |w| {
@@ -370,7 +370,7 @@ fn one_more_lane_that_cannot_be_made_takes_nothing_from_the_first() {
     // Found by a storm: the first lane was never stopped, because its sessions were counted as its users for ever.
     let cast = Cast::default().stdio("fs").options("fs", json!({"sessions": "shared"}));
     let cast = cast.first_program("fs", |_| {}).first_program("fs", |_| {}).program("fs", |_| {});
-    let mut cast = cast.limits(|l| l.lane_idle_ms = 5_000);
+    let mut cast = cast.limits(|l| l.server_conn_idle_ms = 5_000);
     cast.programs.get_mut("sim-fs").unwrap()[2].missing = true;
     tell(cast, |w| {
         let (a, b) = (

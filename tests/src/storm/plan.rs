@@ -150,7 +150,7 @@ fn shorten(l: &mut Limits, tight: bool, dice: &mut Dice) {
     (l.input_ms, l.ask_wait_ms) = (5_000, 1_000);
     (l.call_ms, l.call_total_ms, l.own_call_ms) = (8_000, 20_000, 4_000);
     (l.queue_ms, l.away_ms, l.lists_ms) = (5_000, 1_000, 2_000);
-    (l.stream_retention_ms, l.session_idle_ms, l.lane_idle_ms) = (3_000, 10_000, 3_000);
+    (l.stream_retention_ms, l.session_idle_ms, l.server_conn_idle_ms) = (3_000, 10_000, 3_000);
     (l.request_ms, l.conn_idle_ms, l.keep_alive_ms) = (5_000, 10_000, 2_000);
     (l.handshake_ms, l.connect_ms, l.endpoint_ms) = (5_000, 2_000, 2_000);
     (l.ping_ms, l.backoff_max_ms, l.list_retry_ms) = (6_000, 2_000, 2_000);
@@ -174,8 +174,8 @@ fn shorten(l: &mut Limits, tight: bool, dice: &mut Dice) {
         l.questions_max = *dice.pick(&[1, 5]);
         l.held_question_bytes_max = 300;
         l.watches_max = 1;
-        l.lanes_max = *dice.pick(&[1, 3]);
-        l.shared_lanes_max = *dice.pick(&[1, 2]);
+        l.server_conns_max = *dice.pick(&[1, 3]);
+        l.shared_server_conns_max = *dice.pick(&[1, 2]);
         l.batch_max = 3;
         l.memory_bytes_max = *dice.pick(&[60_000, 200_000, 2_000_000]);
     }

@@ -7,7 +7,7 @@ use crate::time::Mono;
 
 /// Lines of one server in the present second.
 #[derive(Debug, Default)]
-pub(crate) struct Noise {
+pub(crate) struct LineRate {
     since: Mono,
     lines: u32,
 }
@@ -23,7 +23,7 @@ pub(crate) enum Heard {
     Dropped,
 }
 
-impl Noise {
+impl LineRate {
     /// One more line, of which `max` a second are logged.
     pub(crate) fn line(&mut self, now: Mono, max: u32) -> Heard {
         if self.lines == 0 || now.ms_since(self.since) >= 1_000 {
@@ -44,8 +44,8 @@ mod tests {
 
     #[test]
     fn so_many_lines_a_second_are_logged_and_that_there_were_more() {
-        let mut noise = Noise::default();
-        let mut hear = |ms: u64| noise.line(Mono::default().plus_ms(ms), 2);
+        let mut line_rate = LineRate::default();
+        let mut hear = |ms: u64| line_rate.line(Mono::default().plus_ms(ms), 2);
         assert_eq!(
             [hear(5), hear(5), hear(900), hear(1_004)],
             [Heard::Logged, Heard::Logged, Heard::Full, Heard::Dropped]

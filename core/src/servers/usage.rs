@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Whom a connection serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tenancy {
+pub(crate) enum UsageKind {
     /// Everybody. The server is told of no client capability, so it cannot ask anything.
     Shared,
     /// Sessions that declared the same and cannot be asked anything.
@@ -24,8 +24,8 @@ pub(crate) enum Tenancy {
 
 /// What those who use a connection want.
 #[derive(Debug)]
-pub(crate) struct Tenants {
-    pub(crate) tenancy: Tenancy,
+pub(crate) struct Usage {
+    pub(crate) kind: UsageKind,
     /// The client capabilities that the server is told.
     pub(crate) profile: Profile,
     /// What else the server is told that they declare.
@@ -46,10 +46,10 @@ pub(crate) struct Tenants {
 /// Visits remembered; whoever comes back later than 64 others is told nothing.
 const VISITS_MAX: usize = 64;
 
-impl Tenants {
-    pub(crate) fn new(tenancy: Tenancy, profile: Profile, declared: Declared) -> Self {
+impl Usage {
+    pub(crate) fn new(kind: UsageKind, profile: Profile, declared: Declared) -> Self {
         Self {
-            tenancy,
+            kind,
             profile,
             declared,
             users: 0,
@@ -63,7 +63,7 @@ impl Tenants {
 
     /// For another connection of the same kind.
     pub(crate) fn like(&self) -> Self {
-        Self::new(self.tenancy, self.profile, self.declared.clone())
+        Self::new(self.kind, self.profile, self.declared.clone())
     }
 
     /// Whether somebody holds this URI.
@@ -163,13 +163,13 @@ mod tests {
         Key::from_u64((1 << 24) | n).unwrap()
     }
 
-    fn tenants() -> Tenants {
-        Tenants::new(Tenancy::Shared, Profile::default(), Declared::default())
+    fn usage() -> Usage {
+        Usage::new(UsageKind::Shared, Profile::default(), Declared::default())
     }
 
     #[test]
     fn a_uri_is_let_go_with_its_last_holder() {
-        let mut all = tenants(); // BR-52
+        let mut all = usage(); // BR-52
         all.watch("a://1", key(1));
         all.watch("a://1", key(1));
         all.watch("a://1", key(2));
@@ -181,21 +181,21 @@ mod tests {
 
     #[test]
     fn an_update_goes_to_who_watches_it_or_what_it_lies_below() {
-        let mut all = tenants();
+        let mut all = usage();
         all.watch("a://dir", key(1));
         all.watch("a://dir/file", key(2));
         all.watch("b://", key(3));
         assert_eq!(all.watchers("a://dir/file"), [key(2)]);
         assert_eq!(all.watchers("a://dir/other"), [key(1)]);
         assert_eq!(all.watchers("c://"), []);
-        let mut one = tenants();
+        let mut one = usage();
         one.watch("a://", key(1));
         assert_eq!(one.watchers("c://"), [key(1)]);
     }
 
     #[test]
     fn who_was_sent_to_a_url_is_told_once_and_the_memory_is_bounded() {
-        let mut all = tenants();
+        let mut all = usage();
         for n in 0..=VISITS_MAX as u64 {
             all.sent_away(Raw::new(n.to_string().as_bytes()), key(n));
         }
