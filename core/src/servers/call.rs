@@ -14,7 +14,7 @@ use super::attribution::Cause;
 use super::calls::{Call, ClientOrigin, Origin, Own, Task};
 use super::connection::{Connection, Phase};
 use super::event::{Outcome, Said, ServerEvent};
-use super::exchange::Job;
+use super::http::exchange::Job;
 use super::spoken;
 use super::{ServersMut, Todo};
 use crate::fault::{Code, Fault};

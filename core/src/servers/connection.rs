@@ -4,9 +4,9 @@
 //! Invariants: it is in one phase; a phase in which something is waited for has a timer; stopped is stopped. Deliberately
 //! absent: who made a call, which only the call knows.
 
-use super::exchange::Job;
+use super::child::line_rate::LineRate;
 use super::health::Health;
-use super::line_rate::LineRate;
+use super::http::exchange::Job;
 use super::link::Link;
 use super::peer::Peer;
 use super::pulse::Pulse;

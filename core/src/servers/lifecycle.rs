@@ -4,7 +4,7 @@ use super::ServersMut;
 use super::calls::{Origin, Own};
 use super::connection::Phase;
 use super::event::ServerEvent;
-use super::exchange::Job;
+use super::http::exchange::Job;
 use super::link::Link;
 use super::peer::Peer;
 use super::spoken;

@@ -4,9 +4,9 @@
 //! reading part out, works on it, and puts it back.
 
 use super::child::Child;
-use super::escape::Escapes;
-use super::exchange::Job;
 use super::http::HttpLink;
+use super::http::escape::Escapes;
+use super::http::exchange::Job;
 use crate::config::Transport;
 use crate::effects::Effects;
 use crate::event::ChildSpec;

@@ -3,11 +3,11 @@
 //! A server that prints to its output by mistake goes on working: see [`super::salvage`] for what is no message.
 
 use super::call::server_error;
+use super::child::line_rate::Heard;
 use super::connection::{Connection, Phase};
 use super::event::{Said, ServerEvent};
-use super::exchange::Job;
 use super::health::printable;
-use super::line_rate::Heard;
+use super::http::exchange::Job;
 use super::link::{Link, Pipes};
 use super::salvage::Unfit;
 use super::tasks::related_task;

@@ -14,23 +14,21 @@
 //! | module | what it decides |
 //! |---|---|
 //! | `event` | what others are told |
-//! | `attribution` | whom something concerns that a server says |
-//! | `call`, `calls` | a call from submission to its one end; all calls in flight |
 //! | `server`, `connection`, `connections` | one server; one connection to it; all of them |
 //! | `facts` | what others may know of a connection |
 //! | `lifecycle` | a connection's life: start, handshake, loss, restart, stop |
-//! | `idleness` | connections beside the shared one: how long they are kept |
-//! | `pings` | whether a server lives |
-//! | `lists` | what a server offers, read and read again |
-//! | `ready` | what servers offer, in the log |
+//! | `idleness` | connections in addition to the shared one: how long they are kept |
+//! | `call`, `calls` | a call from submission to its one end; all calls in flight |
+//! | `attribution` | whom something concerns that a server says |
+//! | `messages`, `salvage` | what a server says; what it says that is not quite a message |
+//! | `lists`, `ready` | what a server offers, read and read again; the same in the log |
+//! | `pings`, `pulse` | whether a server lives |
 //! | `watches` | what a server is told to watch, and at which level to log |
 //! | `tasks` | calls that their server runs as tasks |
-//! | `messages`, `salvage` | what a server says; what it says that is not quite a message |
-//! | `exchanges`, `recovery`, `redirects`, `packed` | what comes back over HTTP; what goes wrong with it |
-//! | `lapses`, `refusals` | whether a session is lost; what a refusal says, in words |
-//! | `child`, `http`, `link`, `exchange` | a process; HTTP; either; one HTTP connection |
-//! | `running`, `queue`, `usage`, `pulse`, `peer`, `health` | parts of a connection |
-//! | `cookies`, `redirect`, `escape`, `line_rate`, `spoken` | parts of those |
+//! | `link` | either of the next two |
+//! | `child` | a process from spawn to exit, and what it prints |
+//! | `http` | exchanges over HTTP: sent, pooled, answered, redirected, refused, recovered |
+//! | `running`, `queue`, `usage`, `peer`, `spoken`, `health` | parts of a connection |
 //!
 //! Invariants: nothing but the handshake is sent before the server is ready; calls wait in a bounded queue while
 //! a server that was ready before comes back; a server is told of the client capabilities that everybody behind the
@@ -42,31 +40,20 @@ pub(crate) mod calls;
 mod child;
 mod connection;
 mod connections;
-mod cookies;
-mod escape;
 mod event;
-mod exchange;
-mod exchanges;
 mod facts;
 pub(crate) mod health;
 mod http;
 mod idleness;
-mod lapses;
 mod lifecycle;
-mod line_rate;
 mod link;
 mod lists;
 mod messages;
-mod packed;
 pub(crate) mod peer;
 mod pings;
 mod pulse;
 mod queue;
 mod ready;
-mod recovery;
-mod redirect;
-mod redirects;
-mod refusals;
 mod running;
 mod salvage;
 mod server;

@@ -16,7 +16,7 @@
 use super::ServersMut;
 use super::calls::Origin;
 use super::connection::Connection;
-use super::escape::plain;
+use super::http::escape::plain;
 use super::messages::hears;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};

@@ -2,22 +2,22 @@
 //!
 //! What is learned holds as long as the connection to the server: one that is lost begins again at `url`.
 
-use super::ServersMut;
+use super::exchange::{Exchange, Job};
 use super::exchanges::http_link;
 use super::lapses::Verdict;
 use super::recovery::answer_lost;
+use super::redirect::{Redirect, shown};
 use crate::fault::{Code, Fault};
 use crate::http::Method;
 use crate::id::UpstreamId;
 use crate::json::Pieces;
 use crate::log::Level;
-use crate::servers::exchange::{Exchange, Job};
-use crate::servers::redirect::{Redirect, shown};
+use crate::servers::ServersMut;
 use crate::url::Url;
 
 impl ServersMut<'_> {
     /// A response that points elsewhere is complete.
-    pub(super) fn on_redirected(&mut self, id: UpstreamId, exchange: Box<Exchange>, status: u16) {
+    pub(in crate::servers) fn on_redirected(&mut self, id: UpstreamId, exchange: Box<Exchange>, status: u16) {
         let hops = exchange.hops;
         let is_get = exchange.method == Method::Get;
         let target = match &exchange.place {

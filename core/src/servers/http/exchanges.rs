@@ -9,20 +9,20 @@
 //!
 //! What follows when one goes wrong is in [`super::recovery`].
 
-use super::connection::Phase;
-use super::connections::Connections;
+use super::HttpLink;
 use super::exchange::{Exchange, Job};
-use super::http::HttpLink;
 use super::lapses::Verdict;
 use super::packed::{Unfit, complete};
 use super::recovery::answer_lost;
 use super::redirect::is_redirect;
-use super::{ServersMut, Unread};
 use crate::config::HttpKind;
 use crate::fault::{Code, Fault};
 use crate::http::ClientEvent;
 use crate::id::{ConnId, Key, UpstreamId};
 use crate::ledger::NO_MEMORY_FOR_ANSWER;
+use crate::servers::connection::Phase;
+use crate::servers::connections::Connections;
+use crate::servers::{ServersMut, Unread};
 use crate::sse;
 use std::net::SocketAddr;
 
@@ -41,12 +41,16 @@ enum Read {
 const RETRY_MS_MAX: u64 = 60_000;
 
 /// The HTTP link of a server, without borrowing the rest of the engine.
-pub(super) fn http_link(conns: &mut Connections, id: UpstreamId) -> Option<&mut HttpLink> {
+pub(in crate::servers) fn http_link(conns: &mut Connections, id: UpstreamId) -> Option<&mut HttpLink> {
     conns.get_mut(id)?.link.http()
 }
 
 impl ServersMut<'_> {
-    pub(super) fn take_exchange(&mut self, id: UpstreamId, conn: ConnId) -> Option<Box<Exchange>> {
+    pub(in crate::servers) fn take_exchange(
+        &mut self,
+        id: UpstreamId,
+        conn: ConnId,
+    ) -> Option<Box<Exchange>> {
         self.server(id)?.link.http()?.take(conn)
     }
 
@@ -56,7 +60,12 @@ impl ServersMut<'_> {
         }
     }
 
-    pub(super) fn on_resolved(&mut self, id: UpstreamId, conn: ConnId, result: Result<&[SocketAddr], &str>) {
+    pub(in crate::servers) fn on_resolved(
+        &mut self,
+        id: UpstreamId,
+        conn: ConnId,
+        result: Result<&[SocketAddr], &str>,
+    ) {
         let Some(mut exchange) = self.take_exchange(id, conn) else { return };
         let fault = match result {
             Ok(addrs) => {
@@ -75,7 +84,7 @@ impl ServersMut<'_> {
         self.on_dial_failed(id, exchange, &fault);
     }
 
-    pub(super) fn on_connected(&mut self, id: UpstreamId, conn: ConnId) {
+    pub(in crate::servers) fn on_connected(&mut self, id: UpstreamId, conn: ConnId) {
         let Some(link) = http_link(self.conns, id) else { return };
         if let Some(mut exchange) = link.take(conn) {
             exchange.connected(self.fx);
@@ -84,7 +93,7 @@ impl ServersMut<'_> {
     }
 
     /// A dial did not work, or a child could not be started.
-    pub(super) fn on_failed(&mut self, id: UpstreamId, conn: ConnId, reason: &str) {
+    pub(in crate::servers) fn on_failed(&mut self, id: UpstreamId, conn: ConnId, reason: &str) {
         let Some(mut exchange) = self.take_exchange(id, conn) else {
             let fault = Fault::environment(Code::UpstreamLost, reason.to_owned());
             return self.on_child_gone(id, conn, fault);
@@ -125,7 +134,7 @@ impl ServersMut<'_> {
         self.check_gone(id);
     }
 
-    pub(super) fn on_exchange_bytes(&mut self, id: UpstreamId, conn: ConnId, bytes: &[u8]) {
+    pub(in crate::servers) fn on_exchange_bytes(&mut self, id: UpstreamId, conn: ConnId, bytes: &[u8]) {
         let Some(link) = http_link(self.conns, id) else { return };
         if let Some(mut exchange) = link.take(conn) {
             exchange.client.push(bytes);
@@ -136,7 +145,12 @@ impl ServersMut<'_> {
 
     /// Reads what came for an exchange, up to the first message that others are told of. `eof` says why nothing
     /// follows.
-    pub(super) fn read_exchange_of(&mut self, id: UpstreamId, conn: ConnId, eof: Option<&'static str>) {
+    pub(in crate::servers) fn read_exchange_of(
+        &mut self,
+        id: UpstreamId,
+        conn: ConnId,
+        eof: Option<&'static str>,
+    ) {
         if let Some(exchange) = self.take_exchange(id, conn)
             && self.read_exchange(id, exchange)
         {
@@ -152,7 +166,7 @@ impl ServersMut<'_> {
     }
 
     /// The other end closed: the pipe of a child, or an HTTP connection.
-    pub(super) fn on_server_eof(&mut self, id: UpstreamId, conn: ConnId, reason: &'static str) {
+    pub(in crate::servers) fn on_server_eof(&mut self, id: UpstreamId, conn: ConnId, reason: &'static str) {
         let Some(mut exchange) = self.take_exchange(id, conn) else {
             return self.on_pipe_closed(id, conn);
         };
@@ -241,7 +255,7 @@ impl ServersMut<'_> {
     }
 
     /// Something came over an event stream.
-    pub(super) fn on_flow(&mut self, id: UpstreamId) {
+    pub(in crate::servers) fn on_flow(&mut self, id: UpstreamId) {
         if let Some(server) = self.server(id) {
             server.pulse.flowed();
         }
@@ -283,7 +297,11 @@ impl ServersMut<'_> {
     }
 
     /// Hands on the events that are complete.
-    pub(super) fn read_events(&mut self, id: UpstreamId, exchange: &mut Exchange) -> Result<(), Fault> {
+    pub(in crate::servers) fn read_events(
+        &mut self,
+        id: UpstreamId,
+        exchange: &mut Exchange,
+    ) -> Result<(), Fault> {
         let job = exchange.job;
         let Some(events) = &mut exchange.events else { return Ok(()) };
         while self.events.is_empty()
@@ -399,7 +417,7 @@ impl ServersMut<'_> {
     }
 
     /// Whether this is a server of HTTP+SSE.
-    pub(super) fn answers_on_stream(&mut self, id: UpstreamId) -> bool {
+    pub(in crate::servers) fn answers_on_stream(&mut self, id: UpstreamId) -> bool {
         let link = self.server(id).and_then(|server| server.link.http());
         link.is_some_and(|link| link.kind == HttpKind::Sse)
     }
@@ -423,7 +441,7 @@ impl ServersMut<'_> {
     }
 
     /// An exchange takes too long.
-    pub(super) fn on_exchange_timer(&mut self, id: UpstreamId, conn: ConnId) {
+    pub(in crate::servers) fn on_exchange_timer(&mut self, id: UpstreamId, conn: ConnId) {
         let Some(exchange) = self.take_exchange(id, conn) else { return };
         let fault =
             Fault::environment(Code::UpstreamTimeout, "the connection could not be established in time");
@@ -447,14 +465,14 @@ impl ServersMut<'_> {
         }
     }
 
-    pub(super) fn on_pool_timer(&mut self, id: UpstreamId) {
+    pub(in crate::servers) fn on_pool_timer(&mut self, id: UpstreamId) {
         if let Some(link) = http_link(self.conns, id) {
             link.on_pool_timer(self.fx);
         }
     }
 
     /// Whether the answer that an exchange is receiving may go on.
-    pub(super) fn may_grow(&self, exchange: &mut Exchange) -> bool {
+    pub(in crate::servers) fn may_grow(&self, exchange: &mut Exchange) -> bool {
         exchange.update_charge();
         match exchange.job {
             // They belong to everybody behind the server; there is one of each, and a limit to one event.
@@ -470,7 +488,12 @@ impl ServersMut<'_> {
     }
 
     /// Ends an exchange of which nothing more is wanted, and what it was for.
-    pub(super) fn give_up_exchange(&mut self, id: UpstreamId, exchange: Box<Exchange>, fault: &Fault) {
+    pub(in crate::servers) fn give_up_exchange(
+        &mut self,
+        id: UpstreamId,
+        exchange: Box<Exchange>,
+        fault: &Fault,
+    ) {
         let (job, summary) = (exchange.job, exchange.summary(200));
         match job {
             Job::Stream => return self.on_stream_ended(id, exchange, fault),

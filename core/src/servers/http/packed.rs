@@ -3,15 +3,15 @@
 //! They are unpacked as they come; what comes out is bounded like what is not packed. What cannot be unpacked ends its
 //! call alone, and is not asked for again: it would be packed again.
 
-use super::ServersMut;
 use super::exchange::{Exchange, Job};
 use crate::fault::{Code, Fault};
 use crate::http::coding::Coding;
 use crate::id::UpstreamId;
+use crate::servers::ServersMut;
 
 /// Why a packed answer is of no use.
 #[derive(Debug)]
-pub(super) enum Unfit {
+pub(in crate::servers) enum Unfit {
     /// It cannot be unpacked, or becomes too much.
     Packing(Fault),
     /// What came out of it is no event stream.
@@ -20,7 +20,7 @@ pub(super) enum Unfit {
 
 impl ServersMut<'_> {
     /// The head of a response is there: what has to be undone before its body can be read.
-    pub(super) fn look_for_coding(&self, exchange: &mut Exchange) -> Result<(), Fault> {
+    pub(in crate::servers) fn look_for_coding(&self, exchange: &mut Exchange) -> Result<(), Fault> {
         match Coding::of(exchange.client.head(), self.fx.limits.message_bytes_max) {
             Ok(coding) => exchange.coding = coding.map(Box::new),
             // Nobody reads it.
@@ -31,7 +31,11 @@ impl ServersMut<'_> {
     }
 
     /// Unpacks some of a packed body. Returns whether there was something to unpack.
-    pub(super) fn unpack(&mut self, id: UpstreamId, exchange: &mut Exchange) -> Result<bool, Unfit> {
+    pub(in crate::servers) fn unpack(
+        &mut self,
+        id: UpstreamId,
+        exchange: &mut Exchange,
+    ) -> Result<bool, Unfit> {
         let Some(coding) = &mut exchange.coding else { return Ok(false) };
         let Some(bytes) = coding.next().map_err(Unfit::Packing)? else { return Ok(false) };
         if let Some(events) = &mut exchange.events {
@@ -46,7 +50,7 @@ impl ServersMut<'_> {
         Ok(true)
     }
 
-    pub(super) fn end_unfit(&mut self, id: UpstreamId, exchange: Box<Exchange>, unfit: &Unfit) {
+    pub(in crate::servers) fn end_unfit(&mut self, id: UpstreamId, exchange: Box<Exchange>, unfit: &Unfit) {
         match unfit {
             Unfit::Packing(fault) => self.give_up_exchange(id, exchange, fault),
             Unfit::Content(fault) => self.on_broken(id, exchange, fault),
@@ -55,7 +59,7 @@ impl ServersMut<'_> {
 }
 
 /// A response is over. An event stream may end anywhere; of any other packed body all has to be there.
-pub(super) fn complete(exchange: &mut Exchange) -> Result<(), Unfit> {
+pub(in crate::servers) fn complete(exchange: &mut Exchange) -> Result<(), Unfit> {
     match exchange.coding.take() {
         Some(mut coding) if exchange.events.is_none() => coding.finish().map_err(Unfit::Packing),
         Some(_) | None => Ok(()),

@@ -8,6 +8,8 @@
 //! Invariants: a child that was spawned is followed until it exited; at every moment it either runs for its
 //! upstream or a timer will make the next step towards its end. (MCP basic/lifecycle § Shutdown.)
 
+pub(super) mod line_rate;
+
 use crate::effects::Effects;
 use crate::event::{ChildSpec, Output, Signal};
 use crate::id::ConnId;

@@ -12,13 +12,13 @@
 //! well does not know the session. The call was answered by then, so nothing is executed twice. Over HTTP+SSE, where
 //! the event stream is the session, the server counts as lost.
 
-use super::ServersMut;
 use super::exchanges::http_link;
 use crate::config::HttpKind;
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::json::{self, Envelope, Span};
 use crate::servers::Phase;
+use crate::servers::ServersMut;
 use crate::servers::calls::{Origin, Own};
 use crate::timer::ServerTimer;
 
@@ -27,7 +27,7 @@ const SEARCHED_BYTES: usize = 1_024;
 
 /// What a refusal says of the session that its request named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::servers) enum Verdict {
     /// It is gone, and the request was not executed.
     Lost,
     /// It may be gone.
@@ -37,7 +37,7 @@ pub(super) enum Verdict {
 }
 
 /// Judges a response with this status and body.
-pub(super) fn judge(status: u16, body: &[u8], answer: Option<&Envelope>) -> Verdict {
+pub(in crate::servers) fn judge(status: u16, body: &[u8], answer: Option<&Envelope>) -> Verdict {
     let error = answer.and_then(|answer| answer.outcome);
     match status {
         404 if error.is_some_and(|error| is_about_request(body, error)) => Verdict::Doubtful,
@@ -60,7 +60,7 @@ fn speaks_of_session(body: &[u8], error: Option<Span>) -> bool {
 }
 
 /// Whether the message of an error speaks of the session.
-pub(super) fn says_session(body: &[u8], error: Span) -> bool {
+pub(in crate::servers) fn says_session(body: &[u8], error: Span) -> bool {
     let message = json::member(body, error, "message").ok().flatten();
     let message = message.and_then(|span| json::unquote(span.of(body))).unwrap_or_default();
     message.to_ascii_lowercase().contains("session")
@@ -75,7 +75,7 @@ fn is_about_request(body: &[u8], error: Span) -> bool {
 
 impl ServersMut<'_> {
     /// What a response that is no answer to a call says of the session.
-    pub(super) fn judge_response(&self, status: u16, body: &[u8]) -> Verdict {
+    pub(in crate::servers) fn judge_response(&self, status: u16, body: &[u8]) -> Verdict {
         if status < 300 {
             return Verdict::Silent;
         }
@@ -84,14 +84,14 @@ impl ServersMut<'_> {
     }
 
     /// A server answered with an error.
-    pub(super) fn heed_error(&mut self, id: UpstreamId, error: Span, text: &[u8]) {
+    pub(in crate::servers) fn heed_error(&mut self, id: UpstreamId, error: Span, text: &[u8]) {
         if http_link(self.conns, id).is_some() && says_session(text, error) {
             self.doubt_session(id);
         }
     }
 
     /// A server refused something in a way that may mean that it lost the session: a ping decides.
-    pub(super) fn doubt_session(&mut self, id: UpstreamId) {
+    pub(in crate::servers) fn doubt_session(&mut self, id: UpstreamId) {
         let now = self.fx.mono();
         let Some(server) = self.conns.get_mut(id).filter(|server| server.phase == Phase::Ready) else {
             return;
@@ -111,7 +111,7 @@ impl ServersMut<'_> {
     }
 
     /// The same where a call was refused, unless it is the ping itself.
-    pub(super) fn doubt_after(&mut self, id: UpstreamId, key: Key) {
+    pub(in crate::servers) fn doubt_after(&mut self, id: UpstreamId, key: Key) {
         let is_ping = self
             .calls
             .get(key)
@@ -122,7 +122,7 @@ impl ServersMut<'_> {
     }
 
     /// A ping got an error in place of its answer: no sign of life from a server that has answered one properly.
-    pub(super) fn on_ping_denied(&mut self, id: UpstreamId, key: Key, fault: &Fault) {
+    pub(in crate::servers) fn on_ping_denied(&mut self, id: UpstreamId, key: Key, fault: &Fault) {
         let Some(server) = self.conns.get_mut(id) else { return };
         let before = server.pulse.missed();
         // What stands before a dead server answers with a status.

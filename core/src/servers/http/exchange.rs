@@ -79,7 +79,7 @@ pub(crate) struct Exchange {
     pub(crate) request_body_len: usize,
     /// The connection had served an exchange before this one.
     pub(crate) reused: bool,
-    /// Which session the request named: see [`HttpLink::is_present`](super::http::HttpLink::is_present).
+    /// Which session the request named: see [`HttpLink::is_present`](crate::servers::http::HttpLink::is_present).
     pub(crate) named_session: Option<u32>,
     /// Where the request went, how, and how often it was redirected before.
     pub(crate) place: Option<Arc<Place>>,
@@ -87,7 +87,7 @@ pub(crate) struct Exchange {
     pub(crate) hops: u8,
     /// An event came on the stream.
     pub(crate) heard: bool,
-    /// Which connection of the link it belongs to: see [`HttpLink::is_current`](super::http::HttpLink::is_current).
+    /// Which connection of the link it belongs to: see [`HttpLink::is_current`](crate::servers::http::HttpLink::is_current).
     pub(crate) generation: u32,
     /// The latest `retry` of the event stream.
     pub(crate) retry_ms: Option<u64>,

@@ -5,9 +5,20 @@
 //! queued; what was begun before everything was closed ([`HttpLink::is_current`]) and what was said about a former
 //! session ([`HttpLink::is_present`]) does not touch their successors.
 
-use super::cookies::Jar;
-use super::exchange::{Exchange, Job, Origin};
-use super::redirect::Place;
+pub(super) mod cookies;
+pub(super) mod escape;
+pub(super) mod exchange;
+pub(super) mod exchanges;
+pub(super) mod lapses;
+pub(super) mod packed;
+pub(super) mod recovery;
+pub(super) mod redirect;
+pub(super) mod redirects;
+pub(super) mod refusals;
+
+use self::cookies::Jar;
+use self::exchange::{Exchange, Job, Origin};
+use self::redirect::Place;
 use crate::config::HttpKind;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
@@ -81,7 +92,7 @@ struct Queued {
 }
 
 impl HttpLink {
-    pub(super) fn new(
+    pub(in crate::servers) fn new(
         upstream: UpstreamId,
         url: Url,
         headers: Vec<(String, Redacted<String>)>,
@@ -131,7 +142,7 @@ impl HttpLink {
     }
 
     /// Puts an exchange back of which more is to be read, whether its connection is still there or not.
-    pub(super) fn put_back(&mut self, mut exchange: Box<Exchange>) {
+    pub(in crate::servers) fn put_back(&mut self, mut exchange: Box<Exchange>) {
         exchange.update_charge();
         self.exchanges.insert(exchange.conn, exchange);
     }

@@ -9,20 +9,20 @@
 //!
 //! Secrets of the configuration are taken out, as servers exist that repeat what they refuse.
 
-use super::ServersMut;
-use super::call::server_error;
+use super::escape::plain;
+use super::exchange::Exchange;
 use crate::fault::Fault;
 use crate::id::UpstreamId;
 use crate::json::Span;
-use crate::servers::escape::plain;
-use crate::servers::exchange::Exchange;
+use crate::servers::ServersMut;
+use crate::servers::call::server_error;
 
 /// How much of a page is searched for its title.
 const PAGE_BYTES_MAX: usize = 4 * 1024;
 
 impl ServersMut<'_> {
     /// What a response with an error status says.
-    pub(super) fn refusal(&mut self, id: UpstreamId, exchange: &Exchange) -> String {
+    pub(in crate::servers) fn refusal(&mut self, id: UpstreamId, exchange: &Exchange) -> String {
         let head = exchange.client.head();
         let (status, challenged) = (head.status(), head.header("www-authenticate").is_some());
         let said = first_line(&exchange.body);
@@ -39,7 +39,13 @@ impl ServersMut<'_> {
     }
 
     /// A JSON-RPC error that came with an error status.
-    pub(super) fn refused_with(&mut self, id: UpstreamId, status: u16, text: &[u8], error: Span) -> Fault {
+    pub(in crate::servers) fn refused_with(
+        &mut self,
+        id: UpstreamId,
+        status: u16,
+        text: &[u8],
+        error: Span,
+    ) -> Fault {
         let fault = server_error(text, error);
         let link = self.server(id).and_then(|server| server.link.http());
         let said = link.map_or_else(String::new, |link| link.without_secrets(fault.detail.into_owned()));

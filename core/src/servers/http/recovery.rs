@@ -10,11 +10,9 @@
 //! | a reused connection closed before any answer | sent again if nothing was written, or if that does no harm (notifications, our answers) |
 //! | anything else | the call fails |
 
-use super::ServersMut;
-use super::event::ServerEvent;
+use super::exchange::{Exchange, Job, Summary};
 use super::exchanges::http_link;
 use super::lapses::{Verdict, judge};
-use super::salvage::unfit_outcome;
 use crate::config::HttpKind;
 use crate::fault::{Code, Fault};
 use crate::http::Method as HttpMethod;
@@ -23,8 +21,10 @@ use crate::json::{Envelope, Pieces};
 use crate::log::Level;
 use crate::mcp::{ListKind, Method};
 use crate::servers::Phase;
+use crate::servers::ServersMut;
 use crate::servers::calls::Origin;
-use crate::servers::exchange::{Exchange, Job, Summary};
+use crate::servers::event::ServerEvent;
+use crate::servers::salvage::unfit_outcome;
 use crate::servers::spoken;
 use crate::timer::ServerTimer;
 
@@ -41,7 +41,13 @@ const ANSWER_LOST: &str = "the server lost its session and the answer with it";
 
 impl ServersMut<'_> {
     /// A call was answered with an error status.
-    pub(super) fn on_refused(&mut self, id: UpstreamId, mut exchange: Box<Exchange>, key: Key, status: u16) {
+    pub(in crate::servers) fn on_refused(
+        &mut self,
+        id: UpstreamId,
+        mut exchange: Box<Exchange>,
+        key: Key,
+        status: u16,
+    ) {
         let refusal = self.refusal(id, &exchange);
         let text = std::mem::take(&mut exchange.body);
         let request = exchange.request_body(self.fx);
@@ -99,13 +105,13 @@ impl ServersMut<'_> {
     }
 
     /// The connection of an exchange that is over goes back to the pool.
-    pub(super) fn recycle(&mut self, id: UpstreamId, exchange: Box<Exchange>) {
+    pub(in crate::servers) fn recycle(&mut self, id: UpstreamId, exchange: Box<Exchange>) {
         if let Some(link) = http_link(self.conns, id) {
             link.recycle(self.fx, exchange);
         }
     }
 
-    pub(super) fn drop_exchange(&mut self, id: UpstreamId, exchange: Box<Exchange>) {
+    pub(in crate::servers) fn drop_exchange(&mut self, id: UpstreamId, exchange: Box<Exchange>) {
         if let Some(link) = http_link(self.conns, id) {
             link.drop_exchange(self.fx, &exchange);
         }
@@ -152,7 +158,7 @@ impl ServersMut<'_> {
 
     /// One new handshake, however many requests noticed that their session is gone. Where the one before did not last
     /// either, it waits.
-    pub(super) fn renew_session(&mut self, id: UpstreamId, session: Option<u32>, why: &str) {
+    pub(in crate::servers) fn renew_session(&mut self, id: UpstreamId, session: Option<u32>, why: &str) {
         let Some(server) = self.conns.get_mut(id) else { return };
         let Some(link) = server.link.http() else { return };
         if !matches!(server.phase, Phase::Ready | Phase::Listing) {
@@ -180,7 +186,7 @@ impl ServersMut<'_> {
         self.shake_hands(id);
     }
 
-    pub(super) fn on_note_refused(
+    pub(in crate::servers) fn on_note_refused(
         &mut self,
         id: UpstreamId,
         summary: &Summary,
@@ -204,7 +210,12 @@ impl ServersMut<'_> {
 
     /// The event stream of HTTP+SSE cannot be had. Some statuses mean that the server speaks the other transport;
     /// others (credentials, trouble) say nothing about it (UP-04).
-    pub(super) fn on_stream_refused(&mut self, id: UpstreamId, exchange: Box<Exchange>, status: u16) {
+    pub(in crate::servers) fn on_stream_refused(
+        &mut self,
+        id: UpstreamId,
+        exchange: Box<Exchange>,
+        status: u16,
+    ) {
         let fault = Fault::peer(Code::UpstreamBroken, self.refusal(id, &exchange));
         self.drop_exchange(id, exchange);
         if is_other_transport(status) || (200..300).contains(&status) {
@@ -215,13 +226,18 @@ impl ServersMut<'_> {
     }
 
     /// The stream that is an HTTP+SSE session ended.
-    pub(super) fn on_stream_ended(&mut self, id: UpstreamId, exchange: Box<Exchange>, fault: &Fault) {
+    pub(in crate::servers) fn on_stream_ended(
+        &mut self,
+        id: UpstreamId,
+        exchange: Box<Exchange>,
+        fault: &Fault,
+    ) {
         self.drop_exchange(id, exchange);
         self.lose(id, fault);
     }
 
     /// An exchange broke off.
-    pub(super) fn on_broken(&mut self, id: UpstreamId, exchange: Box<Exchange>, fault: &Fault) {
+    pub(in crate::servers) fn on_broken(&mut self, id: UpstreamId, exchange: Box<Exchange>, fault: &Fault) {
         if http_link(self.conns, id).is_none_or(|link| !link.is_current(&exchange)) {
             return self.drop_exchange(id, exchange);
         }
@@ -293,7 +309,7 @@ impl ServersMut<'_> {
 
     /// The answer stream of a call ended before its answer: continued where it broke off, if the server numbers
     /// its events (2025-11-25 § Resumability).
-    pub(super) fn on_stream_broken(&mut self, id: UpstreamId, exchange: Box<Exchange>, key: Key) {
+    pub(in crate::servers) fn on_stream_broken(&mut self, id: UpstreamId, exchange: Box<Exchange>, key: Key) {
         let event_id = exchange.event_id().map(Into::into);
         let wait = exchange.retry_ms.map_or(RETRY_MS, |ms| ms.max(RETRY_MS_MIN));
         self.recycle(id, exchange);
@@ -311,7 +327,7 @@ impl ServersMut<'_> {
         }
     }
 
-    pub(super) fn on_resume_timer(&mut self, key: Key) {
+    pub(in crate::servers) fn on_resume_timer(&mut self, key: Key) {
         let Some(call) = self.calls.get(key) else { return };
         let (id, event_id, session) = (call.upstream, call.event_id.clone(), call.answered_in);
         let Some(link) = http_link(self.conns, id) else { return };
@@ -325,14 +341,14 @@ impl ServersMut<'_> {
 
     /// Whether this call is answered in a session that its server has forgotten: answers are as good as ever, but
     /// nothing can be said to it any more.
-    pub(super) fn is_of_lost_session(&mut self, id: UpstreamId, call: Option<Key>) -> bool {
+    pub(in crate::servers) fn is_of_lost_session(&mut self, id: UpstreamId, call: Option<Key>) -> bool {
         let session = call.and_then(|call| self.calls.get(call)?.answered_in);
         let link = http_link(self.conns, id).filter(|_| session.is_some());
         link.is_some_and(|link| !link.is_present(session))
     }
 
     /// Opens the standalone stream of a Streamable HTTP server.
-    pub(super) fn open_standalone(&mut self, id: UpstreamId) {
+    pub(in crate::servers) fn open_standalone(&mut self, id: UpstreamId) {
         let Some(server) = self.conns.get_mut(id) else { return };
         if server.phase != Phase::Ready {
             return;
@@ -345,14 +361,19 @@ impl ServersMut<'_> {
     }
 
     /// The standalone stream was lost a while ago.
-    pub(super) fn on_standalone_timer(&mut self, id: UpstreamId) {
+    pub(in crate::servers) fn on_standalone_timer(&mut self, id: UpstreamId) {
         self.open_standalone(id);
         self.suspect_restart(id);
     }
 
     /// The standalone stream ended, or the server has none, which is fine. Servers without one say so in many ways;
     /// once there was one, a refusal means what it says.
-    pub(super) fn on_listen_ended(&mut self, id: UpstreamId, summary: &Summary, verdict: Verdict) {
+    pub(in crate::servers) fn on_listen_ended(
+        &mut self,
+        id: UpstreamId,
+        summary: &Summary,
+        verdict: Verdict,
+    ) {
         let Some(link) = http_link(self.conns, id) else { return };
         let offered = link.listened;
         if offered && verdict == Verdict::Lost && summary.named_session.is_some() {
@@ -381,7 +402,7 @@ const fn is_other_transport(status: u16) -> bool {
 }
 
 /// What a call is told whose server never got the answer to its question.
-pub(super) fn answer_lost(fault: &Fault) -> Fault {
+pub(in crate::servers) fn answer_lost(fault: &Fault) -> Fault {
     let detail = format!("the answer to a question of the server could not be handed over: {fault}");
     Fault::environment(Code::UpstreamLost, detail)
 }
