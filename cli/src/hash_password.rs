@@ -8,7 +8,7 @@
 //! signal.
 //! Left out on purpose: rules about what a good password is.
 
-use mcp_proxy_core::oauth::password;
+use mcp_proxy_core::password;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::process::ExitCode;
 

@@ -9,8 +9,8 @@ use crate::fault::{Code, Fault};
 use crate::json::{self, Pieces, Span};
 use crate::limits::Limits;
 use crate::mcp::ListKind;
+use crate::mcp::pages;
 use crate::mcp::shape::Flaws;
-use crate::publish::pages::{self, Named};
 use crate::time::Mono;
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
@@ -36,7 +36,7 @@ pub(crate) struct List {
     /// Names of the tools that their server only runs as tasks.
     pub(crate) tasks: Arc<BTreeSet<String>>,
     /// Pages of apps that it names.
-    pub(crate) pages: Named,
+    pub(crate) pages: NamedPages,
     /// When it was read, if it ever was.
     pub(crate) read_at: Option<Mono>,
     /// It was never read, and the last try ended so.
@@ -124,7 +124,7 @@ impl Catalog {
             list.digest = digest;
             let tasks = items.iter().filter(|item| item.needs_task);
             list.tasks = Arc::new(tasks.map(|item| item.name.clone()).collect());
-            list.pages = pages::named(kind, &items);
+            list.pages = named_pages(kind, &items);
             list.items = items.into();
         }
         changed
@@ -286,6 +286,24 @@ fn write_without(text: &[u8], object: Span, name: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(with_key.of(text));
     }
     out.push(b'}');
+}
+
+/// The pages that a list names.
+pub(crate) type NamedPages = Arc<BTreeSet<String>>;
+
+/// The pages that the items of a list name, or are.
+pub(crate) fn named_pages(kind: ListKind, items: &[Item]) -> NamedPages {
+    let mut found = BTreeSet::new();
+    for item in items {
+        match kind {
+            ListKind::Tools => {
+                found.extend(pages::pages_of(&item.raw, Span { start: 0, end: item.raw.len() }))
+            }
+            ListKind::Resources => found.extend(pages::is_page(&item.name).then(|| item.name.clone())),
+            ListKind::Prompts | ListKind::Templates | ListKind::Skills => {}
+        }
+    }
+    Arc::new(found)
 }
 
 #[cfg(test)]

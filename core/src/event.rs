@@ -17,7 +17,6 @@
 
 use crate::id::{ConnId, ListenerId};
 use crate::log::Record;
-use crate::oauth::page::PageKind;
 use crate::redacted::Redacted;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -165,6 +164,31 @@ pub enum Input<'a> {
     Command(Command),
     /// The engine's [deadline](crate::Proxy::deadline) has come. Harmless when it has not.
     Timeout,
+}
+
+/// Which page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PageKind {
+    /// The login form, `authorize.html`.
+    Authorize,
+    /// After the login, `success.html`.
+    Success,
+    /// When a request cannot be served, `error.html`.
+    Error,
+}
+
+impl PageKind {
+    /// All pages.
+    pub const ALL: [Self; 3] = [Self::Authorize, Self::Success, Self::Error];
+
+    /// The name of its template, below `oauth/` of the directory of templates.
+    pub const fn file_name(self) -> &'static str {
+        match self {
+            Self::Authorize => "authorize.html",
+            Self::Success => "success.html",
+            Self::Error => "error.html",
+        }
+    }
 }
 
 /// What a host keeps or reads for the engine. Where it lies is the host's business.

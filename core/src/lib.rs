@@ -68,6 +68,7 @@
 //!  view · catalog · publish  what an endpoint shows · what a server offers · several servers as one
 //!  mcp                      words of the protocol, from bytes to bytes
 //!  policy · route · config  may it in · which path is what · checked configuration
+//!  net · throttle · password · redirect_uri  what configuration and logins share
 //!  json · http · sse · line  bytes ⇄ messages, heads, bodies, events, lines: each usable and testable alone
 //! ```
 //! A layer never calls upward: its owner asks it and forwards what it says.
@@ -88,6 +89,7 @@ pub mod buf;
 mod catalog;
 mod clients;
 pub mod config;
+pub mod digest;
 mod effects;
 pub mod event;
 pub mod fault;
@@ -101,17 +103,21 @@ pub mod limits;
 pub mod line;
 pub mod log;
 pub mod mcp;
+pub mod net;
 pub mod oauth;
+pub mod password;
 mod policy;
 pub mod proxy;
 mod publish;
 pub mod redacted;
+pub mod redirect_uri;
 pub mod rng;
 pub mod route;
 mod servers;
 pub mod shard;
 mod short_id;
 pub mod sse;
+pub mod throttle;
 pub mod time;
 pub mod timer;
 #[cfg(feature = "tls")]

@@ -5,6 +5,7 @@
 
 use crate::config::{Config, OWN_PATHS, Serve};
 use crate::id::ServerId;
+use crate::url::percent;
 use std::collections::HashMap;
 
 /// Where a path leads.
@@ -86,26 +87,10 @@ impl Routes {
     /// `baseURL` may hold escapes.
     fn look_up(&self, path: &str) -> Option<Route> {
         match self.table.get(path) {
-            None if path.contains('%') => self.table.get(&unescape(path)?).copied(),
+            None if path.contains('%') => self.table.get(&percent::decode(path)?).copied(),
             found => found.copied(),
         }
     }
-}
-
-/// RFC 3986 §2.1. `None` when the result is no UTF-8 or an escape is broken.
-fn unescape(path: &str) -> Option<String> {
-    let mut bytes = path.bytes();
-    let mut out = Vec::with_capacity(path.len());
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        let (high, low) = (digit()?, digit()?);
-        out.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    String::from_utf8(out).ok()
 }
 
 /// The paths of one server.

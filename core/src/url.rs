@@ -11,6 +11,7 @@
 //! (write the `xn--` form), percent-decoding (the target goes out as it came), every other scheme.
 
 pub(crate) mod forms;
+pub(crate) mod percent;
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};

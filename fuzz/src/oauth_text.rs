@@ -9,12 +9,13 @@
 //! and ends when it was said to end.
 
 use crate::tape::Tape;
-use mcp_proxy_core::config::IpRange;
+use mcp_proxy_core::net::IpRange;
 use mcp_proxy_core::http::{Limits, Server, ServerEvent};
-use mcp_proxy_core::oauth::address::{Trust, is_global};
-use mcp_proxy_core::oauth::password::{self, Kind};
-use mcp_proxy_core::oauth::redirect::{self, Policy};
-use mcp_proxy_core::oauth::throttle::{LoginRate, Network, Throttle};
+use mcp_proxy_core::net::{Trust, is_global};
+use mcp_proxy_core::password::{self, Kind};
+use mcp_proxy_core::redirect_uri::{self, Policy};
+use mcp_proxy_core::throttle::{LoginRate, Throttle};
+use mcp_proxy_core::net::Network;
 use mcp_proxy_core::time::Mono;
 use mcp_proxy_core::url::Url;
 use std::net::IpAddr;
@@ -36,12 +37,12 @@ fn check_redirect(tape: &mut Tape<'_>) {
     let uri = String::from_utf8_lossy(tape.until(b'\n'));
     let list = String::from_utf8_lossy(tape.rest());
     let entries: Vec<&str> = list.split('\n').collect();
-    let form = redirect::check(&uri);
-    check_words(redirect::shown_host(&uri), redirect::form_action_source(&uri));
+    let form = redirect_uri::check(&uri);
+    check_words(redirect_uri::shown_host(&uri), redirect_uri::form_action_source(&uri));
     if form.is_ok() {
         assert!(uri.bytes().all(|byte| byte.is_ascii_graphic()) && !uri.contains(['#', '\\', '"', '<', '*']), "{uri}");
-        assert!(redirect::same_target(&uri, &uri, loose), "{uri}");
-        let more = redirect::with_parameters(&uri, &[("code", "a&b=c"), ("state", "ä #\r\n")]);
+        assert!(redirect_uri::same_target(&uri, &uri, loose), "{uri}");
+        let more = redirect_uri::with_parameters(&uri, &[("code", "a&b=c"), ("state", "ä #\r\n")]);
         assert!(more.starts_with(uri.as_ref()) && more.is_ascii(), "{more}");
         let known = more.rsplit_once("code=").map(|(_, rest)| rest);
         assert_eq!(known, Some("a%26b%3Dc&state=%C3%A4%20%23%0D%0A"), "{more}");
@@ -52,7 +53,7 @@ fn check_redirect(tape: &mut Tape<'_>) {
     match Policy::parse(entries.iter().copied(), loose) {
         Ok(policy) => {
             assert!(policy.admits(&uri).is_err() || form.is_ok(), "admitted without its form: {uri}");
-            for entry in entries.iter().filter(|entry| redirect::check(entry).is_ok()) {
+            for entry in entries.iter().filter(|entry| redirect_uri::check(entry).is_ok()) {
                 assert!(policy.admits(entry).is_ok(), "the list does not admit its own {entry}");
             }
         }

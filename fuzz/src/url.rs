@@ -7,7 +7,7 @@
 //! steps counted by a table instead of a search. A range holds the addresses whose first bits are its own.
 
 use crate::tape::Tape;
-use mcp_proxy_core::config::IpRange;
+use mcp_proxy_core::net::IpRange;
 use mcp_proxy_core::glob::{Glob, Globs};
 use mcp_proxy_core::url::Url;
 use std::net::IpAddr;

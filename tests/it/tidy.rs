@@ -7,6 +7,8 @@
 //! `#[cfg(test)]` + `mod tests {` on counts as test. Left out: whatever rustc and clippy see better, such as unused
 //! code, unwraps and disallowed methods.
 
+mod layers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::RangeInclusive;

@@ -13,7 +13,7 @@ use crate::event::{ConnEvent, Output};
 use crate::http::{self, ClientEvent, Method, encode_request_head};
 use crate::id::ConnId;
 use crate::log::Level;
-use crate::oauth::address::is_global;
+use crate::net::is_global;
 use crate::oauth::{DOCUMENT_BYTES_MAX, FETCH_MS, Fetched};
 use crate::timer::{Timer, TimerKind};
 use crate::url::Url;

@@ -1,7 +1,7 @@
 //! Carries out what the authorization server wants, and brings it what comes of it.
 
 use super::Access;
-use crate::clients::{Exchange, Refusal, as_oauth_error};
+use crate::clients::{Exchange, Refusal};
 use crate::effects::Effects;
 use crate::event::{ConnEvent, Content, Output, StoreKey};
 use crate::id::ConnId;
@@ -86,7 +86,7 @@ impl Access {
     /// How the request is to be refused.
     pub(crate) fn admit_oauth(&mut self, fx: &Effects, exchange: &Exchange) -> Result<usize, Refusal> {
         let head = exchange.head();
-        head.credential().and_then(|_| head.origin()).map_err(|fault| as_oauth_error(&fault))?;
+        head.credential().and_then(|_| head.origin()).map_err(|fault| Reply::of_fault(&fault))?;
         let Some(oauth) = &mut self.oauth else { return Err(Reply::not_found().open().into()) };
         oauth.set_now(fx.now);
         Ok(oauth.admit(head, exchange.peer().ip())?)

@@ -86,7 +86,7 @@ impl Access {
     }
 
     /// Which fronts are believed about addresses, if there is an authorization server to tell.
-    pub(crate) fn trust(&self) -> Option<&oauth::address::Trust> {
+    pub(crate) fn trust(&self) -> Option<&crate::net::Trust> {
         self.oauth.as_ref().map(oauth::Server::trust)
     }
 

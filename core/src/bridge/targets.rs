@@ -8,8 +8,8 @@ use super::listing::{Known, known};
 use crate::fault::{Code, Fault};
 use crate::id::{Key, ServerId, UpstreamId};
 use crate::json::{self, Envelope, Kind, Span};
+use crate::mcp::pages;
 use crate::mcp::{ListKind, Method};
-use crate::publish::pages;
 use crate::servers::calls::Task;
 use crate::view::View;
 

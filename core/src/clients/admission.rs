@@ -9,13 +9,14 @@ use super::conn::{Admission, ClientConn, Entry, NO_ID};
 use super::event::{ClientEvent, Exchange};
 use super::reading::Step;
 use super::transports::spoken;
+use crate::digest::Hash;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
+use crate::http::Reply;
 use crate::http::{CONTINUE, Method, RequestHead};
 use crate::id::{ConnId, ViewId};
 use crate::json::{Pieces, Raw, Salvage};
 use crate::limits::Limits;
-use crate::oauth::{self, Reply};
 use crate::policy::Principal;
 use crate::route::Endpoint;
 
@@ -104,7 +105,7 @@ impl Clients {
         mut exchange: Exchange,
         endpoint: Endpoint,
         (view, principal): (ViewId, Principal),
-        login: Option<oauth::Hash>,
+        login: Option<Hash>,
     ) {
         let client = &mut exchange.0;
         client.login = login;
@@ -117,16 +118,21 @@ impl Clients {
     }
 
     /// A request is one for the authorization server; its body may have so many bytes.
-    pub(crate) fn admit_oauth(&mut self, fx: &mut Effects, mut exchange: Exchange, body_max: usize) {
-        let client = &mut exchange.0;
-        match client.http.limit_body(body_max) {
-            Ok(()) => admitted(fx, client, Admission::OAuth),
-            Err(fault) => {
-                let reply = Reply::error(fault.code.status(), "invalid_request", &fault.detail);
-                refuse(fx, client, &reply.into());
-            }
+    ///
+    /// # Errors
+    /// It says already that it has more, for which it is to be refused.
+    pub(crate) fn admit_oauth(
+        &mut self,
+        fx: &mut Effects,
+        mut exchange: Exchange,
+        body_max: usize,
+    ) -> Result<(), (Exchange, Fault)> {
+        if let Err(fault) = exchange.0.http.limit_body(body_max) {
+            return Err((exchange, fault));
         }
+        admitted(fx, &mut exchange.0, Admission::OAuth);
         self.give_back(exchange.0);
+        Ok(())
     }
 
     /// Refuses a request.

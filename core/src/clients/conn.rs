@@ -7,13 +7,13 @@
 use super::batches::Batch;
 use super::seats::{Seat, Wait};
 use super::stream::MESSAGE;
+use crate::digest::Hash;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::http::{self, Body, encode_last_chunk, encode_response_head};
 use crate::id::{ConnId, Key, ViewId};
 use crate::json::{Pieces, quote};
 use crate::ledger::Charge;
-use crate::oauth;
 use crate::policy::Principal;
 use crate::route::Endpoint;
 use crate::sse::{encode_comment, encode_event};
@@ -30,7 +30,7 @@ pub(crate) struct ClientConn {
     /// What was decided about the request in progress when its head came.
     pub(super) admitted: Option<Admission>,
     /// The token of the login that it was admitted with.
-    pub(super) login: Option<oauth::Hash>,
+    pub(super) login: Option<Hash>,
     /// The session that the response opens, to be named in its head.
     pub(super) opens: Option<Box<str>>,
     /// The browser origin to allow in the response.
@@ -167,7 +167,7 @@ impl ClientConn {
     }
 
     /// A complete response of the authorization server.
-    pub(super) fn answer_reply(&mut self, fx: &mut Effects, reply: &oauth::Reply) {
+    pub(super) fn answer_reply(&mut self, fx: &mut Effects, reply: &http::Reply) {
         let headers: Vec<(&str, &str)> =
             reply.headers.iter().map(|(name, value)| (*name, value.as_ref())).collect();
         self.respond_bytes(fx, reply.status, &headers, reply.body.as_bytes());

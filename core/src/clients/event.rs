@@ -23,6 +23,8 @@ pub(crate) enum ClientEvent {
     /// A request for the authorization server is complete. Its answer comes with
     /// [`Clients::reply`](super::Clients::reply).
     Login { exchange: Exchange },
+    /// The bytes of a request for the authorization server turned out to be none. It is to be refused.
+    BrokenLogin { exchange: Exchange, fault: Fault },
     /// Something in the words of MCP.
     Mcp(McpEvent),
 }

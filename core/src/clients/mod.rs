@@ -47,7 +47,6 @@ mod transports;
 pub(crate) use admission::Refusal;
 pub(crate) use conn::{Entry, error_body};
 pub(crate) use event::{Body, ClientEvent, Exchange, McpEvent, Message, Role, Served, result_pieces};
-pub(crate) use reading::as_oauth_error;
 pub(crate) use session::Transport;
 
 use crate::config::{Config, Serve};
@@ -57,7 +56,7 @@ use crate::http;
 use crate::id::{ConnId, IdMap, Key, Requester, Table};
 use crate::json::Pieces;
 use crate::log::Level;
-use crate::oauth::address::Trust;
+use crate::net::Trust;
 use crate::policy::Gate;
 use crate::route::Routes;
 use crate::timer::ClientTimer;

@@ -19,7 +19,7 @@ use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::id::ConnId;
 use crate::log::Level;
-use crate::oauth::address::is_global;
+use crate::net::is_global;
 use crate::time::Mono;
 use crate::timer::ClientTimer;
 use std::net::IpAddr;

@@ -5,12 +5,12 @@ use super::Clients;
 use super::conn::{Admission, ClientConn, ConnState, NO_ID};
 use super::event::{ClientEvent, Exchange, McpEvent};
 use super::session::Transport;
+use crate::digest::Hash;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::http::ServerEvent;
 use crate::id::{ConnId, Key};
 use crate::log::Level;
-use crate::oauth;
 use std::ops::ControlFlow;
 
 /// What work on a connection comes to: an event that takes it along, or nothing for now.
@@ -82,7 +82,14 @@ impl Clients {
                     break;
                 }
                 Ok(None) => break,
-                Err(fault) => refuse_broken(fx, &mut client, &fault),
+                Err(fault) => {
+                    fx.log(Level::Debug, None, format!("bad request from {}: {fault}", client.peer()));
+                    if client.admitted == Some(Admission::OAuth) {
+                        let exchange = Exchange(client);
+                        return Step::Break(ClientEvent::BrokenLogin { exchange, fault });
+                    }
+                    client.answer_fault(fx, &fault, NO_ID, &[]);
+                }
             }
         }
         self.refuse_growing(fx, &mut client);
@@ -148,7 +155,7 @@ impl Clients {
     }
 
     /// Event streams of those who logged in with a token that opens nothing any more end (T-56). For rare events only.
-    pub(crate) fn end_streams(&mut self, fx: &mut Effects, is_valid: impl Fn(&oauth::Hash) -> bool) {
+    pub(crate) fn end_streams(&mut self, fx: &mut Effects, is_valid: impl Fn(&Hash) -> bool) {
         let token = |client: &ClientConn| {
             matches!(client.state, ConnState::Streaming { .. }).then_some(client.login).flatten()
         };
@@ -173,19 +180,4 @@ impl Clients {
             stream.detach(fx);
         }
     }
-}
-
-/// Bytes that are no request.
-fn refuse_broken(fx: &mut Effects, client: &mut ClientConn, fault: &Fault) {
-    fx.log(Level::Debug, None, format!("bad request from {}: {fault}", client.peer()));
-    match client.admitted {
-        Some(Admission::OAuth) => client.answer_reply(fx, &as_oauth_error(fault)),
-        Some(Admission::Mcp(_)) | None => client.answer_fault(fx, fault, NO_ID, &[]),
-    }
-}
-
-/// A fault of HTTP in the words of the authorization server (RFC 6749 §5.2).
-pub(crate) fn as_oauth_error(fault: &Fault) -> oauth::Reply {
-    let status = if fault.code == Code::BodyTooLarge { 413 } else { fault.code.status() };
-    oauth::Reply::error(status, "invalid_request", &fault.detail).open()
 }

@@ -17,7 +17,7 @@
 
 use crate::id::ConnId;
 use crate::limits::Limits;
-use crate::oauth::throttle::Network;
+use crate::net::Network;
 use crate::time::Mono;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -13,13 +13,13 @@ use super::Server;
 use super::addr::Addr;
 use super::fields::At;
 use super::filter::Filter;
-use super::ip_range::IpRange;
 use super::notice::Report;
 use super::proxy::Serve;
-use crate::oauth::address::Trust;
-use crate::oauth::redirect::Policy;
-use crate::oauth::throttle::LoginRate;
+use crate::net::IpRange;
+use crate::net::Trust;
 use crate::redacted::Redacted;
+use crate::redirect_uri::Policy;
+use crate::throttle::LoginRate;
 use crate::url::Url;
 
 pub(super) use read::read;

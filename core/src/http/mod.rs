@@ -28,12 +28,14 @@ pub mod server;
 mod body;
 pub(crate) mod coding;
 mod fields;
+mod reply;
 
 pub use client::{Client, ClientEvent};
 pub use encode::{
     Body, CONTINUE, encode_chunk, encode_last_chunk, encode_request_head, encode_response_head,
 };
 pub use head::{Method, RequestHead, ResponseHead};
+pub use reply::Reply;
 pub use server::{Server, ServerEvent};
 
 /// Bounds of one connection.

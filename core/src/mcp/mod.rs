@@ -5,6 +5,7 @@ pub(crate) mod declared;
 mod dialect;
 pub(crate) mod level;
 pub mod method;
+pub(crate) mod pages;
 mod patch;
 pub(crate) mod profile;
 pub mod revision;

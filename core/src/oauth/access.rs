@@ -5,8 +5,8 @@
 use super::Server;
 use super::challenge::Refusal;
 use super::resource::Audience;
-use super::secret::Hash;
 use super::store::Grant;
+use crate::digest::Hash;
 use crate::id::ServerId;
 use crate::route::Place;
 

@@ -5,8 +5,8 @@
 //! told to ask for more scopes, since clients would do so for ever.
 
 use super::issuer::Issuer;
-use super::reply::Reply;
 use super::scope;
+use crate::http::Reply;
 
 /// Why not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

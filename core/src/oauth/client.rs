@@ -1,10 +1,10 @@
 //! Who a client is: configured, registered, or described by a document under its own URL.
 
 use super::Server;
-use super::redirect::{Admission, is_loopback, same_target};
-use super::secret::Hash;
 use super::store::AuthMethod;
 use crate::config::FixedClient;
+use crate::digest::Hash;
+use crate::redirect_uri::{Admission, is_loopback, same_target};
 use crate::url::Url;
 
 /// A client as the endpoints see it.

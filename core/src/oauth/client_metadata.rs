@@ -7,7 +7,7 @@
 //! ```
 //! The list of hosts is what keeps the promise that only known clients come: there is no registration whose address could
 //! be looked at. Fetching is an effect; whoever carries it out looks only at addresses of the whole world (see
-//! [`super::address::is_global`]), dials the address that was looked at, and follows no redirect (T-24, T-25).
+//! [`crate::net::is_global`]), dials the address that was looked at, and follows no redirect (T-24, T-25).
 //!
 //! Deliberately absent: clients that authenticate with keys; each is treated as public. Redirect targets are not checked
 //! here but where they are used.

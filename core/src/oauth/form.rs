@@ -5,6 +5,8 @@
 //! Deliberately absent: what a repeated name means (each caller has its own rule), character sets other than
 //! UTF-8.
 
+use crate::url::percent;
+
 use std::fmt;
 
 /// Reads the pairs of a form in their order; a name without `=` has an empty value.
@@ -21,21 +23,6 @@ pub(crate) fn parse_form(text: &str) -> Result<Vec<(String, String)>, FormError>
         fields.push((decode(name)?, decode(value)?));
     }
     Ok(fields)
-}
-
-/// Writes a name or value so that every reader of forms and of URLs reads it back: everything but RFC 3986's
-/// unreserved characters is escaped, a blank as `%20`.
-pub(crate) fn encode_component(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            out.extend([byte >> 4, byte & 0xf].map(hex_digit));
-        }
-    }
-    out
 }
 
 /// Reads one name or value of a form. `None` if it cannot be one.
@@ -66,13 +53,6 @@ impl fmt::Display for FormError {
 
 impl std::error::Error for FormError {}
 
-/// The byte that the two characters behind a `%` stand for.
-pub(super) fn escaped_byte(digits: &[u8]) -> Option<u8> {
-    let &[high, low, ..] = digits else { return None };
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    Some(digit(high)? << 4 | digit(low)?)
-}
-
 fn decode(text: &str) -> Result<String, FormError> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -81,7 +61,7 @@ fn decode(text: &str) -> Result<String, FormError> {
         match byte {
             b'+' => bytes.push(b' '),
             b'%' => {
-                bytes.push(escaped_byte(after).ok_or(FormError::BadEscape)?);
+                bytes.push(percent::escaped_byte(after).ok_or(FormError::BadEscape)?);
                 rest = after.get(2..).unwrap_or_default();
             }
             byte => bytes.push(*byte),
@@ -90,17 +70,13 @@ fn decode(text: &str) -> Result<String, FormError> {
     String::from_utf8(bytes).map_err(|_| FormError::BadText)
 }
 
-/// An upper-case digit, as RFC 3986 §2.1 wants it.
-fn hex_digit(value: u8) -> char {
-    char::from_digit(value.into(), 16).unwrap_or('0').to_ascii_uppercase()
-}
-
 /// Far more than any request of OAuth has.
 pub(crate) const FIELDS_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::url::percent::encode_component;
 
     #[test]
     fn forms_are_read_pair_by_pair() {

@@ -3,8 +3,8 @@
 
 use super::endpoint::Endpoint;
 use super::params::Params;
-use super::reply::Reply;
 use super::{Request, Server};
+use crate::http::Reply;
 use crate::http::{Method, RequestHead};
 use std::net::IpAddr;
 

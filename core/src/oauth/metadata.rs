@@ -5,8 +5,8 @@
 
 use super::Server;
 use super::issuer::Issuer;
-use super::reply::Reply;
 use super::scope;
+use crate::http::Reply;
 use crate::route::Place;
 use serde_json::{Map, Value, json};
 

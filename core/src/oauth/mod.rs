@@ -9,13 +9,13 @@
 //! | `endpoint`, `intake` | which path is which endpoint, and what may come there |
 //! | `issuer`, `metadata` | who the server is, and the documents that say so (RFC 8414, 9728) |
 //! | `registration`, `client_metadata`, `client` | clients: registered, described by a document, configured |
-//! | [`redirect`] | where they may send a browser |
+//! | [`redirect_uri`](crate::redirect_uri) | where they may send a browser |
 //! | `authorize`, [`page`] | the request, the login, the code, the pages |
 //! | `token`, `refresh`, `revoke`, `client_auth` | tokens for codes and refresh tokens, and their end |
 //! | `access`, `challenge` | what a request to a server may do, and the answer if it may not |
 //! | `object` | JSON that others wrote |
 //! | `store` | what survives a restart |
-//! | `users`, [`password`], [`throttle`], [`address`] | who signs in, how often, from where |
+//! | `users`, [`password`](crate::password), [`throttle`](crate::throttle), [`net`](crate::net) | who signs in, how often, from where |
 //!
 //! Invariants: whatever a client will rely on is on disk before it is answered; no secret is in a log line, in the store
 //! or in a `Debug` text; what is kept is bounded.
@@ -23,7 +23,6 @@
 //! registrations (RFC 7592).
 
 mod access;
-pub mod address;
 mod authorize;
 mod challenge;
 mod client;
@@ -37,8 +36,6 @@ mod metadata;
 mod object;
 pub mod page;
 mod params;
-pub mod password;
-pub mod redirect;
 mod refresh;
 mod registration;
 mod reply;
@@ -50,16 +47,16 @@ mod settings;
 mod store;
 #[cfg(test)]
 mod tests;
-pub mod throttle;
 mod token;
 mod upkeep;
 mod users;
 
+pub use crate::digest::Hash;
+pub use crate::http::Reply;
 pub use access::Login;
 pub use challenge::Refusal;
 pub use client_metadata::{DOCUMENT_BYTES_MAX, FETCH_MS, Fetched};
-pub use reply::Reply;
-pub use secret::{Hash, Purpose};
+pub use secret::Purpose;
 pub use settings::{Resource, Settings};
 pub use upkeep::Start;
 
@@ -67,11 +64,12 @@ use crate::event::{Candidate, StoreKey};
 use crate::http::RequestHead;
 use crate::limits::RECONNECTS_PER_MINUTE;
 use crate::log::Level;
+use crate::net::ClientAddress;
 use crate::redacted::Redacted;
 use crate::rng::Rng;
+use crate::throttle::{Bucket, Buckets, Throttle};
 use crate::time::Now;
 use crate::url::Url;
-use address::ClientAddress;
 use authorize::{Codes, Logins, Presenter};
 use client_metadata::Documents;
 use endpoint::Endpoint;
@@ -81,7 +79,6 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use store::{Book, Outcome, State};
-use throttle::{Bucket, Buckets, Throttle};
 use users::Users;
 
 /// Names a request until it is answered. The caller's choice.
@@ -287,7 +284,7 @@ impl Server {
     }
 
     /// Whose word about addresses counts.
-    pub(crate) fn trust(&self) -> &address::Trust {
+    pub(crate) fn trust(&self) -> &crate::net::Trust {
         &self.settings.options.trust
     }
 

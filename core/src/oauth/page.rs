@@ -34,30 +34,9 @@ use std::fmt;
 use upon::Value;
 use variable::Variable;
 
-/// Which page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PageKind {
-    /// The login form, `authorize.html`.
-    Authorize,
-    /// After the login, `success.html`.
-    Success,
-    /// When a request cannot be served, `error.html`.
-    Error,
-}
+pub use crate::event::PageKind;
 
 impl PageKind {
-    /// All pages.
-    pub const ALL: [Self; 3] = [Self::Authorize, Self::Success, Self::Error];
-
-    /// The name of its template, below `oauth/` of the directory of templates.
-    pub const fn file_name(self) -> &'static str {
-        match self {
-            Self::Authorize => "authorize.html",
-            Self::Success => "success.html",
-            Self::Error => "error.html",
-        }
-    }
-
     /// The built-in template, as it is ejected for an operator to change.
     pub const fn source(self) -> &'static str {
         match self {

@@ -4,17 +4,19 @@
 //! they do not pile up, and it does not matter which of both a client goes on with. What clients send beside the few
 //! members that mean something here is tolerated, whatever it is.
 
-use super::address::ClientAddress;
 use super::object::{ObjectError, read_object};
-use super::redirect::is_loopback;
-use super::reply::{Reply, printable};
 use super::scope::Scopes;
-use super::secret::{Hash, Purpose, mint, mint_id};
+use super::secret::{Purpose, mint, mint_id};
 use super::store::{AuthMethod, Client, unix};
 use super::{Request, RequestId, Server};
+use crate::digest::Hash;
+use crate::http::Reply;
 use crate::limits::OAUTH_JSON_DEPTH_MAX;
 use crate::log::Level;
+use crate::net::ClientAddress;
+use crate::oauth::reply::printable;
 use crate::redacted::Redacted;
+use crate::redirect_uri::is_loopback;
 use serde_json::{Map, Value, json};
 
 /// Most redirect targets of one client.

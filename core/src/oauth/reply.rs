@@ -3,19 +3,10 @@
 //! Invariants: nothing that may hold a token is cached anywhere; every error in JSON is an object with a string `error`
 //! (a client that finds anything else there gives up for good); no member is ever `null`.
 
+use crate::fault::Fault;
+use crate::http::Reply;
 use crate::json::quote;
 use std::borrow::Cow;
-
-/// A complete response.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
-    /// HTTP status.
-    pub status: u16,
-    /// Header fields except those about framing.
-    pub headers: Vec<(&'static str, Cow<'static, str>)>,
-    /// The body; empty for 204.
-    pub body: String,
-}
 
 impl Reply {
     fn new(status: u16, media_type: &'static str, body: String) -> Self {
@@ -45,6 +36,11 @@ impl Reply {
             status,
             format!("{{\"error\":{},\"error_description\":{}}}", quote(code), quote(&description)),
         )
+    }
+
+    /// A fault of HTTP, in the words of the authorization server.
+    pub(crate) fn of_fault(fault: &Fault) -> Self {
+        Self::error(fault.code.status(), "invalid_request", &fault.detail).open()
     }
 
     /// There is nothing here.
@@ -97,21 +93,10 @@ impl Reply {
             .with("access-control-max-age", "86400")
     }
 
-    /// Adds a field.
-    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
     /// Lets pages of any origin read it. No credentials of the browser are involved anywhere here.
     pub(crate) fn open(self) -> Self {
         self.with("access-control-allow-origin", "*")
             .with("access-control-expose-headers", "WWW-Authenticate, Mcp-Session-Id, Retry-After")
-    }
-
-    /// The value of a header field.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_ref())
     }
 
     fn no_store(&mut self) {

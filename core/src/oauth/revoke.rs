@@ -1,10 +1,10 @@
 //! The end of a token at the wish of its client (RFC 7009).
 
 use super::params::Params;
-use super::reply::Reply;
-use super::secret::Hash;
 use super::store::{Grant, GrantId};
 use super::{Request, RequestId, Server};
+use crate::digest::Hash;
+use crate::http::Reply;
 use crate::log::Level;
 
 impl Server {

@@ -4,16 +4,15 @@
 //! slow hash is needed, and a look-up by hash leaks nothing about where two secrets begin to differ. The prefixes stop one
 //! kind from being taken for another and let secret scanners find leaks.
 //!
-//! Deliberately absent: passwords, which are not random (see [`super::password`]).
+//! Deliberately absent: passwords, which are not random (see [`crate::password`]).
 
+use crate::digest;
 use crate::redacted::Redacted;
 use crate::rng::Rng;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use std::fmt;
-use subtle::ConstantTimeEq;
 
 /// What a secret is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,60 +51,6 @@ pub(crate) fn mint_id(rng: &mut Rng) -> String {
     Base64UrlUnpadded::encode_string(&rng.token())
 }
 
-/// SHA-256 of a secret.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Hash([u8; 32]);
-
-impl Hash {
-    /// The hash of a secret.
-    pub fn of(secret: &str) -> Self {
-        Self(Sha256::digest(secret.as_bytes()).into())
-    }
-
-    /// Reads 64 hexadecimal digits.
-    pub fn from_hex(text: &str) -> Option<Self> {
-        let mut bytes = [0; 32];
-        read_hex(text, &mut bytes)?;
-        Some(Self(bytes))
-    }
-
-    /// Whether this is the hash of `secret`, in a time that does not depend on where they differ.
-    pub fn matches(&self, secret: &str) -> bool {
-        self.0.ct_eq(&Self::of(secret).0).into()
-    }
-
-    /// 64 hexadecimal digits, for the store.
-    fn to_hex(self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
-impl fmt::Display for Hash {
-    /// The first six digits: enough to follow a token through a log, of no use to anybody else.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().take(3).try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for Hash {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.to_hex())
-    }
-}
-
-impl<'de> Deserialize<'de> for Hash {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::from_hex(&text).ok_or_else(|| serde::de::Error::custom("expected 64 hexadecimal digits"))
-    }
-}
-
 /// The key of everything here that is authenticated rather than kept. It lives in the store, so that a form that was
 /// open survives a restart.
 #[derive(Clone, PartialEq, Eq)]
@@ -119,11 +64,11 @@ impl Key {
     }
 
     pub(crate) fn from_hex(text: &str) -> Option<Self> {
-        Hash::from_hex(text).map(|hash| Self(hash.0))
+        digest::from_hex(text).map(Self)
     }
 
     pub(crate) fn to_hex(&self) -> String {
-        Hash(self.0).to_hex()
+        digest::to_hex(&self.0)
     }
 
     /// A code over some parts, which cannot be shifted into each other: each is preceded by its length.
@@ -143,18 +88,6 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Hexadecimal digits of either case; `None` unless they are exactly as many as needed.
-fn read_hex(text: &str, out: &mut [u8]) -> Option<()> {
-    if text.len() != out.len().checked_mul(2)? {
-        return None;
-    }
-    for (byte, pair) in out.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let digit = |at: usize| char::from(pair.get(at).copied().unwrap_or_default()).to_digit(16);
-        *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
-    }
-    Some(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,17 +104,6 @@ mod tests {
                 assert_eq!(Base64UrlUnpadded::decode_vec(tail).unwrap().len(), 32);
                 assert!(seen.insert(secret));
             }
-        }
-    }
-
-    #[test]
-    fn a_hash_survives_the_store_and_shows_little() {
-        let hash = Hash::of("abc");
-        assert_eq!(Hash::from_hex(&hash.to_hex()), Some(hash));
-        assert_eq!(format!("{hash} {hash:?}"), "ba7816 ba7816");
-        assert!(hash.matches("abc") && !hash.matches("abd"));
-        for bad in ["", "00", "zz", &"0".repeat(63), &"0".repeat(65), &"g".repeat(64)] {
-            assert_eq!(Hash::from_hex(bad), None, "{bad}");
         }
     }
 

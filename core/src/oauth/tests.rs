@@ -133,7 +133,8 @@ impl Desk {
     }
 
     fn form(&mut self, path: &str, fields: &[(&str, &str)]) -> Reply {
-        let encode = |(name, value): &(&str, &str)| format!("{name}={}", form::encode_component(value));
+        let encode =
+            |(name, value): &(&str, &str)| format!("{name}={}", crate::url::percent::encode_component(value));
         let body = fields.iter().map(encode).collect::<Vec<_>>().join("&");
         self.post(path, "application/x-www-form-urlencoded", &body)
     }
@@ -156,8 +157,8 @@ impl Desk {
         let query = format!(
             "response_type=code&client_id={client}&redirect_uri={}&code_challenge={CHALLENGE}\
              &code_challenge_method=S256&state=s%20t&resource={}",
-            form::encode_component(CALLBACK),
-            form::encode_component(resource)
+            crate::url::percent::encode_component(CALLBACK),
+            crate::url::percent::encode_component(resource)
         );
         let page = self.get(&format!("/oauth/authorize?{query}"));
         assert_eq!(page.status, 200, "{page:?}");
@@ -365,13 +366,13 @@ fn one_address_cannot_make_us_fetch_without_end() {
     // T-24, T-55
     let mut desk = Desk::new(json!({}));
     for n in 0..100 {
-        let id = form::encode_component(&format!("https://claude.ai/client/{n}"));
+        let id = crate::url::percent::encode_component(&format!("https://claude.ai/client/{n}"));
         let page = desk.get(&format!("/oauth/authorize?response_type=code&client_id={id}"));
         assert_eq!(page.status, 400, "{page:?}");
     }
     assert_eq!(desk.fetches, DOCUMENTS_PER_MINUTE);
     desk.pass(60);
-    let id = form::encode_component("https://claude.ai/client/100");
+    let id = crate::url::percent::encode_component("https://claude.ai/client/100");
     desk.get(&format!("/oauth/authorize?response_type=code&client_id={id}"));
     assert_eq!(desk.fetches, DOCUMENTS_PER_MINUTE + 1);
 }
@@ -474,7 +475,7 @@ fn whatever_comes_in_there_is_one_answer_and_no_panic() {
 /// The address of the login page for a client with a document.
 fn page_of(id: &str, redirect: &str) -> String {
     let query = [("client_id", id), ("redirect_uri", redirect), ("code_challenge", CHALLENGE)]
-        .map(|(name, value)| format!("{name}={}", form::encode_component(value)))
+        .map(|(name, value)| format!("{name}={}", crate::url::percent::encode_component(value)))
         .join("&");
     format!("/oauth/authorize?response_type=code&code_challenge_method=S256&resource={BASE}/fs/mcp&{query}")
 }

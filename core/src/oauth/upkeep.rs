@@ -7,7 +7,6 @@
 //!               └─ unusable directory, lock, newer format ─▶ failed
 //! ```
 
-use super::address::ClientAddress;
 use super::authorize::Job;
 use super::secret::Key;
 use super::store::{Book, Client, FormatError, Grant, GrantId, Import, Lifetimes, Read, State, read, unix};
@@ -15,6 +14,7 @@ use super::{Effect, Server, registration, users};
 use crate::event::{Content, StoreKey};
 use crate::http::RequestHead;
 use crate::log::Level;
+use crate::net::ClientAddress;
 use crate::redacted::Redacted;
 use crate::time::Mono;
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! Who may sign in: the users of the configuration and those of a file.
 
-use super::password;
 use super::secret::Key;
+use crate::password;
 use crate::redacted::Redacted;
 use std::collections::BTreeMap;
 

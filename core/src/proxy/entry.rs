@@ -6,7 +6,7 @@ use crate::clients::{Exchange, Refusal};
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::health::Page;
-use crate::http::{Method, RequestHead};
+use crate::http::{Method, Reply, RequestHead};
 use crate::id::{ServerId, ViewId};
 use crate::log::Level;
 use crate::oauth;
@@ -63,7 +63,11 @@ impl Proxy {
         let Self { access, clients, fx, .. } = self;
         if access.is_oauth_path(exchange.head().path()) {
             return match access.admit_oauth(fx, &exchange) {
-                Ok(body_max) => clients.admit_oauth(fx, exchange, body_max),
+                Ok(body_max) => {
+                    if let Err((exchange, fault)) = clients.admit_oauth(fx, exchange, body_max) {
+                        clients.refuse(fx, exchange, Reply::of_fault(&fault));
+                    }
+                }
                 Err(refusal) => clients.refuse(fx, exchange, refusal),
             };
         }

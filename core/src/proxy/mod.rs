@@ -25,13 +25,14 @@ use crate::clients::{ClientEvent, Clients};
 use crate::config::{Config, Host, Serve};
 use crate::effects::Effects;
 use crate::event::{Command, ConnEvent, Input, ListenAddr, Output};
+use crate::http::Reply;
 use crate::id::{ConnId, ListenerId, UpstreamId};
 use crate::limits::Limits;
 use crate::log::Level;
-use crate::oauth::throttle::Bucket;
 use crate::policy::Gate;
 use crate::route::merged_paths;
 use crate::servers::{Servers, ServersMut};
+use crate::throttle::Bucket;
 use crate::time::Now;
 use crate::timer::{Deadline, Timer, TimerKind};
 use std::net::SocketAddr;
@@ -238,6 +239,9 @@ impl Proxy {
             ClientEvent::Login { exchange } => {
                 self.access.on_request(&self.fx, &exchange);
                 self.clients.await_reply(exchange);
+            }
+            ClientEvent::BrokenLogin { exchange, fault } => {
+                self.clients.refuse(&mut self.fx, exchange, Reply::of_fault(&fault));
             }
             ClientEvent::Mcp(event) => self.bridge().on_client_event(event),
         }

@@ -10,8 +10,8 @@ use crate::clients::{Exchange, Refusal};
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::http::{Method, RequestHead};
-use crate::oauth::address::Trust;
-use crate::oauth::throttle::{Bucket, Rate};
+use crate::net::Trust;
+use crate::throttle::{Bucket, Rate};
 use std::net::IpAddr;
 
 /// The longest answer, in parts a second apart.

@@ -7,15 +7,12 @@
 //! apart. Deliberately absent: what answers say, where URIs stay as they are.
 
 use super::{Rules, names};
-use crate::catalog::Item;
+use crate::catalog::NamedPages;
 use crate::json::{self, Pieces, Span};
 use crate::mcp::ListKind;
+use crate::mcp::pages::{SCHEME, named_by};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-/// The pages that a list names.
-pub(crate) type Named = Arc<BTreeSet<String>>;
+use std::collections::BTreeMap;
 
 /// All pages of a view.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -31,13 +28,8 @@ pub(crate) struct PartPages<'a> {
     pub(crate) prefix: &'a str,
     pub(crate) rules: &'a dyn Rules,
     /// By its tools, and by its list of resources.
-    pub(crate) named: [&'a Named; 2],
+    pub(crate) named: [&'a NamedPages; 2],
 }
-
-/// The members of a tool's `_meta` that name its page: of the specification, of its first draft, and of an older one.
-const FLAT: [&str; 2] = ["ui/resourceUri", "openai/outputTemplate"];
-
-const SCHEME: &str = "ui://";
 
 impl Pages {
     /// Tells pages apart. Without any there is nothing to remember.
@@ -107,41 +99,10 @@ impl Pages {
     }
 }
 
-/// The pages that the items of a list name, or are.
-pub(crate) fn named(kind: ListKind, items: &[Item]) -> Named {
-    let mut found = BTreeSet::new();
-    for item in items {
-        match kind {
-            ListKind::Tools => found.extend(pages_of(&item.raw, Span { start: 0, end: item.raw.len() })),
-            ListKind::Resources => found.extend(is_page(&item.name).then(|| item.name.clone())),
-            ListKind::Prompts | ListKind::Templates | ListKind::Skills => {}
-        }
-    }
-    Arc::new(found)
-}
-
-/// The pages that the `_meta` of an object names: of a tool, or of its result.
-pub(crate) fn pages_of(text: &[u8], object: Span) -> impl Iterator<Item = String> {
-    let uris = named_by(text, object).map(|span| json::unquote(span?.of(text)));
-    uris.into_iter().flatten().filter(|uri| is_page(uri))
-}
-
-/// Whether a URI is that of a page.
-pub(crate) fn is_page(uri: &str) -> bool {
-    uri.get(..SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
-}
-
-/// Where the `_meta` of an object names pages.
-fn named_by(text: &[u8], object: Span) -> [Option<Span>; 3] {
-    let member = |object, name| json::member(text, object, name).ok().flatten();
-    let Some(meta) = member(object, "_meta") else { return [None; 3] };
-    let [flat, older] = FLAT.map(|name| member(meta, name));
-    [member(meta, "ui").and_then(|ui| member(ui, "resourceUri")), flat, older]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::{Item, named_pages};
     use crate::publish::Override;
 
     struct All;
@@ -171,9 +132,11 @@ mod tests {
     }
 
     fn pages(parts: &[(&str, &[Item], &[Item])]) -> Option<Pages> {
-        let named: Vec<[Named; 2]> = parts
+        let named: Vec<[NamedPages; 2]> = parts
             .iter()
-            .map(|(_, tools, list)| [named(ListKind::Tools, tools), named(ListKind::Resources, list)])
+            .map(|(_, tools, list)| {
+                [named_pages(ListKind::Tools, tools), named_pages(ListKind::Resources, list)]
+            })
             .collect();
         let parts = parts.iter().zip(&named).map(|((prefix, _, _), [tools, list])| PartPages {
             prefix,
@@ -193,7 +156,7 @@ mod tests {
         ];
         for meta in all {
             let one = [tool(meta)];
-            assert_eq!(named(ListKind::Tools, &one).iter().collect::<Vec<_>>(), ["ui://x/a"], "{meta}");
+            assert_eq!(named_pages(ListKind::Tools, &one).iter().collect::<Vec<_>>(), ["ui://x/a"], "{meta}");
             let pages = pages(&[("a", &one, &[]), ("b", &one, &[])]).unwrap();
             assert!(matches!(pages.rewrite(ListKind::Tools, 0, &one[0].raw), Cow::Borrowed(_)));
             let new = pages.rewrite(ListKind::Tools, 1, &one[0].raw);

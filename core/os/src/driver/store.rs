@@ -17,7 +17,7 @@ use std::thread::available_parallelism;
 use mcp_proxy_core::Input;
 use mcp_proxy_core::event::{Candidate, StoreKey};
 use mcp_proxy_core::log::Level;
-use mcp_proxy_core::oauth::password;
+use mcp_proxy_core::password;
 
 use super::Driver;
 use crate::store::{self, Request, StoreOptions};

@@ -9,8 +9,8 @@ use super::super::fields::{At, Fields, shown};
 use super::super::notice::Report;
 use super::super::tree::Value;
 use super::FixedClient;
-use crate::oauth::redirect;
 use crate::redacted::Redacted;
+use crate::redirect_uri;
 
 /// Reads the list.
 pub(super) fn read(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Vec<FixedClient> {
@@ -119,7 +119,7 @@ fn read_targets(report: &mut Report<'_>, fields: &mut Fields<'_>) -> Vec<String>
             .error(fields.at, format!("`{name}` is required: without one the client cannot sign anybody in"));
     }
     for At { at, value } in &written {
-        if let Err(problem) = redirect::check(value) {
+        if let Err(problem) = redirect_uri::check(value) {
             report.error(*at, format!("`{name}`: {problem}"));
         }
     }

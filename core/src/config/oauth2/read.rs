@@ -5,7 +5,7 @@ use super::super::notice::Report;
 use super::{
     DefaultResource, DocumentHosts, IpRange, LoginRate, OAuth2, Policy, RefreshReuse, Section, Trust, clients,
 };
-use crate::oauth::password;
+use crate::password;
 
 /// Reads the section and checks what does not depend on the rest.
 pub(in super::super) fn read(report: &mut Report<'_>, options: &mut Fields<'_>) -> Option<Section> {

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use super::super::oauth2::{DefaultResource, DocumentHosts, OAuth2, RefreshReuse};
 use super::*;
-use crate::oauth::address::Trust;
-use crate::oauth::redirect::{Admission, Policy};
-use crate::oauth::throttle::LoginRate;
+use crate::net::Trust;
+use crate::redirect_uri::{Admission, Policy};
+use crate::throttle::LoginRate;
 
 const ON: &str = r#""enabled": true, "users": {"u": "p"}"#;
 

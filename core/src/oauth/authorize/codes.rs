@@ -3,9 +3,9 @@
 //! They live in memory only and by their hash. A code is burnt by its first presentation, whatever comes of it; presented
 //! again it ends the grant that was made from it, since one of both presentations was a thief's (RFC 6749 §4.1.2).
 
+use crate::digest::Hash;
 use crate::oauth::resource::Audience;
 use crate::oauth::scope::Scopes;
-use crate::oauth::secret::Hash;
 use crate::oauth::store::{GrantId, State};
 use crate::time::Mono;
 use std::collections::BTreeMap;

@@ -8,17 +8,18 @@
 
 use super::show::Notice;
 use super::{Ask, Code, Visit};
+use crate::digest::Hash;
 use crate::event::{Candidate, StoreKey};
+use crate::http::Reply;
 use crate::http::RequestHead;
 use crate::log::Level;
 use crate::oauth::issuer::Issuer;
 use crate::oauth::params::Params;
-use crate::oauth::password::{self, PASSWORD_BYTES_MAX};
-use crate::oauth::reply::Reply;
 use crate::oauth::resource::Audience;
-use crate::oauth::secret::{Hash, Purpose, mint, mint_id};
+use crate::oauth::secret::{Purpose, mint, mint_id};
 use crate::oauth::store::unix;
 use crate::oauth::{Effect, Server};
+use crate::password::{self, PASSWORD_BYTES_MAX};
 use crate::redacted::Redacted;
 use crate::time::Mono;
 use base64ct::{Base64UrlUnpadded, Encoding};

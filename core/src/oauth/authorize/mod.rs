@@ -19,22 +19,22 @@ pub(super) use codes::{Code, Codes, Presented};
 pub(super) use login::{Job, Logins};
 pub(super) use show::Presenter;
 
-use super::address::ClientAddress;
 use super::client::{Known, Lookup};
 use super::issuer::Issuer;
 use super::params::Params;
-use super::redirect::{Admission, is_builtin_claude, with_parameters};
-use super::reply::Reply;
 use super::resource::{self, Audience};
 use super::scope::Scopes;
 use super::secret::{Purpose, mint};
-use super::throttle::Rate;
 use super::{Request, RequestId, Server};
 use crate::config::DefaultResource;
 use crate::http::Method;
+use crate::http::Reply;
 use crate::limits::RECONNECTS_ALL_PER_MINUTE;
 use crate::log::Level;
+use crate::net::ClientAddress;
+use crate::redirect_uri::{Admission, is_builtin_claude, with_parameters};
 use crate::route::Place;
+use crate::throttle::Rate;
 
 /// Longest query of a request.
 const QUERY_BYTES_MAX: usize = 8 * 1024;

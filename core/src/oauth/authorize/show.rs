@@ -8,14 +8,14 @@
 
 use super::{Ask, Visit};
 use crate::event::{Content, StoreKey};
+use crate::http::Reply;
 use crate::log::Level;
 use crate::oauth::client::Origin;
 use crate::oauth::page::{PageKind, Pages, Values};
-use crate::oauth::redirect::{form_action_source, is_builtin_claude, is_loopback, shown_host};
-use crate::oauth::reply::Reply;
 use crate::oauth::resource::Audience;
 use crate::oauth::secret::mint_id;
 use crate::oauth::{Effect, RequestId, Server};
+use crate::redirect_uri::{form_action_source, is_builtin_claude, is_loopback, shown_host};
 use std::collections::BTreeMap;
 
 /// What is said above the form.

@@ -13,8 +13,8 @@
 //! queue or under way, or by clean-up that nobody waits for.
 
 use super::{State, format};
+use crate::http::Reply;
 use crate::oauth::RequestId;
-use crate::oauth::reply::Reply;
 use crate::time::Now;
 
 /// The states and the queue.

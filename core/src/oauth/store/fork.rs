@@ -6,10 +6,11 @@
 
 use super::format::{FormatError, Lifetimes, Read};
 use super::{Access, AuthMethod, Client, Expiry, Grant, State, unix};
-use crate::oauth::redirect::Policy;
+use crate::digest::Hash;
 use crate::oauth::resource::Audience;
 use crate::oauth::scope::Scopes;
-use crate::oauth::secret::{Hash, Key, mint_id};
+use crate::oauth::secret::{Key, mint_id};
+use crate::redirect_uri::Policy;
 use crate::rng::Rng;
 use crate::time::Now;
 use serde_json::{Map, Value};

@@ -21,7 +21,8 @@ pub(super) use format::{FormatError, Lifetimes, Read, read};
 
 use super::resource::Audience;
 use super::scope::Scopes;
-use super::secret::{Hash, Key};
+use super::secret::Key;
+use crate::digest::Hash;
 use crate::time::{Mono, Now};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -1,6 +1,6 @@
 use super::*;
-use crate::oauth::redirect::Policy;
-use crate::oauth::reply::Reply;
+use crate::http::Reply;
+use crate::redirect_uri::Policy;
 use crate::rng::Rng;
 use crate::time::Unix;
 use serde_json::json;

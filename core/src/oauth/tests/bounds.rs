@@ -31,7 +31,7 @@ fn a_loopback_target_with_an_empty_port_is_one_without() {
                 "token_endpoint_auth_method": "none"});
             let client =
                 member(&desk.post("/oauth/register", "application/json", &body.to_string()), "client_id");
-            let target = form::encode_component(&format!("http://{host}{asked}/cb"));
+            let target = crate::url::percent::encode_component(&format!("http://{host}{asked}/cb"));
             let page = desk.get(&format!(
                 "/oauth/authorize?response_type=code&client_id={client}&redirect_uri={target}\
                  &code_challenge={CHALLENGE}&code_challenge_method=S256"
@@ -66,7 +66,7 @@ fn the_target_need_not_be_said_again_for_a_code_and_another_is_refused() {
 fn one_address_is_not_offered_ways_back_without_end() {
     // FT-511
     let mut desk = Desk::new(json!({}));
-    let target = form::encode_component(CALLBACK);
+    let target = crate::url::percent::encode_component(CALLBACK);
     let ask = |desk: &mut Desk, from| {
         let text = format!(
             "GET /oauth/authorize?response_type=code&client_id=gone&redirect_uri={target} HTTP/1.1\r\n\

@@ -16,7 +16,7 @@ mod target;
 use crate::url::Url;
 use target::Target;
 
-use super::form::encode_component;
+use crate::url::percent::encode_component;
 
 /// The list of what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]

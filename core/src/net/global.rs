@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use crate::config::IpRange;
+use crate::net::IpRange;
 
 /// Whether a host on the public internet can have this address. What has not is never connected to on the word
 /// of somebody else: it is this machine, its network, or a way around this very check.

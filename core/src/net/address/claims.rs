@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Trust;
-use crate::config::IpRange;
 use crate::http::RequestHead;
+use crate::net::IpRange;
 
 /// How a field is written.
 #[derive(Clone, Copy)]

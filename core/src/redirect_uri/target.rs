@@ -3,8 +3,8 @@
 //! The rules are stricter than RFC 3986 and than any browser, so that there is no text the two read in
 //! different ways.
 
-use super::super::form::escaped_byte;
 use crate::url::Url;
+use crate::url::percent::escaped_byte;
 
 /// What a target is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,18 +21,17 @@
 //! the usual limits, by when it means nothing any more.
 //!
 //! Deliberately absent: persistence, because a restart is rarer than the longest delay is long, and the address of a
-//! client, which [`super::address`] finds.
+//! client, which [`crate::net`] finds.
 
 use self::table::Table;
+use crate::net::Network;
 use crate::time::Mono;
 use sha2::{Digest, Sha256};
 
 mod bucket;
-mod network;
 mod table;
 
 pub use bucket::{Bucket, Buckets, Rate};
-pub use network::Network;
 
 /// `oauth2.loginRateLimit`: how fast passwords may be tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,15 +12,11 @@
 //! Deliberately absent: throttling, the lists of who is allowed.
 
 mod claims;
-mod global;
 
 use std::net::IpAddr;
 
-use crate::config::IpRange;
+use super::{IpRange, Network};
 use crate::http::RequestHead;
-use crate::oauth::throttle::Network;
-
-pub use global::is_global;
 
 /// Whose word about the address of a client counts (`trustedProxies`, `clientIPHeader`).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::net::is_global;
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect(text)

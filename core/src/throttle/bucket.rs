@@ -1,8 +1,8 @@
 //! Token buckets, as the one number that describes them: when they will be full again (the generic cell rate
 //! algorithm of ITU-T I.371).
 
-use super::network::Network;
 use super::table::Table;
+use crate::net::Network;
 use crate::time::Mono;
 
 /// How fast a bucket fills and what it holds.
