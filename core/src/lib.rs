@@ -98,6 +98,7 @@ pub mod health;
 pub mod http;
 pub mod id;
 pub mod json;
+mod jsonrpc;
 mod ledger;
 pub mod limits;
 pub mod line;

@@ -4,10 +4,10 @@
 
 use super::BridgeMut;
 use crate::clients::Role;
-use crate::clients::error_body;
 use crate::fault::{Code, Fault};
 use crate::id::{Requester, UpstreamId};
 use crate::json::{Envelope, Kind, Pieces, Raw, Span};
+use crate::jsonrpc;
 use crate::ledger::NO_MEMORY_FOR_ANSWER;
 use crate::mcp::{Method, url_required};
 use crate::servers::calls::{Call, ClientOrigin, Origin};
@@ -45,7 +45,7 @@ impl BridgeMut<'_> {
 
     /// Answers a request with an error.
     pub(super) fn answer_fault(&mut self, requester: Requester, id: &[u8], fault: &Fault) {
-        let error = error_body(id, fault);
+        let error = jsonrpc::error(id, fault);
         self.clients.deliver(self.fx, requester, &Pieces::of(&[error.as_bytes()]), Role::Answer);
     }
 
@@ -62,8 +62,12 @@ impl BridgeMut<'_> {
         let error = envelope.outcome.unwrap_or_default();
         if !self.sessions.get(origin.session).is_some_and(|session| session.profile.url()) {
             let rest = url_required::for_client_without_url(text, error, is_tool);
-            let parts = [b"{\"jsonrpc\":\"2.0\",\"id\":", origin.id.as_bytes(), b",", &rest, b"}"];
-            return self.clients.deliver(self.fx, origin.requester(), &Pieces::of(&parts), Role::Answer);
+            return self.clients.deliver(
+                self.fx,
+                origin.requester(),
+                &jsonrpc::answer(origin.id.as_bytes(), &rest),
+                Role::Answer,
+            );
         }
         for elicitation in url_required::elicitation_ids(text, error) {
             self.servers().sent_away(id, Raw::new(elicitation.of(text)), origin.session);

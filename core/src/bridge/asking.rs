@@ -12,10 +12,11 @@
 //! it back.
 
 use super::BridgeMut;
-use super::questions::{Asked, Question, State, cancelled, message};
+use super::questions::{Asked, Question, State};
 use crate::clients::{Message, Role};
 use crate::id::{Key, Requester, UpstreamId};
 use crate::json::{self, Decimal, Kind, Pieces, Raw, quote};
+use crate::jsonrpc;
 use crate::log::Level;
 use crate::mcp::Ask;
 use crate::mcp::ask::{self, Refusal};
@@ -85,7 +86,7 @@ impl BridgeMut<'_> {
             Ask::Other => Cow::Borrowed(envelope.method.map_or(b"\"\"".as_slice(), |span| span.of(text))),
             Ask::Sampling | Ask::Elicitation | Ask::Roots => Cow::Owned(quote(ask.method()).into_bytes()),
         };
-        let message = message(&method, &wire, &params);
+        let message = jsonrpc::request(wire.as_bytes(), &method, &params);
         let is_long = message.len() > self.fx.limits.held_question_bytes_max;
         let asked = Asked { session: cause.session, wire: number, call: cause.call.map(|(call, _)| call) };
         let question = Question {
@@ -177,8 +178,7 @@ impl BridgeMut<'_> {
         match ask::answer(question.ask, text, outcome, revision) {
             Ok(result) => {
                 let id = question.id.as_bytes();
-                let message =
-                    Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"id\":", id, b",\"result\":", &result, b"}"]);
+                let message = jsonrpc::result(id, &result);
                 self.servers().answer(question.upstream, question.call(), &message);
             }
             Err(refusal) => self.servers().refuse(question.upstream, question.id.as_bytes(), &refusal),
@@ -218,7 +218,7 @@ impl BridgeMut<'_> {
             let is_over = call.is_some_and(|call| self.servers.call(call).is_none());
             let is_elsewhere = is_over && self.clients.is_attached(Requester { session, stream });
             if let Some(requester) = self.clients.stream_for(session, (!is_elsewhere).then_some(stream)) {
-                let text = cancelled(wire, reason);
+                let text = jsonrpc::cancelled(wire, reason);
                 self.clients.deliver(self.fx, requester, &Pieces::of(&[text.as_bytes()]), Role::Question);
             }
         }

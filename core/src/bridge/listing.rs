@@ -14,10 +14,11 @@
 
 use super::BridgeMut;
 use super::client::{ClientState, WaitingList};
-use crate::clients::{Body, Message, Role, Served, result_pieces};
+use crate::clients::{Body, Message, Role, Served};
 use crate::fault::{Code, Fault};
 use crate::id::{Key, Requester, ServerId};
 use crate::json;
+use crate::jsonrpc;
 use crate::mcp::ListKind;
 use crate::servers::{Connection, Server, Servers};
 use crate::time::Mono;
@@ -131,7 +132,7 @@ impl BridgeMut<'_> {
             let id = list.id.as_bytes();
             match self.listed(key, list.kind) {
                 Ok(shown) => {
-                    self.clients.deliver(self.fx, requester, &result_pieces(id, &shown), Role::Answer);
+                    self.clients.deliver(self.fx, requester, &jsonrpc::result(id, &shown), Role::Answer);
                 }
                 Err(fault) => self.answer_fault(requester, id, &fault),
             }

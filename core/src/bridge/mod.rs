@@ -50,8 +50,9 @@ use crate::clients::{Clients, McpEvent, Message, Role, Served};
 use crate::config::Config;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
-use crate::id::{Key, ServerId, SideTable, ViewId};
+use crate::id::{Key, Requester, ServerId, SideTable, ViewId};
 use crate::json::{Pieces, quote};
+use crate::jsonrpc;
 use crate::limits::Limits;
 use crate::policy::Keyring;
 use crate::servers::{Servers, ServersMut};
@@ -210,15 +211,17 @@ impl BridgeMut<'_> {
         let Some(client) = self.sessions.get_mut(session) else { return };
         let (changes, updates) = (client.take_changes(), client.take_updates());
         for method in changes {
-            let parts: [&[u8]; 3] = [b"{\"jsonrpc\":\"2.0\",\"method\":\"", method.as_bytes(), b"\"}"];
-            self.clients.deliver(self.fx, requester, &Pieces::of(&parts), Role::Note);
+            self.tell_note(requester, method, "");
         }
         for uri in updates {
-            let head =
-                b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/resources/updated\",\"params\":{\"uri\":";
-            let text = [head.as_slice(), quote(&uri).as_bytes(), b"}}"].concat();
-            self.clients.deliver(self.fx, requester, &Pieces::of(&[&text]), Role::Note);
+            let params = format!("{{\"uri\":{}}}", quote(&uri));
+            self.tell_note(requester, "notifications/resources/updated", &params);
         }
+    }
+
+    fn tell_note(&mut self, requester: Requester, method: &str, params: &str) {
+        let text = jsonrpc::notification(method, params);
+        self.clients.deliver(self.fx, requester, &Pieces::of(&[text.as_bytes()]), Role::Note);
     }
 
     /// What is known of a client that has just sent something.

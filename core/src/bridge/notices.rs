@@ -10,6 +10,7 @@ use super::BridgeMut;
 use crate::clients::{Message, Role};
 use crate::id::{Key, UpstreamId};
 use crate::json::{self, Envelope, Pieces};
+use crate::jsonrpc;
 use crate::log::Level;
 use crate::mcp::LogLevel;
 use crate::servers::{Cause, Phase, Said, Server};
@@ -138,8 +139,8 @@ impl BridgeMut<'_> {
         for id in links.into_values() {
             let Some(upstream) = self.servers.get(id) else { continue };
             if upstream.usage().profile.roots_changed() && upstream.phase() == Phase::Ready {
-                let text = b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/roots/list_changed\"}";
-                self.servers().notify(id, &Pieces::of(&[text]));
+                let text = jsonrpc::notification("notifications/roots/list_changed", "");
+                self.servers().notify(id, &Pieces::of(&[text.as_bytes()]));
             }
         }
     }

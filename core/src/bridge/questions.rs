@@ -9,7 +9,7 @@
 //! ```
 
 use crate::id::{Key, Table, UpstreamId};
-use crate::json::{Decimal, Raw, quote};
+use crate::json::Raw;
 use crate::ledger::Held;
 use crate::limits::Limits;
 use crate::mcp::Ask;
@@ -142,25 +142,4 @@ impl Question {
     pub(super) fn is_held(&self) -> bool {
         matches!(self.state, State::Held { .. })
     }
-}
-
-/// A question: `method` is a JSON string, `params` are empty where there are none.
-pub(super) fn message(method: &[u8], wire: &Decimal, params: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(params.len().saturating_add(method.len()).saturating_add(96));
-    for part in [b"{\"jsonrpc\":\"2.0\",\"id\":", wire.as_bytes(), b",\"method\":", method] {
-        text.extend_from_slice(part);
-    }
-    if !params.is_empty() {
-        text.extend_from_slice(b",\"params\":");
-        text.extend_from_slice(params);
-    }
-    text.push(b'}');
-    text
-}
-
-pub(super) fn cancelled(id: u32, reason: Option<&str>) -> String {
-    let reason = reason.map_or_else(String::new, |reason| format!(",\"reason\":{}", quote(reason)));
-    format!(
-        "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{id}{reason}}}}}"
-    )
 }

@@ -5,7 +5,7 @@
 
 use super::Clients;
 use super::accept::is_json;
-use super::conn::{Admission, ClientConn, Entry, NO_ID};
+use super::conn::{Admission, ClientConn, Entry};
 use super::event::{ClientEvent, Exchange};
 use super::reading::Step;
 use super::transports::spoken;
@@ -16,6 +16,7 @@ use crate::http::Reply;
 use crate::http::{CONTINUE, Method, RequestHead};
 use crate::id::{ConnId, ViewId};
 use crate::json::{Pieces, Raw, Salvage};
+use crate::jsonrpc::NO_ID;
 use crate::limits::Limits;
 use crate::policy::Principal;
 use crate::route::Endpoint;

@@ -6,7 +6,7 @@
 use super::Clients;
 use super::accept::Accepted;
 use super::admission::{Refusal, id_of_request};
-use super::conn::{Admission, ClientConn, error_body};
+use super::conn::{Admission, ClientConn};
 use super::event::{ClientEvent, Exchange, McpEvent, Message, Way};
 use super::reading::Step;
 use super::requests::{TOO_MANY_STREAMS, message_event, parse};
@@ -15,6 +15,7 @@ use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::id::{Key, Requester};
 use crate::json::{self, Envelope, Kind, Pieces, Span};
+use crate::jsonrpc;
 use std::vec::IntoIter;
 
 /// An array that is being served.
@@ -111,7 +112,7 @@ impl Clients {
             let envelope = match parsed {
                 Ok(envelope) => envelope,
                 Err(fault) => {
-                    let error = error_body(id_of_request(&fx.limits, text), &fault);
+                    let error = jsonrpc::error(id_of_request(&fx.limits, text), &fault);
                     self.answers.push_back((requester, error.into_bytes()));
                     continue;
                 }

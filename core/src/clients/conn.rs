@@ -12,7 +12,8 @@ use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::http::{self, Body, encode_last_chunk, encode_response_head};
 use crate::id::{ConnId, Key, ViewId};
-use crate::json::{Pieces, quote};
+use crate::json::Pieces;
+use crate::jsonrpc;
 use crate::ledger::Charge;
 use crate::policy::Principal;
 use crate::route::Endpoint;
@@ -195,7 +196,7 @@ impl ClientConn {
             let headers = [("content-type", "text/plain; charset=utf-8"), ("www-authenticate", "Bearer")];
             return self.respond_bytes(fx, 401, &headers, b"Unauthorized\n");
         }
-        let body = error_body(id, fault);
+        let body = jsonrpc::error(id, fault);
         let mut headers = vec![("content-type", "application/json")];
         headers.extend_from_slice(extra);
         self.respond(fx, fault.code.status(), &headers, &Pieces::of(&[body.as_bytes()]));
@@ -415,17 +416,6 @@ impl ClientConn {
         }
         self.keep_alive = Some(fx.timers.set(at, ClientTimer::KeepAlive, self.conn.0));
     }
-}
-
-/// The id of an error for a request whose id could not be read (JSON-RPC 2.0 §5).
-pub(super) const NO_ID: &[u8] = b"null";
-
-/// A JSON-RPC error response.
-pub(crate) fn error_body(id: &[u8], fault: &Fault) -> String {
-    let id = std::str::from_utf8(id).unwrap_or("null");
-    let (code, message) = (fault.code.json_rpc(), quote(&fault.detail));
-    let data = fault.code.data().map(|data| format!(",\"data\":{}", quote(data))).unwrap_or_default();
-    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":{message}{data}}}}}")
 }
 
 /// The headers, and the session that begins with the response.

@@ -4,11 +4,12 @@
 //! [`Clients`](super::Clients), which it leaves by exactly one way: admitted, refused or answered. A [`Message`] is one
 //! JSON-RPC message of it and goes back with [`Clients::serve`](super::Clients::serve).
 
-use super::conn::{ClientConn, Entry, error_body};
+use super::conn::{ClientConn, Entry};
 use crate::fault::Fault;
 use crate::http::RequestHead;
 use crate::id::{ConnId, Key, Requester};
-use crate::json::{Envelope, Pieces, Span};
+use crate::json::{Envelope, Span};
+use crate::jsonrpc;
 use crate::route::Route;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -196,10 +197,10 @@ impl Served {
         match self {
             Self::Now(body) => {
                 let mut text = Vec::new();
-                result_pieces(id, body.bytes()).write(&mut text);
+                jsonrpc::result(id, body.bytes()).write(&mut text);
                 Some(text)
             }
-            Self::Refused(fault) => Some(error_body(id, fault).into_bytes()),
+            Self::Refused(fault) => Some(jsonrpc::error(id, fault).into_bytes()),
             Self::Later | Self::Noted => None,
         }
     }
@@ -214,9 +215,4 @@ pub(crate) enum Role {
     Note,
     /// A question to the client: like a note, but never dropped.
     Question,
-}
-
-/// A JSON-RPC result response.
-pub(crate) fn result_pieces<'a>(id: &'a [u8], result: &'a [u8]) -> Pieces<'a> {
-    Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"id\":", id, b",\"result\":", result, b"}"])
 }

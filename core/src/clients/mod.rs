@@ -45,8 +45,8 @@ mod stream;
 mod transports;
 
 pub(crate) use admission::Refusal;
-pub(crate) use conn::{Entry, error_body};
-pub(crate) use event::{Body, ClientEvent, Exchange, McpEvent, Message, Role, Served, result_pieces};
+pub(crate) use conn::Entry;
+pub(crate) use event::{Body, ClientEvent, Exchange, McpEvent, Message, Role, Served};
 pub(crate) use session::Transport;
 
 use crate::config::{Config, Serve};

@@ -14,10 +14,11 @@
 
 use super::Clients;
 use super::admission::RETRY_AFTER;
-use super::conn::{ClientConn, ConnState, NO_ID};
+use super::conn::{ClientConn, ConnState};
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::id::ConnId;
+use crate::jsonrpc::NO_ID;
 use crate::log::Level;
 use crate::net::is_global;
 use crate::time::Mono;

@@ -2,7 +2,7 @@
 //! before is completely queued and the client has read enough of it.
 
 use super::Clients;
-use super::conn::{Admission, ClientConn, ConnState, NO_ID};
+use super::conn::{Admission, ClientConn, ConnState};
 use super::event::{ClientEvent, Exchange, McpEvent};
 use super::session::Transport;
 use crate::digest::Hash;
@@ -10,6 +10,7 @@ use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::http::ServerEvent;
 use crate::id::{ConnId, Key};
+use crate::jsonrpc::NO_ID;
 use crate::log::Level;
 use std::ops::ControlFlow;
 

@@ -2,13 +2,14 @@
 //! session.
 
 use super::Clients;
-use super::conn::{ClientConn, error_body};
-use super::event::{Message, Role, Served, Way, result_pieces};
+use super::conn::ClientConn;
+use super::event::{Message, Role, Served, Way};
 use super::stream::Stream;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::id::Requester;
 use crate::json::{Pieces, Raw};
+use crate::jsonrpc;
 use crate::ledger::NO_MEMORY_FOR_ANSWER;
 
 impl Clients {
@@ -34,7 +35,7 @@ impl Clients {
             }
             (Way::Opening { json, .. }, Served::Refused(fault)) => {
                 self.end_session(fx, requester.session);
-                client.answer_text(fx, error_body(id.as_bytes(), &fault).as_bytes(), json);
+                client.answer_text(fx, jsonrpc::error(id.as_bytes(), &fault).as_bytes(), json);
             }
             (Way::Opening { json, .. }, served @ Served::Now(_)) => {
                 client.opens = self.token(requester.session);
@@ -71,7 +72,7 @@ impl Clients {
 
 fn answer(fx: &mut Effects, client: &mut ClientConn, id: &[u8], served: &Served, json: bool) {
     match served {
-        Served::Now(body) if json => client.answer_json(fx, &result_pieces(id, body.bytes())),
+        Served::Now(body) if json => client.answer_json(fx, &jsonrpc::result(id, body.bytes())),
         Served::Now(_) | Served::Refused(_) | Served::Later | Served::Noted => {
             client.answer_text(fx, &served.text(id).unwrap_or_default(), json);
         }

@@ -20,6 +20,7 @@ use super::{ServersMut, Todo};
 use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::json::{self, Decimal, Envelope, Kind, Pieces, Span, quote};
+use crate::jsonrpc;
 use crate::log::Level;
 use crate::mcp::Method;
 use crate::timer::ServerTimer;
@@ -127,10 +128,10 @@ impl ServersMut<'_> {
         let kind = Method::from_name(method);
         let to = (upstream, self.conns.get(upstream)?.server);
         let key = self.calls.open(Origin::Own(own), to, kind, self.fx.mono(), &self.fx.ledger)?;
-        let id = self.wire_of(key);
-        let text = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"{method}\"{params}}}");
+        let id = Decimal::new(self.wire_of(key));
+        let text = jsonrpc::request(id.as_bytes(), quote(method).as_bytes(), params.as_bytes());
         let server = self.conns.get_mut(upstream)?;
-        let sent = server.link.send_call(self.fx, key, &Pieces::of(&[text.as_bytes()]));
+        let sent = server.link.send_call(self.fx, key, &Pieces::of(&[&text]));
         if sent.is_err() {
             self.calls.mark_answered(key);
             self.calls.remove(key);
@@ -280,10 +281,7 @@ impl ServersMut<'_> {
 
     fn send_cancelled(&mut self, id: UpstreamId, wire: u32, reason: Option<&str>) {
         let Some(server) = self.conns.get_mut(id) else { return };
-        let reason = reason.map_or_else(String::new, |reason| format!(",\"reason\":{}", quote(reason)));
-        let text = format!(
-            "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{wire}{reason}}}}}"
-        );
+        let text = jsonrpc::cancelled(wire, reason);
         server.link.send_note(self.fx, Job::Note, &Pieces::of(&[text.as_bytes()]));
     }
 

@@ -15,6 +15,7 @@ use crate::fault::{Code, Fault};
 use crate::http::Method as HttpMethod;
 use crate::id::{ConnId, Key, ServerId, UpstreamId};
 use crate::json::{Pieces, Span, quote};
+use crate::jsonrpc;
 use crate::log::Level;
 use crate::mcp::Revision;
 use crate::timer::ServerTimer;
@@ -88,7 +89,7 @@ impl ServersMut<'_> {
         let ms = server.startup_left_ms(self.fx);
         server.arm(self.fx, |_| ms, ServerTimer::Handshake);
         let params = format!(
-            ",\"params\":{{\"protocolVersion\":\"{}\",\"capabilities\":{},\"clientInfo\":{{\"name\":{},\"version\":{}}}}}",
+            "{{\"protocolVersion\":\"{}\",\"capabilities\":{},\"clientInfo\":{{\"name\":{},\"version\":{}}}}}",
             Revision::NEWEST.name(),
             server.usage.profile.encode(&server.usage.declared),
             quote(&self.config.name),
@@ -233,7 +234,7 @@ impl ServersMut<'_> {
     fn discover_params(&self) -> String {
         let key = "io.modelcontextprotocol";
         format!(
-            ",\"params\":{{\"_meta\":{{\"{key}/protocolVersion\":\"2026-07-28\",\"{key}/clientInfo\":{{\"name\":{},\"version\":{}}},\"{key}/clientCapabilities\":{{}}}}}}",
+            "{{\"_meta\":{{\"{key}/protocolVersion\":\"2026-07-28\",\"{key}/clientInfo\":{{\"name\":{},\"version\":{}}},\"{key}/clientCapabilities\":{{}}}}}}",
             quote(&self.config.name),
             quote(&self.config.version),
         )
@@ -255,7 +256,8 @@ impl ServersMut<'_> {
         }
         let revision = peer.revision;
         server.peer = peer;
-        let message = Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}"]);
+        let initialized = jsonrpc::notification("notifications/initialized", "");
+        let message = Pieces::of(&[initialized.as_bytes()]);
         let mut acknowledged = false;
         if let Some(link) = server.link.http() {
             link.switched = true;

@@ -63,7 +63,7 @@ impl ServersMut<'_> {
         let (items, cut) = match reading.page(text, result, &self.fx.limits) {
             Ok(Page::More(cursor)) => {
                 let cursor = String::from_utf8_lossy(&cursor);
-                return self.ask_page(id, reading, &format!(",\"params\":{{\"cursor\":{cursor}}}"));
+                return self.ask_page(id, reading, &format!("{{\"cursor\":{cursor}}}"));
             }
             Ok(Page::Done(items)) => (items, None),
             Ok(Page::Cut(items, reason)) => (items, Some(reason)),

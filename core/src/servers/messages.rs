@@ -16,6 +16,7 @@ use crate::effects::Effects;
 use crate::fault::{Code, Fault};
 use crate::id::{ConnId, Key, UpstreamId};
 use crate::json::{Envelope, Kind, Pieces, Salvage};
+use crate::jsonrpc;
 use crate::ledger::NO_MEMORY_FOR_ANSWER;
 use crate::log::Level;
 use crate::mcp::ask::{self, Refusal};
@@ -218,11 +219,11 @@ impl ServersMut<'_> {
         } else if method == Method::Other {
             return self.on_question(id, call, Ask::Other, envelope, text);
         }
-        let rest: &[u8] = match method == Method::Ping {
-            true => b",\"result\":{}}",
-            false => b",\"error\":{\"code\":-32601,\"message\":\"method not found\"}}",
+        let outcome: &[u8] = match method == Method::Ping {
+            true => b"\"result\":{}",
+            false => b"\"error\":{\"code\":-32601,\"message\":\"method not found\"}",
         };
-        let message = Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"id\":", raw, rest]);
+        let message = jsonrpc::answer(raw, outcome);
         if let Some(server) = self.conns.get_mut(id) {
             // Over HTTP an answer belongs to a session, and there is none before the handshake is over.
             if server.link.http().is_none() || server.phase != Phase::Handshake {
@@ -249,9 +250,8 @@ impl ServersMut<'_> {
 
     /// Answers a request of a server with an error, or with what stands for the answer of a client.
     pub(crate) fn refuse(&mut self, id: UpstreamId, raw: &[u8], refusal: &Refusal) {
-        let rest = refusal.encode();
-        let message = Pieces::of(&[b"{\"jsonrpc\":\"2.0\",\"id\":", raw, b",", rest.as_bytes(), b"}"]);
-        self.answer(id, None, &message);
+        let outcome = refusal.encode();
+        self.answer(id, None, &jsonrpc::answer(raw, outcome.as_bytes()));
     }
 
     /// Hands a server the answer to its request, which `call` led to.

@@ -23,6 +23,7 @@ use crate::fault::{Code, Fault};
 use crate::id::{Key, UpstreamId};
 use crate::json::number::is_integer;
 use crate::json::{self, Envelope, Kind, Salvage, Span};
+use crate::jsonrpc;
 use crate::log::Level;
 use crate::mcp::Method;
 use crate::mcp::ask::Refusal;
@@ -172,7 +173,8 @@ impl ServersMut<'_> {
 
     /// The answer `null` to what is answered with an empty object.
     pub(super) fn complete_with_nothing(&mut self, key: Key, raw: &[u8]) {
-        let text = [b"{\"jsonrpc\":\"2.0\",\"id\":", raw, b",\"result\":{}}"].concat();
+        let mut text = Vec::new();
+        jsonrpc::result(raw, b"{}").write(&mut text);
         match Envelope::parse(&text, self.fx.limits.json_depth_max) {
             Ok(envelope) => self.complete(key, &envelope, &text),
             Err(fault) => self.fail(key, &fault),

@@ -124,7 +124,7 @@ impl ServersMut<'_> {
             return None;
         }
         let task = std::str::from_utf8(task.as_bytes()).unwrap_or("null");
-        self.submit_own(id, own, method, &format!(",\"params\":{{\"taskId\":{task}}}"))
+        self.submit_own(id, own, method, &format!("{{\"taskId\":{task}}}"))
     }
 
     /// The call that a server runs as this task (raw id).

@@ -34,7 +34,7 @@ impl ServersMut<'_> {
     pub(super) fn let_go_unheld(&mut self, id: UpstreamId, uri: &str) {
         let Some(connection) = self.conns.get(id) else { return };
         if connection.phase == Phase::Ready && !connection.usage.wants(uri) {
-            let params = format!(",\"params\":{{\"uri\":{}}}", json::quote(uri));
+            let params = format!("{{\"uri\":{}}}", json::quote(uri));
             self.submit_own(id, Own::Watch, "resources/unsubscribe", &params);
         }
     }
@@ -49,7 +49,7 @@ impl ServersMut<'_> {
             return;
         }
         connection.usage.level = Some(level);
-        let params = format!(",\"params\":{{\"level\":\"{}\"}}", level.name());
+        let params = format!("{{\"level\":\"{}\"}}", level.name());
         self.submit_own(id, Own::SetLevel, "logging/setLevel", &params);
     }
 
@@ -71,7 +71,7 @@ impl ServersMut<'_> {
         let ready = |connection: &&Connection| connection.phase == Phase::Ready;
         let Some(connection) = self.conns.get(id).filter(ready) else { return };
         for uri in connection.usage.watched() {
-            let params = format!(",\"params\":{{\"uri\":{}}}", json::quote(&uri));
+            let params = format!("{{\"uri\":{}}}", json::quote(&uri));
             self.submit_own(id, Own::Watch, "resources/subscribe", &params);
         }
         if let Some(connection) = self.conns.get_mut(id) {

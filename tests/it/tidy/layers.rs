@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 14] = [
     &["catalog", "config"],
     &["mcp", "throttle"],
     &["effects", "net"],
-    &["event", "ledger", "policy", "redirect_uri", "short_id", "timer", "sse"],
+    &["event", "jsonrpc", "ledger", "policy", "redirect_uri", "short_id", "timer", "sse"],
     &["health", "json", "http", "tls", "log"],
     &["line", "limits"],
     &["fault", "digest", "password", "rng", "time", "id"],
