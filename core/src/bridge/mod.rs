@@ -20,6 +20,7 @@
 //! | `notices` | log messages, updates and other news, each to whom it concerns |
 //! | `watches` | watched resources |
 //! | `shown`, `listing`, `offers` | lists: made of what servers offer; answered, awaited or refused |
+//! | `sound` | what must hold, for tests |
 //! | `ending` | clients that leave, and the end of everything |
 //!
 //! Invariants: of each session at the clients there is one [`ClientState`] here; each call and each question belongs to one
@@ -40,6 +41,7 @@ mod offers;
 mod questions;
 mod requests;
 mod shown;
+mod sound;
 mod targets;
 mod views;
 mod watches;

@@ -22,6 +22,7 @@
 //! | `resumption` | streams: begun, lost, resumed, given up |
 //! | `pressure`, `seats` | who gives way when memory or connections are short |
 //! | `conn`, `session`, `stream` | the parts |
+//! | `sound` | what must hold, for tests |
 //!
 //! Invariants: a request in hand is of no table, and given back before the next event is asked for; each message goes on
 //! exactly one stream; an answer only on the stream of its request; a session is used by the principal that opened it
@@ -41,6 +42,7 @@ mod seats;
 mod serving;
 mod session;
 mod sessions;
+mod sound;
 mod stream;
 mod transports;
 

@@ -42,7 +42,13 @@ impl Proxy {
 
     /// Bytes held for peers, counted by looking at each holder: must be what the running sum says. Takes time in
     /// proportion to everything there is; for tests.
+    ///
+    /// # Panics
+    /// If two tables that say the same disagree.
     pub fn recount(&self) -> usize {
+        self.clients.assert_sound();
+        self.servers.assert_sound();
+        self.bridge.assert_sound(&self.clients, &self.servers);
         [self.fx.recount(), self.clients.recount(), self.servers.recount(), self.bridge.recount()]
             .into_iter()
             .fold(0, usize::saturating_add)

@@ -263,6 +263,11 @@ impl Calls {
         self.calls.len()
     }
 
+    /// All of them, in the order of their slots. For rare events only.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &Call)> {
+        self.calls.iter()
+    }
+
     /// Whether no client waits for anything.
     pub(crate) fn is_quiet(&self) -> bool {
         self.clients == 0

@@ -28,6 +28,7 @@
 //! | `link` | either of the next two |
 //! | `child` | a process from spawn to exit, and what it prints |
 //! | `http` | exchanges over HTTP: sent, pooled, answered, redirected, refused, recovered |
+//! | `sound` | what must hold, for tests |
 //! | `running`, `queue`, `usage`, `peer`, `spoken`, `health` | parts of a connection |
 //!
 //! Invariants: nothing but the handshake is sent before the server is ready; calls wait in a bounded queue while
@@ -57,6 +58,7 @@ mod ready;
 mod running;
 mod salvage;
 mod server;
+mod sound;
 mod spoken;
 mod tasks;
 pub(crate) mod usage;
