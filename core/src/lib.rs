@@ -73,6 +73,32 @@
 //! ```
 //! A layer never calls upward: its owner asks it and forwards what it says.
 //!
+//! # Words
+//!
+//! | word | means |
+//! |---|---|
+//! | client | what connects to us in the words of MCP |
+//! | server | what is configured under a name in `mcpServers` |
+//! | connection (of a server) | one child, or one handshake over HTTP; a server has a shared one and may have others |
+//! | session | one handshake of one client, over HTTP+SSE or Streamable HTTP |
+//! | stream | where the messages of one POST or one GET go; it may be resumed |
+//! | exchange | one HTTP request and its response |
+//! | message | one JSON-RPC request, notification or response |
+//! | call | a request on its way to a server and back |
+//! | question | a request of a server on its way to a client and back: sampling, elicitation, roots |
+//! | requester | who waits for an answer: a stream of a session |
+//! | view | what the callers of one endpoint see: one server, or several together |
+//! | merged endpoint | the endpoint of all servers that a caller may use |
+//! | principal | whose a request is: nobody's in particular, the holder of a token, or a login |
+//! | access | who may in |
+//! | bridge | what knows clients and servers, and brings what one wants to the other |
+//! | runtime | what does the system calls: smol, tokio, threads, the simulator |
+//! | input, output | what a runtime tells the engine; what it is to do |
+//! | event | what a machine tells its owner |
+//! | ledger | the sum of what is held for peers, against the memory budget |
+//! | census | how much there is of everything |
+//! | fault | what went wrong, whose fault it is, and how each peer is told |
+//!
 //! # What is absent
 //!
 //! Clocks, sockets, files, threads, the environment, the system's randomness; TLS inside the engine (the codec of

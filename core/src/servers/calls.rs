@@ -39,30 +39,30 @@ pub(crate) struct Call {
     pub(crate) upstream: UpstreamId,
     server: ServerId,
     /// Its id at the server.
-    pub(crate) wire: u32,
+    pub(super) wire: u32,
     /// The server has answered it, or never heard of it.
     answered: bool,
     pub(crate) method: Method,
-    pub(crate) timer: Option<Timer>,
+    pub(super) timer: Option<Timer>,
     pub(crate) started: Mono,
     /// The latest sign of life.
-    pub(crate) alive: Mono,
+    pub(super) alive: Mono,
     /// The latest progress told to the client.
-    pub(crate) progress: Option<f64>,
+    pub(super) progress: Option<f64>,
     /// Since when it waits for its server to come back.
-    pub(crate) waiting: Option<Mono>,
+    pub(super) waiting: Option<Mono>,
     /// Tries to continue its broken answer stream, or to send it again, without a sign of life.
-    pub(crate) resumes: u32,
+    pub(super) resumes: u32,
     /// Where its answer stream broke off.
-    pub(crate) event_id: Option<Box<str>>,
+    pub(super) event_id: Option<Box<str>>,
     /// The session of the server that its answer stream belongs to, if the server has sessions.
-    pub(crate) answered_in: Option<u32>,
+    pub(super) answered_in: Option<u32>,
     /// Questions of the server that wait for the client: as long as there are any, the server is not silent.
-    pub(crate) asking: u32,
+    pub(super) asking: u32,
     /// The resource that a subscription is about.
     pub(crate) uri: Option<Box<str>>,
     /// How far it is, if the server runs it as a task.
-    pub(crate) task: Option<Task>,
+    pub(super) task: Option<Task>,
     charge: Charge,
 }
 

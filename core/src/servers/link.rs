@@ -29,16 +29,16 @@ pub(crate) enum Link {
 /// A child and the reading side of its pipes.
 #[derive(Debug)]
 pub(crate) struct ChildLink {
-    pub(crate) spec: Arc<ChildSpec>,
-    pub(crate) child: Option<Child>,
+    pub(super) spec: Arc<ChildSpec>,
+    pub(super) child: Option<Child>,
     /// Taken out while its lines are worked on.
-    pub(crate) pipes: Option<Box<Pipes>>,
+    pub(super) pipes: Option<Box<Pipes>>,
 }
 
 /// What a child writes.
 pub(crate) struct Pipes {
-    pub(crate) stdout: LineDecoder,
-    pub(crate) stderr: LineDecoder,
+    pub(super) stdout: LineDecoder,
+    pub(super) stderr: LineDecoder,
     escapes: Escapes,
     charge: Charge,
 }

@@ -33,7 +33,7 @@ pub(crate) struct Peer {
     /// `_meta` of its greeting: a raw JSON object.
     pub(crate) meta: Option<Box<str>>,
     /// Something of it was too long to be kept.
-    pub(crate) cut: bool,
+    pub(super) cut: bool,
 }
 
 /// The extension of servers that have skills.

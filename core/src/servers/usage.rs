@@ -29,9 +29,9 @@ pub(crate) struct Usage {
     /// The client capabilities that the server is told.
     pub(crate) profile: Profile,
     /// What else the server is told that they declare.
-    pub(crate) declared: Declared,
+    pub(super) declared: Declared,
     /// Sessions that hold on to it, if they can let go.
-    pub(crate) users: u32,
+    pub(super) users: u32,
     /// The log level the server was told.
     pub(crate) level: Option<LogLevel>,
     /// Number of questions of the server that are not answered yet.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// One child.
 #[derive(Debug)]
 pub(crate) struct Child {
-    pub(crate) conn: ConnId,
+    pub(in crate::servers) conn: ConnId,
     stage: Stage,
     timer: Option<Timer>,
 }

@@ -53,44 +53,44 @@ impl Job {
 /// What remains of an exchange that is over.
 #[derive(Debug)]
 pub(crate) struct Summary {
-    pub(crate) status: u16,
+    pub(in crate::servers) status: u16,
     /// The response was an event stream.
-    pub(crate) streamed: bool,
+    pub(in crate::servers) streamed: bool,
     /// An event came on it.
-    pub(crate) heard: bool,
+    pub(in crate::servers) heard: bool,
     /// After which it can be continued.
-    pub(crate) event_id: Option<Box<str>>,
-    pub(crate) retry_ms: Option<u64>,
-    pub(crate) named_session: Option<u32>,
+    pub(in crate::servers) event_id: Option<Box<str>>,
+    pub(in crate::servers) retry_ms: Option<u64>,
+    pub(in crate::servers) named_session: Option<u32>,
 }
 
 /// One connection.
 pub(crate) struct Exchange {
-    pub(crate) conn: ConnId,
-    pub(crate) job: Job,
-    pub(crate) client: http::Client,
+    pub(in crate::servers) conn: ConnId,
+    pub(in crate::servers) job: Job,
+    pub(in crate::servers) client: http::Client,
     /// Present while the response is an event stream.
-    pub(crate) events: Option<sse::Decoder>,
+    pub(in crate::servers) events: Option<sse::Decoder>,
     /// The response body so far, if it is not an event stream.
-    pub(crate) body: Vec<u8>,
+    pub(in crate::servers) body: Vec<u8>,
     /// What unpacks the response body.
-    pub(crate) coding: Option<Box<Coding>>,
+    pub(in crate::servers) coding: Option<Box<Coding>>,
     /// Length of the request body, which ends the request.
-    pub(crate) request_body_len: usize,
+    pub(in crate::servers) request_body_len: usize,
     /// The connection had served an exchange before this one.
-    pub(crate) reused: bool,
+    pub(in crate::servers) reused: bool,
     /// Which session the request named: see [`HttpLink::is_present`](crate::servers::http::HttpLink::is_present).
-    pub(crate) named_session: Option<u32>,
+    pub(in crate::servers) named_session: Option<u32>,
     /// Where the request went, how, and how often it was redirected before.
-    pub(crate) place: Option<Arc<Place>>,
-    pub(crate) method: http::Method,
-    pub(crate) hops: u8,
+    pub(in crate::servers) place: Option<Arc<Place>>,
+    pub(in crate::servers) method: http::Method,
+    pub(in crate::servers) hops: u8,
     /// An event came on the stream.
-    pub(crate) heard: bool,
+    pub(in crate::servers) heard: bool,
     /// Which connection of the link it belongs to: see [`HttpLink::is_current`](crate::servers::http::HttpLink::is_current).
-    pub(crate) generation: u32,
+    pub(in crate::servers) generation: u32,
     /// The latest `retry` of the event stream.
-    pub(crate) retry_ms: Option<u64>,
+    pub(in crate::servers) retry_ms: Option<u64>,
     /// Addresses not tried yet; `None` once connected.
     dialling: Option<VecDeque<SocketAddr>>,
     port: u16,
@@ -108,9 +108,9 @@ impl std::fmt::Debug for Exchange {
 /// Where to dial.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
-    pub(crate) name: Arc<str>,
-    pub(crate) port: u16,
-    pub(crate) tls: bool,
+    pub(in crate::servers) name: Arc<str>,
+    pub(in crate::servers) port: u16,
+    pub(in crate::servers) tls: bool,
 }
 
 impl Origin {

@@ -48,25 +48,25 @@ pub(crate) struct HttpLink {
     upstream: UpstreamId,
     /// As it is configured.
     url: Url,
-    pub(crate) kind: HttpKind,
+    pub(in crate::servers) kind: HttpKind,
     /// The other kind was tried since the server was last ready.
-    pub(crate) switched: bool,
+    pub(in crate::servers) switched: bool,
     /// `Mcp-Session-Id` of the server.
-    pub(crate) session: Option<Box<str>>,
+    pub(in crate::servers) session: Option<Box<str>>,
     /// To be named in requests, once negotiated.
-    pub(crate) revision: Option<Revision>,
+    pub(in crate::servers) revision: Option<Revision>,
     /// Where messages are POSTed: the URL itself, what the `endpoint` event said, or where a redirect leads.
     post_at: Arc<Place>,
     /// Where streams are opened: the URL itself, or where a redirect leads.
-    pub(crate) get_at: Arc<Place>,
+    pub(in crate::servers) get_at: Arc<Place>,
     /// Targets of redirects that the log knows.
     told: Vec<Url>,
     /// Where the standalone stream broke off.
-    pub(crate) listen_id: Option<Box<str>>,
+    pub(in crate::servers) listen_id: Option<Box<str>>,
     /// How often in a row it ended without an event.
-    pub(crate) listen_silences: u32,
+    pub(in crate::servers) listen_silences: u32,
     /// The standalone stream was offered in this session: its refusal means something from then on.
-    pub(crate) listened: bool,
+    pub(in crate::servers) listened: bool,
     /// Rises when everything is closed: an exchange of an older one is not listened to any more.
     generation: u32,
     /// Rises with each session, so that what is said about an old one does not hit its successor.

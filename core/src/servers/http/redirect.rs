@@ -19,9 +19,9 @@ const SHOWN_CHARS: usize = 500;
 /// Where requests go.
 #[derive(Debug)]
 pub(crate) struct Place {
-    pub(crate) url: Url,
-    pub(crate) target: String,
-    pub(crate) authority: String,
+    pub(in crate::servers) url: Url,
+    pub(in crate::servers) target: String,
+    pub(in crate::servers) authority: String,
 }
 
 impl Place {
@@ -33,12 +33,12 @@ impl Place {
 /// A response that redirects.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Redirect<'a> {
-    pub(crate) status: u16,
-    pub(crate) location: Option<&'a str>,
+    pub(in crate::servers) status: u16,
+    pub(in crate::servers) location: Option<&'a str>,
     /// What was asked for.
-    pub(crate) from: &'a Url,
+    pub(in crate::servers) from: &'a Url,
     /// It was asked for by GET.
-    pub(crate) is_get: bool,
+    pub(in crate::servers) is_get: bool,
 }
 
 /// Whether a response with this status points elsewhere.
