@@ -16,7 +16,7 @@
 //! | `event` | what others are told |
 //! | `server`, `connection`, `connections` | one server; one connection to it; all of them |
 //! | `facts` | what others may know of a connection |
-//! | `lifecycle` | a connection's life: start, handshake, loss, restart, stop |
+//! | `lifecycle`, `handshake`, `loss` | a connection's life: start and stop; the handshake; loss and restart |
 //! | `idleness` | connections in addition to the shared one: how long they are kept |
 //! | `call`, `calls` | a call from submission to its one end; all calls in flight |
 //! | `attribution` | whom something concerns that a server says |
@@ -43,12 +43,14 @@ mod connection;
 mod connections;
 mod event;
 mod facts;
+mod handshake;
 pub(crate) mod health;
 mod http;
 mod idleness;
 mod lifecycle;
 mod link;
 mod lists;
+mod loss;
 mod messages;
 pub(crate) mod peer;
 mod pings;
