@@ -237,10 +237,25 @@ fn check_coding(head: &RequestHead) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The fields that all endpoints of MCP share: those that have one value, and the coding of a body.
-pub(super) fn check_fields(head: &RequestHead) -> Result<(), Fault> {
-    head.single("mcp-session-id")?;
-    head.single("mcp-protocol-version")?;
-    head.content_type()?;
-    check_coding(head)
+/// What a request says of its session, each said once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named<'a> {
+    /// `Mcp-Session-Id`.
+    pub(super) session: Option<&'a str>,
+    /// `MCP-Protocol-Version`.
+    pub(super) revision: Option<&'a str>,
+}
+
+impl<'a> Named<'a> {
+    /// Reads the fields that all endpoints of MCP share: those that have one value, and the coding of a body.
+    ///
+    /// # Errors
+    /// [`Code::BadHead`] for a field that is there twice, [`Code::BadContentCoding`].
+    pub(super) fn of(head: &'a RequestHead) -> Result<Self, Fault> {
+        let named =
+            Self { session: head.single("mcp-session-id")?, revision: head.single("mcp-protocol-version")? };
+        head.content_type()?;
+        check_coding(head)?;
+        Ok(named)
+    }
 }

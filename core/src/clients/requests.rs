@@ -2,7 +2,7 @@
 
 use super::Clients;
 use super::accept::{Accepted, check_takes_events};
-use super::admission::{Refusal, check_fields, refuse};
+use super::admission::{Named, Refusal, refuse};
 use super::conn::{ClientConn, Entry};
 use super::event::{ClientEvent, Exchange, McpEvent, Message, Way};
 use super::reading::Step;
@@ -62,16 +62,17 @@ impl Clients {
         client: &mut ClientConn,
         entry: Entry,
     ) -> Result<Found, Refusal> {
-        check_fields(client.http.head())?;
         match (entry.endpoint, client.http.head().method()) {
             (Endpoint::Sse, _) => {
+                Named::of(client.http.head())?;
                 check_takes_events(client.http.head())?;
                 Ok(Found::Connect)
             }
             (Endpoint::Message, _) => self.find_event_message(fx, client, entry),
             (Endpoint::Mcp, HttpMethod::Post) => self.find_post(fx, client, entry),
             (Endpoint::Mcp, HttpMethod::Delete) => {
-                let Some(key) = self.named_session(fx, client.http.head(), entry)? else {
+                let named = Named::of(client.http.head())?;
+                let Some(key) = self.named_session(fx, named, entry)? else {
                     return Ok(Found::Sessionless);
                 };
                 self.end_session(fx, key);
@@ -90,21 +91,21 @@ impl Clients {
         entry: Entry,
     ) -> Result<Found, Refusal> {
         let head = client.http.head();
+        let named = Named::of(head)?;
         let accepted = Accepted::of_post(head)?;
         let Accepted { json, events } = accepted;
-        let is_named = head.single("mcp-session-id")?.is_some();
         let text = client.http.body();
         if is_array(text) {
-            let Some(key) = self.named_session(fx, head, entry)? else { return Ok(Found::Sessionless) };
+            let Some(key) = self.named_session(fx, named, entry)? else { return Ok(Found::Sessionless) };
             return self.begin_batch(fx, client, key, accepted).map(|()| Found::Done);
         }
         let envelope = parse(&fx.limits, text)?;
         let is_initialize = envelope.kind == Kind::Request && envelope.method_name(text) == "initialize";
-        if is_initialize && !is_named {
+        if is_initialize && named.session.is_none() {
             let nobody = Requester { session: Key::NONE, stream: 0 };
             return Ok(Found::Message(nobody, envelope, Way::Opening { json, events }));
         }
-        let Some(session) = self.named_session(fx, head, entry)? else { return Ok(Found::Sessionless) };
+        let Some(session) = self.named_session(fx, named, entry)? else { return Ok(Found::Sessionless) };
         if is_initialize {
             return Err(Fault::peer(Code::InvalidRequest, "the session is initialized already").into());
         }
@@ -123,6 +124,7 @@ impl Clients {
         client: &mut ClientConn,
         entry: Entry,
     ) -> Result<Found, Refusal> {
+        Named::of(client.http.head())?;
         let query = client.http.head().query();
         let token = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("sessionId=")));
         let key = token.and_then(|token| self.by_token.get(token).copied());
@@ -144,8 +146,9 @@ impl Clients {
         entry: Entry,
     ) -> Result<Found, Refusal> {
         let head = client.http.head();
+        let named = Named::of(head)?;
         check_takes_events(head)?;
-        let Some(session) = self.named_session(fx, head, entry)? else { return Ok(Found::Sessionless) };
+        let Some(session) = self.named_session(fx, named, entry)? else { return Ok(Found::Sessionless) };
         match head.single("last-event-id")?.map(str::to_owned) {
             Some(id) => self
                 .resume(fx, client, session, &id)

@@ -9,13 +9,13 @@
 //! words on which hosts begin a new session.
 
 use super::Clients;
+use super::admission::Named;
 use super::conn::Entry;
 use super::event::{Exchange, McpEvent, Message};
 use super::session::{Session, Transport};
 use super::stream::Stream;
 use crate::effects::Effects;
 use crate::fault::{Code, Fault};
-use crate::http::RequestHead;
 use crate::id::{Key, ViewId};
 use crate::mcp::Revision;
 use crate::policy::Principal;
@@ -31,14 +31,14 @@ impl Clients {
     pub(super) fn named_session(
         &mut self,
         fx: &Effects,
-        head: &RequestHead,
+        named: Named<'_>,
         entry: Entry,
     ) -> Result<Option<Key>, Fault> {
-        let Some(token) = head.single("mcp-session-id")? else { return Ok(None) };
+        let Some(token) = named.session else { return Ok(None) };
         let key = self.by_token.get(token).copied();
         let key = key.filter(|key| self.owns(*key, entry, Transport::Streamable));
         let key = key.ok_or_else(unknown_session)?;
-        if let Some(version) = head.single("mcp-protocol-version")?
+        if let Some(version) = named.revision
             && Revision::from_name(version).is_none()
         {
             let detail = format!("protocol revision `{}` is not served", Fault::quoted(version.as_bytes()));
