@@ -9,6 +9,8 @@ use std::time::SystemTime;
 
 /// Seeds of every run.
 const FIXED: u64 = 200;
+/// Seeds that failed once: a store that cannot be read at a restart.
+const FAILED: [u64; 1] = [4_570];
 /// Seeds of this run.
 const RANDOM: u64 = 20;
 
@@ -21,7 +23,7 @@ fn storms_of_the_fixed_seeds_break_no_promise() {
 #[test]
 fn more_storms_of_the_fixed_seeds_break_no_promise() {
     if one_seed().is_none() {
-        println!("{}", play_all(FIXED / 2..FIXED));
+        println!("{}", play_all((FIXED / 2..FIXED).chain(FAILED)));
     }
 }
 

@@ -339,7 +339,7 @@ impl Storm {
     }
 
     /// The proxy is killed and started again on the same disk. Its clients know nothing any more.
-    fn kill(&mut self) -> &'static str {
+    pub(super) fn kill(&mut self) -> &'static str {
         self.undo_all();
         self.count();
         self.world.crash_here();

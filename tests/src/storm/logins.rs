@@ -6,6 +6,7 @@
 use super::Storm;
 use crate::client::MERGED;
 use crate::login::{ANN, App, BEN, CALLBACK, code_in, public, tokens};
+use crate::world::World;
 
 /// What is known of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +48,7 @@ impl Storm {
 
     /// One deed of somebody who logs in.
     pub(super) fn act_login(&mut self) {
-        // What is asked here is waited for, so the proxy must be there.
-        self.world.until_open();
+        self.until_open();
         match self.dice.below(10) {
             0 => {
                 self.tally.request("registration");
@@ -67,6 +67,17 @@ impl Storm {
             4..8 => self.refresh(),
             8 => self.revoke(),
             _ => self.fail_to_log_in(),
+        }
+    }
+
+    /// What is asked here is waited for, so the proxy must be there. One that could not read its store when it was started
+    /// has ended with that: it is started again, as systemd does.
+    fn until_open(&mut self) {
+        let is_open = |w: &World| w.is_listening() && w.watch.logged("servers are ready");
+        self.world.run_until("a proxy that is open, or has ended", |w| w.stopped.is_some() || is_open(w));
+        if self.world.stopped.is_some() {
+            self.kill();
+            self.world.until_open();
         }
     }
 
