@@ -172,11 +172,19 @@ async fn a_line_of_a_gibibyte_is_skipped_and_costs_one_message_of_memory() {
 async fn a_flood_on_stderr_delays_nobody() {
     // Long lines, one that does not end, and as many short ones as fit through two pipes. In the next second there is
     // room in the log again.
-    let script = "yes \"$(printf %01000d 0)\" | head -n 1000 >&2; head -c 67108864 /dev/zero >&2; echo >&2;
-        yes | head -n 2000000 >&2; yes | head -n 2000000; sleep 1; echo over >&2; exec cat >/dev/null";
-    let proxy = Proxy::start(config(servers(Some(script))), &[]).await;
+    // It begins when its neighbour is there: lines of the log that nobody reads in time are lost.
+    let home = Scratch::empty();
+    let begin = home.path().join("begin");
+    let script = format!(
+        "while [ ! -e '{}' ]; do sleep 0.05; done; yes \"$(printf %01000d 0)\" | head -n 1000 >&2;
+        head -c 67108864 /dev/zero >&2; echo >&2; yes | head -n 2000000 >&2; yes | head -n 2000000; sleep 1;
+        echo over >&2; exec cat >/dev/null",
+        begin.display()
+    );
+    let proxy = Proxy::start(config(servers(Some(&script))), &[]).await;
     let over = proxy.logged("over");
     proxy.logged("handling requests at").await;
+    std::fs::write(&begin, "").expect("a file");
     let mut bystander = Bystander::of(&proxy).await;
     tokio::pin!(over);
     loop {
